@@ -1,1 +1,54 @@
-fn main() {}
+//! `cargo xtask`: builds, starts, tests and measures Parlour, from a fresh clone, and says what it
+//! is doing. It only starts other programs.
+
+mod build;
+mod tools;
+mod verify;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+cargo xtask build               build target/release/parlour, the components and the web client
+cargo xtask up [-- OPTIONS]     build, then run `parlour up OPTIONS`
+cargo xtask test                every test: unit, end to end, in a browser
+cargo xtask bench [-- OPTIONS]  measure Parlour and its peers, side by side
+cargo xtask ci                  formatting, lints, then every test";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    std::env::set_current_dir(tools::root()?)?;
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next();
+    let rest: Vec<String> = arguments.skip_while(|argument| argument == "--").collect();
+    let takes_options = matches!(command.as_deref(), Some("up" | "bench"));
+    if !rest.is_empty() && !takes_options {
+        bail!("unexpected {:?}\n\n{HELP}", rest[0]);
+    }
+    match command.as_deref() {
+        Some("build") => build::everything(),
+        Some("up") => {
+            build::everything()?;
+            build::start(&rest)
+        }
+        Some("test") => verify::test(),
+        Some("bench") => verify::bench(&rest),
+        Some("ci") => verify::ci(),
+        Some("help" | "--help" | "-h") => {
+            println!("{HELP}");
+            Ok(())
+        }
+        Some(other) => bail!("unknown command {other:?}\n\n{HELP}"),
+        None => bail!("which command?\n\n{HELP}"),
+    }
+}

@@ -1,1 +1,49 @@
-fn main() {}
+//! The `parlour` binary. It reads flags, finds secrets, starts the parts and stops them in order;
+//! what the parts do is in their own crates.
+
+mod embedded;
+mod flags;
+mod identity;
+mod run;
+mod secrets;
+mod signals;
+mod token;
+
+use clap::Parser;
+use flags::{Cli, Command};
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    start_logging();
+    let done = match cli.command {
+        Command::Token(flags) => token::print(&flags),
+        Command::Up(flags) => block_on(run::up(flags)),
+        Command::App(flags) => block_on(run::app(flags)),
+        Command::Relay(flags) => block_on(run::relay(flags)),
+    };
+    match done {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("parlour: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
+}
+
+/// Logs go to standard error, so that standard output has only what a script wants to read.
+fn start_logging() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+}

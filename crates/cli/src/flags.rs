@@ -1,0 +1,210 @@
+//! The flags of every subcommand, with Spin's names where Spin has the flag and Socket.IO's where
+//! Socket.IO has the option. Nothing is started here.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A Socket.IO server whose logic is a Spin application.
+#[derive(Parser)]
+#[command(name = "parlour", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run the relay and the app in this one process
+    Up(Up),
+    /// Run the app alone, on an HTTP port, as `spin up` would
+    App(App),
+    /// Run the relay alone, in front of an app that runs elsewhere
+    Relay(Relay),
+    /// Print a token that admits to namespaces for authorised users, for development
+    Token(Token),
+}
+
+#[derive(Args)]
+pub struct Up {
+    #[command(flatten)]
+    pub application: Application,
+    /// Where clients connect; port 0 picks a free one
+    #[arg(long, default_value = "127.0.0.1:3000")]
+    pub listen: SocketAddr,
+    /// A private listener for /publish, /metrics and /healthz
+    #[arg(long)]
+    pub control: Option<SocketAddr>,
+    #[command(flatten)]
+    pub engine: Engine,
+}
+
+#[derive(Args)]
+pub struct App {
+    #[command(flatten)]
+    pub application: Application,
+    /// Where the app answers HTTP; port 0 picks a free one
+    #[arg(long, default_value = "127.0.0.1:3000")]
+    pub listen: SocketAddr,
+}
+
+#[derive(Args)]
+pub struct Relay {
+    /// Where the app answers HTTP
+    #[arg(long, value_name = "URL")]
+    pub origin: String,
+    /// Where clients connect; port 0 picks a free one
+    #[arg(long, default_value = "127.0.0.1:8000")]
+    pub listen: SocketAddr,
+    /// A private listener for /publish, /metrics and /healthz
+    #[arg(long, default_value = "127.0.0.1:8001")]
+    pub control: SocketAddr,
+    /// A directory whose kept secrets are used where SPIN_VARIABLE_RELAY_SECRET is not set
+    #[arg(long, default_value = ".spin", value_name = "DIR")]
+    pub state_dir: PathBuf,
+    #[command(flatten)]
+    pub engine: Engine,
+}
+
+#[derive(Args)]
+pub struct Token {
+    /// Who it is for: the member's id
+    #[arg(long)]
+    pub sub: String,
+    /// The member's name
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Seconds until it expires
+    #[arg(
+        long,
+        default_value_t = 86_400,
+        value_name = "SECONDS",
+        allow_negative_numbers = true
+    )]
+    pub ttl: i64,
+    /// A directory whose kept secrets are used where SPIN_VARIABLE_AUTH_SECRET is not set
+    #[arg(long, default_value = ".spin", value_name = "DIR")]
+    pub state_dir: PathBuf,
+}
+
+/// Which application to run; names and meaning are Spin's.
+#[derive(Args)]
+pub struct Application {
+    /// The application's manifest
+    #[arg(
+        short = 'f',
+        long = "from",
+        alias = "file",
+        default_value = "spin.toml",
+        value_name = "FILE"
+    )]
+    pub manifest: PathBuf,
+    /// Where the application's state is kept, its database first of all [default: .spin beside the manifest]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Sets a variable of the application
+    #[arg(long = "variable", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub variables: Vec<(String, String)>,
+    /// Spin's runtime configuration
+    #[arg(long = "runtime-config-file", value_name = "FILE")]
+    pub runtime_config: Option<PathBuf>,
+}
+
+/// Options of the Socket.IO server, with its names and defaults.
+#[derive(Args)]
+pub struct Engine {
+    /// Milliseconds between the server's pings
+    #[arg(long, default_value_t = 25_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub ping_interval: u64,
+    /// Milliseconds to wait for a pong before the connection counts as lost
+    #[arg(long, default_value_t = 20_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub ping_timeout: u64,
+    /// The most bytes one message may have
+    #[arg(long, default_value_t = 1_000_000, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_payload: u64,
+    /// Milliseconds within which a client must have joined a namespace
+    #[arg(long, default_value_t = 45_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub connect_timeout: u64,
+    /// Milliseconds within which a transport upgrade must be complete
+    #[arg(long, default_value_t = 10_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub upgrade_timeout: u64,
+    /// The path that Socket.IO clients connect to
+    #[arg(long, default_value = "/socket.io", value_name = "PATH", value_parser = absolute_path)]
+    pub path: String,
+    /// The relay's name, the same after a restart and unlike every other relay's
+    /// [default: made of the host's name and the port]
+    #[arg(long, value_name = "NAME", value_parser = relay_id)]
+    pub relay_id: Option<String>,
+}
+
+impl Engine {
+    pub fn config(&self, relay: String, secret: String) -> parlour_relay::Config {
+        parlour_relay::Config {
+            relay,
+            secret,
+            path: self.path.clone(),
+            ping_interval: Duration::from_millis(self.ping_interval),
+            ping_timeout: Duration::from_millis(self.ping_timeout),
+            max_payload: usize::try_from(self.max_payload).unwrap_or(usize::MAX),
+            connect_timeout: Duration::from_millis(self.connect_timeout),
+            upgrade_timeout: Duration::from_millis(self.upgrade_timeout),
+            ..Default::default()
+        }
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write it as KEY=VALUE".to_owned()),
+    }
+}
+
+fn absolute_path(text: &str) -> Result<String, String> {
+    let path = text.strip_suffix('/').unwrap_or(text);
+    if path.len() > 1 && path.starts_with('/') && !path.contains(['?', '#', ' ']) {
+        Ok(path.to_owned())
+    } else {
+        Err("write it as /PATH".to_owned())
+    }
+}
+
+fn relay_id(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    if (1..=64).contains(&text.len()) && text.chars().all(allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err("use 1 to 64 of A-Z a-z 0-9 _ - .".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_variable_needs_a_key_and_a_value() {
+        assert_eq!(key_value("a=b=c"), Ok(("a".into(), "b=c".into())));
+        assert_eq!(key_value("a="), Ok(("a".into(), String::new())));
+        assert!(key_value("=b").is_err());
+        assert!(key_value("a").is_err());
+    }
+
+    #[test]
+    fn a_path_is_absolute_and_a_relay_id_is_plain() {
+        assert_eq!(absolute_path("/socket.io/"), Ok("/socket.io".into()));
+        assert!(absolute_path("socket.io").is_err());
+        assert!(absolute_path("/").is_err());
+        assert!(relay_id("host-3000").is_ok());
+        assert!(relay_id("höst").is_err());
+        assert!(relay_id("").is_err());
+    }
+}

@@ -1,0 +1,115 @@
+//! Starts what a subcommand runs, says where it listens, and stops it in the right order: the relay
+//! first, so that its last events still reach the app, then the app, which leaves its database tidy.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use parlour_host as host;
+use parlour_relay::{HttpOrigin, Origin, Relay};
+use tokio::net::TcpListener;
+
+use crate::embedded::Embedded;
+use crate::flags::{self, Application};
+use crate::identity;
+use crate::secrets::{self, Secret};
+use crate::signals::Stop;
+
+/// `parlour up`.
+pub async fn up(flags: flags::Up) -> Result<()> {
+    let stop = Stop::on_signals()?;
+    let state_dir = state_dir(&flags.application);
+    let identity = identity::of(flags.engine.relay_id.as_deref(), flags.listen, &state_dir)?;
+    let secrets = secrets::keep(&state_dir)?;
+    let app = load(&flags.application, secrets).await?;
+    let secret = app.variable(Secret::Relay.variable())?.context(
+        "the application has no variable relay_secret; its gateway needs it to know the relay",
+    )?;
+    let config = flags.engine.config(identity.name.clone(), secret);
+    let relay = Relay::new(config, Arc::new(Embedded(app.clone())));
+
+    let served = serve_relay(&relay, flags.listen, flags.control, stop).await;
+    app.shutdown().await;
+    served
+}
+
+/// `parlour app`.
+pub async fn app(flags: flags::App) -> Result<()> {
+    let stop = Stop::on_signals()?;
+    let secrets = secrets::kept(&state_dir(&flags.application))?;
+    let app = load(&flags.application, secrets).await?;
+    let listener = listen(flags.listen).await?;
+    println!("Listening on http://{}", listener.local_addr()?);
+    let served = host::serve(app.clone(), listener, stop.requested()).await;
+    app.shutdown().await;
+    served
+}
+
+/// `parlour relay`.
+pub async fn relay(flags: flags::Relay) -> Result<()> {
+    let stop = Stop::on_signals()?;
+    let secret = secrets::find(Secret::Relay, &flags.state_dir)?;
+    let identity = identity::of(
+        flags.engine.relay_id.as_deref(),
+        flags.listen,
+        &flags.state_dir,
+    )?;
+    let origin: Arc<dyn Origin> = Arc::new(HttpOrigin::new(&flags.origin)?);
+    let relay = Relay::new(flags.engine.config(identity.name.clone(), secret), origin);
+    serve_relay(&relay, flags.listen, Some(flags.control), stop).await
+}
+
+async fn serve_relay(
+    relay: &Relay,
+    address: SocketAddr,
+    control: Option<SocketAddr>,
+    stop: Stop,
+) -> Result<()> {
+    let listener = listen(address).await?;
+    let control = match control {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
+    println!("Listening on http://{}", listener.local_addr()?);
+    let Some(control) = control else {
+        return relay.serve(listener, stop.requested()).await;
+    };
+    tracing::info!(address = %control.local_addr()?, "control listener");
+    // The relay can end by itself, when the app refuses it; then the control listener must not keep
+    // the process alive.
+    tokio::select! {
+        served = relay.serve(listener, stop.requested()) => served,
+        served = relay.serve_control(control, std::future::pending()) => served,
+    }
+}
+
+async fn load(flags: &Application, secrets: Vec<(String, String)>) -> Result<Arc<host::App>> {
+    let app = host::App::load(host::Options {
+        manifest: flags.manifest.clone(),
+        state_dir: Some(state_dir(flags)),
+        variables: flags.variables.clone(),
+        default_variables: secrets,
+        runtime_config: flags.runtime_config.clone(),
+        cache_dir: None,
+    })
+    .await?;
+    Ok(Arc::new(app))
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))
+}
+
+/// The flag, or `.spin` beside the manifest, as Spin has it.
+fn state_dir(flags: &Application) -> PathBuf {
+    flags.state_dir.clone().unwrap_or_else(|| {
+        let folder = flags
+            .manifest
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        folder.unwrap_or(Path::new(".")).join(".spin")
+    })
+}

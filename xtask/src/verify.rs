@@ -1,0 +1,56 @@
+//! Checks and measurements: every test, the lints, the benchmarks.
+
+use anyhow::Result;
+
+use crate::build::{self, COMPONENTS, FIXTURES};
+use crate::tools::{self, WASM, cargo, say};
+
+const TESTS: &str = "tests";
+const BENCH_PEERS: &str = "bench/peers";
+
+pub fn test() -> Result<()> {
+    tools::need_chromium()?;
+    build::everything()?;
+    build::components(FIXTURES)?;
+    say("Unit tests");
+    cargo(&["test", "--release"])?;
+    tools::npm_install(TESTS)?;
+    say("End-to-end tests: real clients, a real browser");
+    tools::run(TESTS, "npm", &["test"])
+}
+
+pub fn ci() -> Result<()> {
+    tools::need_node()?;
+    tools::need_wasm_target()?;
+    say("Formatting");
+    cargo(&["fmt", "--all", "--check"])?;
+    // The web component embeds what the web client's build makes, so that comes before the lints.
+    test()?;
+    say("Lints, native");
+    cargo(&[
+        "clippy",
+        "--release",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ])?;
+    say("Lints, components");
+    let mut arguments = vec!["clippy", "--target", WASM, "--profile", "wasm"];
+    for package in COMPONENTS.iter().chain(FIXTURES) {
+        arguments.extend(["--package", package]);
+    }
+    arguments.extend(["--", "-D", "warnings"]);
+    cargo(&arguments)
+}
+
+pub fn bench(options: &[String]) -> Result<()> {
+    build::everything()?;
+    build::components(FIXTURES)?;
+    say("Building the load generator");
+    cargo(&["build", "--release", "--package", "parlour-bench"])?;
+    tools::npm_install(BENCH_PEERS)?;
+    say("Measuring");
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    tools::run(".", "target/release/parlour-bench", &options)
+}
