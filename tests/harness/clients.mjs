@@ -43,8 +43,10 @@ export async function connected(t, url, options) {
 }
 
 /** Another namespace on the same connection. */
-export function sibling(socket, namespace, auth = {}) {
-  return watched(socket.io.socket(namespace, { auth }));
+export function sibling(t, socket, namespace, auth = {}) {
+  const other = socket.io.socket(namespace, { auth });
+  t.after(() => void other.disconnect());
+  return watched(other);
 }
 
 /**

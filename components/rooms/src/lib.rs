@@ -1,0 +1,31 @@
+//! The component `rooms`: membership, history and exactly-once batches on SQLite, behind
+//! `wit/rooms.wit`. The only one that speaks SQL; it knows no Socket.IO packet and no HTTP.
+
+mod database;
+mod plan;
+mod pool;
+mod schema;
+mod sql;
+mod transaction;
+
+mod bindings {
+    // Generated: exports are symbols, and symbols are unsafe.
+    #![allow(missing_docs, unsafe_code, clippy::all)]
+    spin_sdk::wit_bindgen::generate!({
+        world: "provider",
+        path: "../../wit",
+        runtime_path: "spin_sdk::wit_bindgen::rt",
+        generate_all,
+        async: true,
+    });
+
+    struct Rooms;
+
+    impl exports::parlour::rooms::rooms::Guest for Rooms {
+        type Transaction = crate::transaction::Transaction;
+    }
+
+    export!(Rooms);
+}
+
+use bindings::exports::parlour::rooms::rooms as interface;

@@ -1,0 +1,19 @@
+// npm's own Socket.IO server, in this process: what it does is what Parlour has to do.
+// It knows one event, `rooms`, which it acknowledges as Parlour's lobby does.
+
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { Server } from "socket.io";
+
+/** @param {Partial<import("socket.io").ServerOptions>} options */
+export async function startReference(options = {}) {
+  const http = createServer().listen(0, "127.0.0.1");
+  const io = new Server(http, { cors: { origin: "*" }, ...options });
+  io.on("connection", (socket) => socket.on("rooms", (ack) => typeof ack === "function" && ack([])));
+  await once(http, "listening");
+  const { port } = /** @type {import("node:net").AddressInfo} */ (http.address());
+  return {
+    url: `http://127.0.0.1:${port}`,
+    stop: () => io.close(),
+  };
+}
