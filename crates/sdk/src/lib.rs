@@ -1,0 +1,68 @@
+//! What a namespace is written with: Socket.IO's server API for a Spin component.
+//!
+//! ```no_run
+//! use parlour_sdk::{Ack, Namespace, Result, Socket, json};
+//! use spin_sdk::{http::{IntoResponse, Request}, http_service};
+//!
+//! #[http_service]
+//! async fn handle(request: Request) -> impl IntoResponse {
+//!     parlour_sdk::serve(echo, request).await
+//! }
+//!
+//! fn echo(ns: &mut Namespace) {
+//!     ns.on_connect(async |socket| socket.join("everybody"));
+//!     ns.on("say", async |socket, text: String, ack| {
+//!         socket.to("everybody").emit("said", &text)?; // stored, then delivered
+//!         ack.send(json!({ "length": text.len() }))
+//!     });
+//!     ns.on_disconnecting(async |socket, reason| {
+//!         for room in socket.rooms() {
+//!             socket.to(room).emit("gone", &reason)?;
+//!         }
+//!         Ok(())
+//!     });
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! Nothing a handler does happens at once: it is recorded, committed with everything else of the
+//! batch, and only then carried out. A handler that fails leaves no trace, and its sender gets an
+//! ack `{error: {code, message}}`. `docs/namespace.md` has what happens underneath.
+
+mod ack;
+mod args;
+mod batch;
+mod binary;
+mod context;
+mod emit;
+mod error;
+mod namespace;
+mod peer;
+mod serve;
+mod socket;
+mod store;
+
+mod bindings {
+    // Generated: imports are symbols, and symbols are unsafe.
+    #![allow(missing_docs, unsafe_code, clippy::all)]
+    spin_sdk::wit_bindgen::generate!({
+        world: "user",
+        path: "../../wit",
+        runtime_path: "spin_sdk::wit_bindgen::rt",
+        generate_all,
+        async: true,
+    });
+}
+
+use bindings::parlour::rooms::rooms as interface;
+
+pub use ack::Ack;
+pub use args::{Args, FromArgs, ToArgs};
+pub use binary::{Binary, Raw};
+pub use emit::{BroadcastOperator, Once, RemoteSocket};
+pub use error::{Error, Result};
+pub use interface::{Position, Room};
+pub use namespace::Namespace;
+pub use serde_json::json;
+pub use serve::serve;
+pub use socket::{Entry, Handshake, Nsp, Socket};

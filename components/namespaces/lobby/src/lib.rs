@@ -1,0 +1,75 @@
+//! The namespace `/`: the public chat. Whoever connects is let in; this decides only who they are.
+
+use chat::{Member, Nickname};
+use parlour_sdk::{Error, Namespace, Result, Socket};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use spin_sdk::{
+    http::{IntoResponse, Request},
+    http_service,
+};
+
+/// Characters of the secret by which a returning browser is known.
+const KEY_LENGTH: std::ops::RangeInclusive<usize> = 16..=128;
+
+#[http_service]
+async fn handle(request: Request) -> impl IntoResponse {
+    parlour_sdk::serve(lobby, request).await
+}
+
+fn lobby(ns: &mut Namespace) {
+    ns.on_connect(async |socket| socket.set_data(guest(&socket)?));
+    chat::register(ns);
+}
+
+/// What a client may say of itself in `auth`.
+#[derive(Default, Deserialize)]
+struct Auth {
+    /// Only this client knows it: who has it is the same member again.
+    key: Option<String>,
+    name: Option<Nickname>,
+}
+
+fn guest(socket: &Socket) -> Result<Member> {
+    let auth: Auth = match socket.handshake() {
+        Some(handshake) => handshake.auth().map_err(|error| {
+            Error::bad_request(format!("`auth` may have {{key, name}}: {error}"))
+        })?,
+        None => None,
+    }
+    .unwrap_or_default();
+    let id = match auth.key {
+        Some(key) if KEY_LENGTH.contains(&key.chars().count()) => format!("u{}", digest(&key, 8)),
+        Some(_) => {
+            let (least, most) = (KEY_LENGTH.start(), KEY_LENGTH.end());
+            let message = format!("`auth.key` has {least} to {most} characters");
+            return Err(Error::bad_request(message));
+        }
+        None => socket.id().to_owned(),
+    };
+    let name = match auth.name {
+        Some(name) => name.into_inner(),
+        None => format!("Guest-{}", digest(&id, 2)),
+    };
+    Ok(Member { id, name })
+}
+
+/// The first bytes of the text's SHA-256, in hexadecimal.
+fn digest(text: &str, bytes: usize) -> String {
+    let digest = Sha256::digest(text);
+    digest
+        .iter()
+        .take(bytes)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::digest;
+
+    #[test]
+    fn a_key_is_not_to_be_read_from_the_member_it_makes() {
+        assert_eq!(digest("abc", 8), "ba7816bf8f01cfea");
+    }
+}

@@ -1,0 +1,175 @@
+//! What the gateway is configured with: who may send batches, and which component is which namespace.
+//! Reads no variable itself; it judges the texts it is given.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use spin_sdk::http::HeaderMap;
+use subtle::ConstantTimeEq as _;
+
+use crate::failure::Failure;
+
+/// The most characters of a component's name, Spin's own limit being that of a host's label.
+const MAX_COMPONENT_CHARS: usize = 63;
+
+/// Where one namespace lives.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// The Spin component's id.
+    pub component: String,
+    /// Whether each client that connects is first judged by `POST /connect`.
+    #[serde(default = "judged_unless_said_otherwise")]
+    pub middleware: bool,
+}
+
+fn judged_unless_said_otherwise() -> bool {
+    true
+}
+
+/// The namespaces there are, by name.
+#[derive(Debug)]
+pub struct Config(HashMap<String, Route>);
+
+impl Config {
+    /// Parses the variable `namespaces`.
+    pub fn parse(text: &str) -> Result<Self, Failure> {
+        let routes: HashMap<String, Route> = serde_json::from_str(text).map_err(|error| {
+            invalid(format!(
+                "must be JSON like {{\"/\": {{\"component\": \"lobby\", \"middleware\": false}}}}: {error}"
+            ))
+        })?;
+        for (namespace, route) in &routes {
+            if !namespace.starts_with('/') {
+                return Err(invalid(format!(
+                    "has the namespace {namespace:?}, which does not begin with /"
+                )));
+            }
+            if !is_component(&route.component) {
+                return Err(invalid(format!(
+                    "names for {namespace:?} the component {:?}, which is no id of a Spin component",
+                    route.component
+                )));
+            }
+        }
+        Ok(Self(routes))
+    }
+
+    pub fn route(&self, namespace: &str) -> Option<&Route> {
+        self.0.get(namespace)
+    }
+}
+
+fn is_component(name: &str) -> bool {
+    (1..=MAX_COMPONENT_CHARS).contains(&name.len())
+        && name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name
+            .chars()
+            .all(|char| char.is_ascii_alphanumeric() || char == '-')
+}
+
+fn invalid(problem: String) -> Failure {
+    Failure::Variable {
+        name: "namespaces",
+        problem,
+    }
+}
+
+/// Checks `authorization: Bearer <secret>`. Takes the same time wherever the two differ.
+pub fn authenticate(headers: &HeaderMap, secret: &str) -> Result<(), Failure> {
+    if secret.is_empty() {
+        return Err(Failure::Variable {
+            name: "relay_secret",
+            problem: "is empty: set the secret that the relay sends".to_owned(),
+        });
+    }
+    let sent = headers
+        .get("authorization")
+        .and_then(|value| value.as_bytes().split_at_checked("Bearer ".len()))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"Bearer "))
+        .map(|(_, secret)| secret)
+        .ok_or(Failure::Secret)?;
+    if bool::from(sent.ct_eq(secret.as_bytes())) {
+        Ok(())
+    } else {
+        Err(Failure::Secret)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespaces_are_judged_unless_they_say_otherwise() {
+        let config = Config::parse(
+            r#"{"/": {"component": "lobby", "middleware": false}, "/members": {"component": "members"}}"#,
+        )
+        .unwrap();
+        assert!(!config.route("/").unwrap().middleware);
+        assert!(config.route("/members").unwrap().middleware);
+        assert_eq!(config.route("/members").unwrap().component, "members");
+        assert!(config.route("/other").is_none());
+    }
+
+    #[test]
+    fn a_mistake_in_namespaces_is_named() {
+        for (text, said) in [
+            ("", "must be JSON like"),
+            (
+                r#"{"/": {"component": "lobby", "midleware": true}}"#,
+                "unknown field `midleware`",
+            ),
+            (r#"{"/": {}}"#, "missing field `component`"),
+            (r#"{"members": {"component": "members"}}"#, "\"members\""),
+            (
+                r#"{"/": {"component": "evil.example/"}}"#,
+                "evil.example/",
+            ),
+        ] {
+            let failure = Config::parse(text).unwrap_err();
+            assert_eq!(failure.status(), 500);
+            assert!(failure.to_string().contains(said), "{failure}");
+            assert!(
+                failure
+                    .to_string()
+                    .starts_with("the gateway's variable namespaces ")
+            );
+        }
+    }
+
+    #[test]
+    fn only_the_whole_secret_admits_a_relay() {
+        let with = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("authorization", value.parse().unwrap());
+            headers
+        };
+        assert!(authenticate(&with("Bearer hunter2"), "hunter2").is_ok());
+        assert!(authenticate(&with("bearer hunter2"), "hunter2").is_ok());
+        for wrong in [
+            "Bearer hunter",
+            "Bearer hunter22",
+            "Bearer ",
+            "Bearer",
+            "hunter2",
+            "Basic hunter2",
+        ] {
+            let failure = authenticate(&with(wrong), "hunter2").unwrap_err();
+            assert_eq!(failure.status(), 401, "{wrong}");
+        }
+        assert_eq!(
+            authenticate(&HeaderMap::new(), "hunter2")
+                .unwrap_err()
+                .status(),
+            401
+        );
+    }
+
+    #[test]
+    fn an_empty_secret_admits_nobody() {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", "Bearer ".parse().unwrap());
+        assert_eq!(authenticate(&headers, "").unwrap_err().status(), 500);
+    }
+}

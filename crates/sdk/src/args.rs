@@ -1,0 +1,144 @@
+//! The arguments of events and acks: from JSON to a handler's types and back.
+
+use serde::{Serialize, Serializer, de::DeserializeOwned, ser::SerializeSeq};
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::{
+    binary::writing,
+    error::{Error, Result, unwritable},
+};
+
+/// Several arguments where there is not exactly one: `Args((room, typing)): Args<(String, bool)>`
+/// in a handler, `Args((1, "two"))` in an `emit`, `Args(())` for none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Args<T>(pub T);
+
+/// What an event handler can take: one argument that serde can read (missing counts as `null`), or
+/// several in [`Args`]. Arguments beyond those asked for are ignored.
+pub trait FromArgs: Sized {
+    /// The error says what was expected.
+    fn from_args(args: &[&RawValue]) -> Result<Self, String>;
+}
+
+/// What can be emitted or acked: one argument that serde can write, or several in [`Args`].
+pub trait ToArgs {
+    fn write<S: SerializeSeq>(&self, args: &mut S) -> Result<(), S::Error>;
+}
+
+impl<T: DeserializeOwned> FromArgs for T {
+    fn from_args(args: &[&RawValue]) -> Result<Self, String> {
+        argument(args, 0)
+    }
+}
+
+impl<T: Serialize> ToArgs for T {
+    fn write<S: SerializeSeq>(&self, args: &mut S) -> Result<(), S::Error> {
+        args.serialize_element(self)
+    }
+}
+
+fn argument<T: DeserializeOwned>(args: &[&RawValue], index: usize) -> Result<T, String> {
+    let json = args.get(index).map_or("null", |json| json.get());
+    serde_json::from_str(json).map_err(|error| {
+        let message = error.to_string();
+        // Where in the JSON it was means nothing to those who sent an object.
+        let message = message
+            .rsplit_once(" at line ")
+            .map_or(&*message, |(text, _)| text);
+        format!("argument {}: {message}", index + 1)
+    })
+}
+
+macro_rules! several {
+    ($($name:ident $index:tt),*) => {
+        impl<$($name: DeserializeOwned),*> FromArgs for Args<($($name,)*)> {
+            fn from_args(_args: &[&RawValue]) -> Result<Self, String> {
+                Ok(Args(($(argument::<$name>(_args, $index)?,)*)))
+            }
+        }
+
+        impl<$($name: Serialize),*> ToArgs for Args<($($name,)*)> {
+            fn write<Seq: SerializeSeq>(&self, _args: &mut Seq) -> Result<(), Seq::Error> {
+                $(_args.serialize_element(&self.0.$index)?;)*
+                Ok(())
+            }
+        }
+    };
+}
+
+several!();
+several!(A 0);
+several!(A 0, B 1);
+several!(A 0, B 1, C 2);
+several!(A 0, B 1, C 2, D 3);
+several!(A 0, B 1, C 2, D 3, E 4);
+
+/// A packet's JSON array and its attachments (base64).
+pub(crate) struct Rendered {
+    pub json: Box<RawValue>,
+    pub attachments: Vec<String>,
+}
+
+/// Writes the array of an event (its name first) or of an ack (no name).
+pub(crate) fn render(event: Option<&str>, args: &impl ToArgs) -> Result<Rendered> {
+    struct Array<'a, T>(Option<&'a str>, &'a T);
+    impl<T: ToArgs> Serialize for Array<'_, T> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut array = serializer.serialize_seq(None)?;
+            if let Some(event) = self.0 {
+                array.serialize_element(event)?;
+            }
+            self.1.write(&mut array)?;
+            array.end()
+        }
+    }
+    let (json, attachments) = writing(|| to_raw_value(&Array(event, args)));
+    Ok(Rendered {
+        json: json.map_err(unwritable)?,
+        attachments,
+    })
+}
+
+/// The client's arguments do not fit the handler's.
+pub(crate) fn misfit(event: &str, what: String) -> Error {
+    Error::bad_request(format!("`{event}`: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse<A: FromArgs>(json: &str) -> Result<A, String> {
+        A::from_args(&serde_json::from_str::<Vec<&RawValue>>(json).unwrap())
+    }
+
+    #[test]
+    fn one_argument_or_several_are_read() {
+        assert_eq!(parse(r#"["a", 1]"#), Ok("a".to_owned()));
+        assert_eq!(parse(r#"["a", true]"#), Ok(Args(("a".to_owned(), true))));
+        assert_eq!(parse("[]"), Ok(None::<String>));
+        assert_eq!(parse("[1, 2]"), Ok(Args(())));
+    }
+
+    #[test]
+    fn a_wrong_argument_is_named_with_what_was_expected() {
+        let error = parse::<Args<(String, bool)>>(r#"["a", "yes"]"#).unwrap_err();
+        assert_eq!(
+            error,
+            r#"argument 2: invalid type: string "yes", expected a boolean"#
+        );
+        assert!(
+            parse::<String>("[]")
+                .unwrap_err()
+                .contains("expected a string")
+        );
+    }
+
+    #[test]
+    fn events_and_acks_are_arrays() {
+        let json = |rendered: Result<Rendered>| rendered.unwrap().json.get().to_owned();
+        assert_eq!(json(render(Some("a"), &1)), r#"["a",1]"#);
+        assert_eq!(json(render(None, &Args((1, "b")))), r#"[1,"b"]"#);
+        assert_eq!(json(render(Some("a"), &Args(()))), r#"["a"]"#);
+    }
+}

@@ -1,0 +1,208 @@
+//! The HTTP contract of a namespace (`docs/namespace.md`): `POST /connect` and `POST /events`.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, StatusCode, header::CONTENT_TYPE};
+use http_body_util::{BodyExt, Full};
+use parlour_protocol::relay::{self, header};
+use serde_json::{json, value::RawValue};
+use spin_sdk::http::Request;
+
+use crate::{
+    batch,
+    interface::{self, Begun, Transaction},
+    namespace::Namespace,
+};
+
+/// Where the middleware leaves what it knows of the client: base64url of JSON.
+const CLAIMS: &str = "parlour-claims";
+
+/// Answers a request of the gateway with the handlers that `register` registers.
+pub async fn serve(
+    register: impl FnOnce(&mut Namespace),
+    request: Request,
+) -> Response<Full<Bytes>> {
+    let path = request.uri().path();
+    let outcome = match (request.method(), path) {
+        (&Method::POST, "/connect") => claims(request.headers()),
+        (&Method::POST, "/events") => events(register, request).await,
+        (method, path) => Err(Failure::NotFound(format!("{method} {path}"))),
+    };
+    match outcome {
+        Ok(body) => response(StatusCode::OK, body),
+        Err(failure) => failure.response(),
+    }
+}
+
+/// Why a request was not done.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("a namespace has POST /connect and POST /events, not {0}")]
+    NotFound(String),
+    #[error("{0}")]
+    Malformed(String),
+    #[error("cannot use the rooms' database: {0}")]
+    Storage(interface::Error),
+}
+
+impl Failure {
+    fn response(&self) -> Response<Full<Bytes>> {
+        use interface::Error;
+        let (status, code, message) = match self {
+            Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found", self.to_string()),
+            Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed", self.to_string()),
+            Self::Storage(Error::Stale(epoch)) => {
+                let message = format!("a younger epoch of this relay was seen: {epoch}");
+                (StatusCode::CONFLICT, "stale", message)
+            }
+            Self::Storage(Error::NewerSchema(text)) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "newer_schema",
+                text.clone(),
+            ),
+            Self::Storage(Error::Storage(text)) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "storage", text.clone())
+            }
+        };
+        if status != StatusCode::NOT_FOUND {
+            eprintln!("{status}: {message}");
+        }
+        let body = json!({ "error": { "code": code, "message": message } });
+        response(status, body.to_string().into_bytes())
+    }
+}
+
+fn response(status: StatusCode, body: Vec<u8>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    let json = http::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}
+
+/// Whoever comes this far has passed the middleware; its claims come back with the `connect` event.
+fn claims(headers: &HeaderMap) -> Result<Vec<u8>, Failure> {
+    let Some(claims) = headers.get(CLAIMS) else {
+        return Ok(b"null".to_vec());
+    };
+    let claims = URL_SAFE_NO_PAD.decode(claims.as_bytes()).ok();
+    claims
+        .filter(|claims| serde_json::from_slice::<&RawValue>(claims).is_ok())
+        .ok_or_else(|| Failure::Malformed(format!("`{CLAIMS}` must be JSON in base64url")))
+}
+
+async fn events(
+    register: impl FnOnce(&mut Namespace),
+    request: Request,
+) -> Result<Vec<u8>, Failure> {
+    let key = key(request.headers())?;
+    let body = request.into_body().collect().await;
+    let body =
+        body.map_err(|error| Failure::Malformed(format!("cannot read the batch: {error}")))?;
+    let body = body.to_bytes();
+    let batch: relay::Batch = serde_json::from_slice(&body)
+        .map_err(|error| Failure::Malformed(format!("the batch is not one: {error}")))?;
+    batch::check(&batch).map_err(Failure::Malformed)?;
+    let transaction = match Transaction::begin(key).await.map_err(Failure::Storage)? {
+        Begun::Done(response) => return Ok(response),
+        Begun::Fresh(transaction) => transaction,
+    };
+    let mut namespace = Namespace::default();
+    register(&mut namespace);
+    batch::run(&namespace, batch, Box::new(transaction))
+        .await
+        .map_err(Failure::Storage)
+}
+
+/// Which batch it is, by its headers.
+fn key(headers: &HeaderMap) -> Result<interface::Batch, Failure> {
+    let lane = text(headers, header::LANE)?;
+    let namespace = percent_decoded(lane)
+        .ok_or_else(|| Failure::Malformed(format!("`{}` is not UTF-8: {lane}", header::LANE)))?;
+    let attempt = number(headers, header::ATTEMPT)?;
+    Ok(interface::Batch {
+        relay: text(headers, header::RELAY)?.to_owned(),
+        epoch: number(headers, header::EPOCH)?,
+        namespace,
+        sequence: number(headers, header::SEQUENCE)?,
+        attempt: u32::try_from(attempt).unwrap_or(u32::MAX),
+    })
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Failure> {
+    let value = headers.get(name).and_then(|value| value.to_str().ok());
+    value
+        .filter(|value| !value.is_empty())
+        .ok_or_else(|| Failure::Malformed(format!("the header `{name}` is missing")))
+}
+
+fn number(headers: &HeaderMap, name: &str) -> Result<u64, Failure> {
+    let value = text(headers, name)?;
+    value
+        .parse()
+        .map_err(|_| Failure::Malformed(format!("`{name}: {value}` is not a number")))
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        match (first, tail) {
+            (b'%', [high, low, tail @ ..]) => {
+                let digit = |byte: &u8| char::from(*byte).to_digit(16);
+                bytes.push((digit(high)? * 16 + digit(low)?) as u8);
+                rest = tail;
+            }
+            (byte, tail) => {
+                bytes.push(*byte);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_is_a_namespace_in_percent_encoding() {
+        assert_eq!(percent_decoded("%2Fmembers").as_deref(), Some("/members"));
+        assert_eq!(percent_decoded("/caf%C3%A9").as_deref(), Some("/café"));
+        assert_eq!(percent_decoded("%FF"), None);
+    }
+
+    #[test]
+    fn claims_are_passed_on_and_anything_else_is_refused() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(claims(&headers).unwrap(), b"null");
+        let value = URL_SAFE_NO_PAD.encode(r#"{"sub":"ada"}"#);
+        headers.insert(CLAIMS, value.parse().unwrap());
+        assert_eq!(claims(&headers).unwrap(), br#"{"sub":"ada"}"#);
+        headers.insert(CLAIMS, "{".parse().unwrap());
+        assert!(claims(&headers).is_err());
+    }
+
+    #[test]
+    fn a_batch_is_known_by_its_headers() {
+        let mut headers = HeaderMap::new();
+        let values = [
+            (header::RELAY, "r1"),
+            (header::EPOCH, "1700000000000"),
+            (header::LANE, "%2F"),
+            (header::SEQUENCE, "7"),
+        ];
+        for (name, value) in values {
+            headers.insert(name, value.parse().unwrap());
+        }
+        let error = key(&headers).unwrap_err().to_string();
+        assert!(error.contains("parlour-attempt"), "{error}");
+        headers.insert(header::ATTEMPT, "2".parse().unwrap());
+        let key = key(&headers).unwrap();
+        assert_eq!(
+            (key.namespace.as_str(), key.sequence, key.attempt),
+            ("/", 7, 2)
+        );
+    }
+}
