@@ -40,10 +40,9 @@ export function lobby(server) {
       const ada = await enter(t, { name: "Ada" });
       await ask(ada, "join", room);
 
-      for (const wrong of [undefined, null, 7, {}, "", "   "]) {
+      for (const wrong of [undefined, null, 7, {}, "", "   ", "n".repeat(10_000)]) {
         assert.equal((await ask(ada, "name", wrong)).error?.code, "bad_request", JSON.stringify(wrong));
       }
-      assert.equal((await ask(ada, "name", "n".repeat(10_000))).error?.code, "too_large");
 
       const { members } = await ask(ada, "join", room);
       assert.deepEqual(members.map(({ name }) => name), ["Ada"]);
@@ -89,7 +88,7 @@ export function lobby(server) {
       for (const auth of [{ name: 7 }, { key: 7 }, { key: "too short" }, { key: "k".repeat(129) }]) {
         const socket = client(t, server().url, { auth });
         const error = await next(socket, "connect_error");
-        assert.equal(error.data?.code, "bad_request", `${JSON.stringify(auth)}: ${error.message}`);
+        assert.equal(error.data?.code, "bad_request", `${JSON.stringify(auth).slice(0, 80)}: ${error.message}`);
         assert.deepEqual(unread(socket, "connect"), []);
       }
     });

@@ -37,7 +37,7 @@ pub const ROOMS: Plan = Plan {
     rooms: 100,
     members: 10,
     senders: 10,
-    window: 1,
+    window: 2,
 };
 pub const AT_REST: Plan = Plan {
     name: "pair",

@@ -122,10 +122,7 @@ mod tests {
             ),
             (r#"{"/": {}}"#, "missing field `component`"),
             (r#"{"members": {"component": "members"}}"#, "\"members\""),
-            (
-                r#"{"/": {"component": "evil.example/"}}"#,
-                "evil.example/",
-            ),
+            (r#"{"/": {"component": "evil.example/"}}"#, "evil.example/"),
         ] {
             let failure = Config::parse(text).unwrap_err();
             assert_eq!(failure.status(), 500);

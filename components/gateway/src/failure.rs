@@ -17,19 +17,15 @@ pub enum Failure {
     )]
     Secret,
     #[error("the header {name} {problem}")]
-    Header {
-        name: &'static str,
-        problem: String,
-    },
+    Header { name: &'static str, problem: String },
     #[error("the batch's body is not what the relay protocol says: {0}")]
     Batch(serde_json::Error),
     #[error("the batch's body could not be read: {0}")]
     Body(ErrorCode),
+    #[error("the answer could not be sent: {0}")]
+    Answer(ErrorCode),
     #[error("the gateway's variable {name} {problem}")]
-    Variable {
-        name: &'static str,
-        problem: String,
-    },
+    Variable { name: &'static str, problem: String },
     #[error("{component} did not answer {path}: {problem}")]
     Component {
         component: String,
@@ -54,7 +50,7 @@ impl Failure {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Secret => StatusCode::UNAUTHORIZED,
             Self::Header { .. } | Self::Batch(_) | Self::Body(_) => StatusCode::BAD_REQUEST,
-            Self::Variable { .. } | Self::Component { .. } | Self::Encode(_) => {
+            Self::Answer(_) | Self::Variable { .. } | Self::Component { .. } | Self::Encode(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
             Self::Away { .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -70,7 +66,7 @@ impl Failure {
             Self::Variable { .. } => "configuration",
             Self::Component { .. } => "component",
             Self::Away { .. } => "unavailable",
-            Self::Encode(_) => "internal",
+            Self::Answer(_) | Self::Encode(_) => "internal",
         }
     }
 

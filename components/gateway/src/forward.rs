@@ -3,7 +3,9 @@
 
 use bytes::Bytes;
 use spin_sdk::http::body::IncomingBodyExt as _;
-use spin_sdk::http::{self, FullBody, HeaderMap, IntoResponse as _, Request, Response};
+use spin_sdk::http::{
+    self, FullBody, HeaderMap, HeaderValue, IntoResponse as _, Request, Response, StatusCode,
+};
 use spin_sdk::variables;
 use spin_sdk::wasip3::http::client;
 use spin_sdk::wasip3::http::types::{self, ErrorCode, Fields, Method, Scheme};
@@ -14,12 +16,15 @@ use crate::failure::Failure;
 /// The path of a namespace that takes batches.
 const EVENTS: &str = "/events";
 
+/// Where a component is reached from others of its application, whatever its routes are.
+const HOST: &str = "spin.internal";
+
 pub async fn variable(name: &'static str) -> Result<String, Failure> {
     variables::get(name)
         .await
         .map_err(|error| Failure::Variable {
             name,
-            problem: format!("cannot be read: {error:?}"),
+            problem: format!("cannot be read: {error}"),
         })
 }
 
@@ -27,43 +32,129 @@ pub async fn read(request: Request) -> Result<Bytes, Failure> {
     request.into_body().bytes().await.map_err(Failure::Body)
 }
 
+/// 200 with these bytes of JSON.
 pub fn json(body: Vec<u8>) -> Result<types::Response, Failure> {
-    let response = Response::builder()
+    Response::builder()
         .header("content-type", "application/json")
         .header("content-length", body.len())
         .body(FullBody::new(Bytes::from(body)))
-        .map_err(|error| ErrorCode::InternalError(Some(error.to_string())));
-    response
+        .map_err(|error| ErrorCode::InternalError(Some(error.to_string())))
         .and_then(|response| response.into_response())
-        .map_err(Failure::Body)
+        .map_err(Failure::Answer)
 }
 
-/// Hands the batch on as it came, and returns the answer as it comes: the bodies do not pass
-/// through this component's memory.
+/// Hands the batch on as it came, and returns the answer as it comes: neither body passes through
+/// this component's memory.
 pub async fn unread(request: Request, component: &str) -> Result<types::Response, Failure> {
-    let headers = batch_headers(request.headers());
+    let fields = batch_headers(request.headers());
     let incoming = request
         .into_body()
         .take_unstarted()
         .expect("nobody has read the body yet");
-    // Kept until the answer is there: dropped, it would tell the sender that the body was consumed.
-    let (consumed, consumed_reader) = wit_future::new(|| Ok(()));
-    let (contents, trailers) = types::Request::consume_body(incoming, consumed_reader);
-    let fields = fields(headers).map_err(|problem| failed(component, problem))?;
+    // Dropped only when the answer is there: that tells the sender that its body was consumed.
+    let (consumed, on_consumed) = wit_future::new(|| Ok(()));
+    let (contents, trailers) = types::Request::consume_body(incoming, on_consumed);
+    let fields = Fields::try_from(fields).map_err(|error| failed(component, EVENTS, error))?;
     let (outgoing, _sent) = types::Request::new(fields, Some(contents), trailers, None);
-    address(&outgoing, component).map_err(|()| failed(component, "no such address"))?;
+    address(&outgoing, component).map_err(|()| failed(component, EVENTS, "it has no address"))?;
     let response = client::send(outgoing)
         .await
-        .map_err(|error| failed(component, error))?;
+        .map_err(|error| failed(component, EVENTS, error))?;
     drop(consumed);
     Ok(response)
 }
 
-/// Hands on a batch that was changed on its way.
-pub async fn changed(
-    headers: &HeaderMap,
+fn address(request: &types::Request, component: &str) -> Result<(), ()> {
+    request.set_method(&Method::Post)?;
+    request.set_scheme(Some(&Scheme::Http))?;
+    request.set_authority(Some(&format!("{component}.{HOST}")))?;
+    request.set_path_with_query(Some(EVENTS))
+}
+
+/// Hands on a batch whose `connect` events have been judged.
+pub async fn judged(
+    mut headers: HeaderMap,
     component: &str,
     body: Vec<u8>,
 ) -> Result<types::Response, Failure> {
-    let mut request = http::Request::post(url(component, EVENTS));
+    headers.insert("content-length", HeaderValue::from(body.len()));
+    let response = post(component, EVENTS, headers, body).await?;
+    Ok(response
+        .into_body()
+        .take_unstarted()
+        .expect("nobody has read the body yet"))
+}
+
+/// `POST`s to a path of a component and reads the whole answer.
+pub async fn ask(
+    component: &str,
+    path: &'static str,
+    headers: HeaderMap,
+    body: Vec<u8>,
+) -> Result<(StatusCode, Bytes), Failure> {
+    let response = post(component, path, headers, body).await?;
+    let status = response.status();
+    let body = response.into_body().bytes().await;
+    Ok((
+        status,
+        body.map_err(|error| failed(component, path, error))?,
+    ))
+}
+
+async fn post(
+    component: &str,
+    path: &'static str,
+    headers: HeaderMap,
+    body: Vec<u8>,
+) -> Result<Response, Failure> {
+    let mut request = http::Request::post(format!("http://{component}.{HOST}{path}"))
+        .body(FullBody::new(Bytes::from(body)))
+        .map_err(|error| failed(component, path, error))?;
+    *request.headers_mut() = headers;
+    http::send(request)
+        .await
+        .map_err(|error| failed(component, path, error))
+}
+
+/// The headers that go with a batch to its namespace: the relay's own, never its secret.
+pub fn batch_headers(headers: &HeaderMap) -> HeaderMap {
+    headers
+        .iter()
+        .filter(|(name, _)| {
+            let name = name.as_str();
+            name.starts_with("parlour-") || name == "content-type" || name == "content-length"
+        })
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+fn failed(component: &str, path: &'static str, problem: impl ToString) -> Failure {
+    Failure::Component {
+        component: component.to_owned(),
+        path,
+        problem: problem.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_secret_stays_with_the_gateway() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("authorization", "Bearer hunter2"),
+            ("parlour-lane", "/"),
+            ("content-type", "application/json"),
+            ("content-length", "2"),
+            ("host", "localhost"),
+        ] {
+            headers.insert(name, value.parse().unwrap());
+        }
+        let kept = batch_headers(&headers);
+        let mut names: Vec<_> = kept.keys().map(|name| name.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["content-length", "content-type", "parlour-lane"]);
+    }
 }

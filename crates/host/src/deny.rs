@@ -84,9 +84,9 @@ pub fn deny(component: &[u8], inherit: &Inherit) -> Result<Vec<u8>> {
     let mut position = PREAMBLE_BYTES;
     while position < component.len() {
         let id = component[position];
-        let mut reader = BinaryReader::new(&component[position + 1..], position + 1);
+        let mut reader = BinaryReader::new(&component[position + 1..], 0);
         let size = reader.read_var_u32()? as usize;
-        let start = reader.original_position();
+        let start = position + 1 + reader.current_position();
         let content = component
             .get(start..start + size)
             .context("a section is longer than the file")?;
@@ -109,17 +109,21 @@ fn rename_imports(section: &[u8], inherit: &Inherit) -> Result<Vec<u8>> {
     push_leb128(&mut out, imports.count() as usize);
     let items: Vec<_> = imports.into_iter_with_offsets().collect::<Result<_, _>>()?;
     for (index, (offset, import)) in items.iter().enumerate() {
-        let end = items.get(index + 1).map_or(section.len(), |(next, _)| *next);
+        let start = usize::try_from(*offset)?;
+        let end = match items.get(index + 1) {
+            Some((next, _)) => usize::try_from(*next)?,
+            None => section.len(),
+        };
         let name = import.name.name;
         if !is_denied(name, inherit) {
-            out.extend_from_slice(&section[*offset..end]);
+            out.extend_from_slice(&section[start..end]);
             continue;
         }
         // A discriminant byte, the name with its length, then what is not changed.
-        let mut reader = BinaryReader::new(&section[offset + 1..end], 0);
+        let mut reader = BinaryReader::new(&section[start + 1..end], 0);
         reader.read_string()?;
-        let after_name = offset + 1 + reader.current_position();
-        out.push(section[*offset]);
+        let after_name = start + 1 + reader.current_position();
+        out.push(section[start]);
         push_leb128(&mut out, DENIED.len() + name.len());
         out.extend_from_slice(DENIED.as_bytes());
         out.extend_from_slice(name.as_bytes());

@@ -38,7 +38,7 @@ pub fn engine(cache: Option<Cache>) -> Result<Engine> {
             tracing::debug!(%error, "no pool of instances; allocating each by itself");
             config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
             Engine::new(&config)
-                .map_err(anyhow::Error::from)
+                .map_err(error)
                 .context("cannot start the Wasm engine")
         }
     }
@@ -84,7 +84,7 @@ pub fn cache(directory: Option<PathBuf>) -> Option<Cache> {
         std::fs::remove_file(&probe)?;
         let mut config = CacheConfig::new();
         config.with_directory(directory);
-        Ok::<_, anyhow::Error>(Cache::new(config)?)
+        Cache::new(config).map_err(error)
     };
     match open() {
         Ok(cache) => Some(cache),
@@ -102,4 +102,9 @@ fn default_cache_directory() -> Option<PathBuf> {
     let path = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let base = path("XDG_CACHE_HOME").or_else(|| path("HOME").map(|home| home.join(".cache")))?;
     Some(base.join("parlour"))
+}
+
+/// Wasmtime's errors are a type of their own; keeps what they say, with all causes.
+pub fn error(error: wasmtime::Error) -> anyhow::Error {
+    anyhow::anyhow!("{error:#}")
 }

@@ -72,3 +72,49 @@ pub enum AllowedOrigins {
     /// Each as a browser sends it: scheme, host and port.
     These(Vec<String>),
 }
+
+/// Bytes that may wait for a lane's next batches; then the sockets that write to it are not read.
+pub(crate) const MAX_PENDING_BYTES: usize = 8 * 1024 * 1024;
+
+/// Bytes that may wait for one client that does not read; then it is closed.
+pub(crate) const MAX_OUTBOX_BYTES: usize = 16 * 1024 * 1024;
+
+/// Bytes of events that a client may send to a namespace before it is let in.
+pub(crate) const MAX_HELD_BYTES: usize = 1024 * 1024;
+
+/// Bytes of a namespace's name. It travels in a header of every batch, percent-encoded.
+pub(crate) const MAX_NAMESPACE_BYTES: usize = 1024;
+
+/// Acknowledgement ids beyond JavaScript's exact numbers that are remembered for one socket.
+pub(crate) const MAX_ODD_ACKS: usize = 32;
+
+/// Bytes of one answer of the app.
+pub(crate) const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+
+/// How long the app may take to answer a batch. Then the batch is sent again.
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The first wait before a batch is sent again; it doubles up to [`MAX_BACKOFF`].
+pub(crate) const MIN_BACKOFF: Duration = Duration::from_millis(50);
+pub(crate) const MAX_BACKOFF: Duration = Duration::from_secs(2);
+
+/// How often a batch (then each event of it) may fail with status 500.
+pub(crate) const MAX_FAILURES: u32 = 3;
+
+/// A lane that was busy and then had nothing for this long sends one `tick`.
+pub(crate) const TICK_AFTER: Duration = Duration::from_secs(60);
+
+/// A lane that had nothing for this long gives its buffers back.
+pub(crate) const TRIM_AFTER: Duration = Duration::from_secs(1);
+
+/// How long the end of the relay waits for the app to take the last events.
+pub(crate) const SHUTDOWN_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a closed WebSocket may take to close its side.
+pub(crate) const LINGER: Duration = Duration::from_secs(5);
+
+/// How long a closed polling session waits for a poll that it can tell so (engine.io's `closeTimeout`).
+pub(crate) const POLLING_CLOSE_WAIT: Duration = Duration::from_secs(30);
+
+/// How long a client may take to send a request's headers.
+pub(crate) const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);

@@ -31,6 +31,11 @@ impl Sid {
         bytes.iter().all(legal).then_some(Sid(bytes))
     }
 
+    /// What a log shows of a connection's id, which lets whoever knows it speak for the client.
+    pub fn shown(&self) -> &str {
+        &self.as_str()[..6]
+    }
+
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("an id is ASCII")
     }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Several arguments where there is not exactly one: `Args((room, typing)): Args<(String, bool)>`
-/// in a handler, `Args((1, "two"))` in an `emit`, `Args(())` for none.
+/// in a handler, `Args((1, "two"))` in an `emit`, `Args(())` for none, `Args<Vec<Raw>>` for all that come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Args<T>(pub T);
 
@@ -72,6 +72,25 @@ several!(A 0, B 1);
 several!(A 0, B 1, C 2);
 several!(A 0, B 1, C 2, D 3);
 several!(A 0, B 1, C 2, D 3, E 4);
+
+/// All arguments, however many.
+impl<T: DeserializeOwned> FromArgs for Args<Vec<T>> {
+    fn from_args(args: &[&RawValue]) -> Result<Self, String> {
+        let read = |index| argument(args, index);
+        (0..args.len())
+            .map(read)
+            .collect::<Result<_, _>>()
+            .map(Args)
+    }
+}
+
+impl<T: Serialize> ToArgs for Args<Vec<T>> {
+    fn write<S: SerializeSeq>(&self, args: &mut S) -> Result<(), S::Error> {
+        self.0
+            .iter()
+            .try_for_each(|arg| args.serialize_element(arg))
+    }
+}
 
 /// A packet's JSON array and its attachments (base64).
 pub(crate) struct Rendered {

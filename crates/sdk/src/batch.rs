@@ -230,3 +230,6 @@ async fn on_disconnect(
 fn ours(error: Error) -> interface::Error {
     interface::Error::Storage(error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

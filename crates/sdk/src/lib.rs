@@ -36,6 +36,8 @@ mod binary;
 mod context;
 mod emit;
 mod error;
+#[cfg(test)]
+mod memory;
 mod namespace;
 mod peer;
 mod serve;

@@ -1,0 +1,116 @@
+//! Who may enter a namespace that has middleware (docs/namespace.md): each client's `connect` becomes
+//! one `POST /connect`, and what the middleware says of it is put into the batch.
+
+mod question;
+mod verdict;
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use parlour_protocol::relay::{Batch, Event};
+use serde_json::value::RawValue;
+use spin_sdk::http::Request;
+use spin_sdk::wasip3::http::types;
+
+use crate::failure::Failure;
+use crate::{forward, refuse};
+use question::Question;
+use verdict::Verdict;
+
+/// The path of a namespace that judges.
+const CONNECT: &str = "/connect";
+
+/// How many clients of one batch are judged at once: as many requests as an instance takes.
+const MAX_AT_ONCE: usize = 16;
+
+/// Judges every `connect` of the batch, then hands the batch on with the verdicts in it.
+pub async fn then_forward(
+    request: Request,
+    namespace: &str,
+    component: &str,
+) -> Result<types::Response, Failure> {
+    let headers = forward::batch_headers(request.headers());
+    let body = forward::read(request).await?;
+    let mut batch: Batch<'_> = serde_json::from_slice(&body).map_err(Failure::Batch)?;
+    let verdicts = verdicts(&batch, namespace, component).await?;
+    let body = with_verdicts(&mut batch, &verdicts)?;
+    forward::judged(headers, component, body).await
+}
+
+/// One verdict for each `connect` of the batch, in order.
+async fn verdicts(
+    batch: &Batch<'_>,
+    namespace: &str,
+    component: &str,
+) -> Result<Vec<Verdict>, Failure> {
+    let questions = questions(batch, namespace)?;
+    stream::iter(questions.into_iter().map(|question| async {
+        match question {
+            Ok(Question { headers, body }) => {
+                let (status, body) = forward::ask(component, CONNECT, headers, body).await?;
+                verdict::from_answer(status, &body, component)
+            }
+            Err(refused) => Ok(refused),
+        }
+    }))
+    .buffered(MAX_AT_ONCE)
+    .try_collect()
+    .await
+}
+
+/// What to ask of each `connect`, or why it is refused without asking.
+fn questions(
+    batch: &Batch<'_>,
+    namespace: &str,
+) -> Result<Vec<Result<Question, Verdict>>, Failure> {
+    let mut questions = Vec::new();
+    for event in &batch.events {
+        if let Event::Connect(connect) = event {
+            let socket = batch
+                .sockets
+                .get(connect.socket)
+                .ok_or_else(refuse::no_socket)?;
+            questions.push(question::about(connect, &socket.id, namespace)?);
+        }
+    }
+    Ok(questions)
+}
+
+fn with_verdicts<'a>(batch: &mut Batch<'a>, verdicts: &'a [Verdict]) -> Result<Vec<u8>, Failure> {
+    let connects = batch.events.iter_mut().filter_map(|event| match event {
+        Event::Connect(connect) => Some(connect),
+        _ => None,
+    });
+    for (connect, verdict) in connects.zip(verdicts) {
+        (connect.claims, connect.refused) = match verdict {
+            Verdict::Admitted(claims) => (Some::<&RawValue>(claims), None),
+            Verdict::Refused(refusal) => (None, Some::<&RawValue>(refusal)),
+        };
+    }
+    serde_json::to_vec(&batch).map_err(Failure::Encode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_connect_gets_its_own_verdict_and_the_rest_stays_as_it_was() {
+        let body = r#"{"sockets":[{"id":"s1","connection":"c1"},{"id":"s2","connection":"c2"}],"events":[{"connect":{"socket":0,"handshake":{"url":"/","headers":[],"address":"::1","secure":false,"time":1},"auth":{"token" : "t"},"claims":{"sub":"root"}}},{"packet":{"socket":0,"data":["a" , 1.0]}},{"connect":{"socket":1,"handshake":{"url":"/","headers":[],"address":"::1","secure":false,"time":1}}}]}"#;
+        let mut batch: Batch<'_> = serde_json::from_str(body).unwrap();
+        let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
+        let verdicts = [
+            Verdict::Refused(raw(r#"{"message":"no"}"#)),
+            Verdict::Admitted(raw(r#"{"sub":"ann"}"#)),
+        ];
+        let changed = String::from_utf8(with_verdicts(&mut batch, &verdicts).unwrap()).unwrap();
+        let expected = body
+            .replace(
+                r#","claims":{"sub":"root"}"#,
+                r#","refused":{"message":"no"}"#,
+            )
+            .replace(
+                r#""time":1}}}]}"#,
+                r#""time":1},"claims":{"sub":"ann"}}}]}"#,
+            );
+        assert_eq!(changed, expected);
+    }
+}

@@ -1,0 +1,51 @@
+//! A token's inside: when it is good and whom it speaks of (RFC 7519). Only read once the signature
+//! is known to be good.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Map, Value};
+use spin_sdk::http::HeaderValue;
+
+use crate::refusal::Refusal;
+
+/// The most characters of `sub`.
+const MAX_SUB_CHARS: usize = 128;
+
+/// Checks the claims at this time (seconds since 1970, no leeway) and gives them as a header's value.
+pub fn checked(payload: &[u8], now: f64) -> Result<HeaderValue, Refusal> {
+    let claims: Map<String, Value> = serde_json::from_slice(payload)
+        .map_err(|_| Refusal::InvalidToken("its payload is no JSON object"))?;
+    if time(&claims, "exp", "its exp is no number")?.is_some_and(|exp| now >= exp) {
+        return Err(Refusal::ExpiredToken);
+    }
+    if time(&claims, "nbf", "its nbf is no number")?.is_some_and(|nbf| now < nbf) {
+        return Err(Refusal::NotYetValid);
+    }
+    match claims.get("sub") {
+        Some(Value::String(sub)) if (1..=MAX_SUB_CHARS).contains(&sub.chars().count()) => {}
+        _ => {
+            return Err(Refusal::InvalidToken(
+                "its sub is not a text of 1 to 128 characters",
+            ));
+        }
+    }
+    if !matches!(claims.get("name"), None | Some(Value::String(_))) {
+        return Err(Refusal::InvalidToken("its name is no text"));
+    }
+    let json = Value::Object(claims).to_string();
+    Ok(HeaderValue::try_from(URL_SAFE_NO_PAD.encode(json)).expect("base64url is a header's value"))
+}
+
+/// A NumericDate: seconds since 1970, maybe with a fraction.
+fn time(
+    claims: &Map<String, Value>,
+    name: &str,
+    problem: &'static str,
+) -> Result<Option<f64>, Refusal> {
+    match claims.get(name) {
+        None => Ok(None),
+        Some(value) => value
+            .as_f64()
+            .map(Some)
+            .ok_or(Refusal::InvalidToken(problem)),
+    }
+}

@@ -1,0 +1,337 @@
+//! An application: loaded from its manifest, answering requests, shut down.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use http::StatusCode;
+use http_body_util::BodyExt;
+use serde::Deserialize;
+use tempfile::TempDir;
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
+use wasmtime::{Cache, Engine, component::{Component, Linker}};
+use wasmtime_wasi_http::{Error, WasiBody, handler::{ProxyHandler, ProxyPre}, p2, p3};
+
+use crate::{
+    Body, Options, bindings, compose, deny, engine, files,
+    component_variables::{VariablesData, VariablesState},
+    hosts::AllowedHosts,
+    manifest::{Manifest, Route},
+    names::ComponentId,
+    outbound::Client,
+    plan::{ComponentPlan, Plan, Target},
+    routes::Router,
+    service::{ComponentService, Life, Service, State},
+    services::{self, Services},
+    sqlite::{DatabaseConfig, Databases, SqliteData},
+    stdio::ComponentOutput,
+    variables::{Given, Variables},
+};
+
+/// How long a shutdown waits for requests that are being answered.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// The default state directory, beside the manifest.
+const STATE_DIRECTORY: &str = ".spin";
+
+/// A running application.
+pub struct App {
+    services: Arc<Services>,
+    variables: Arc<Variables>,
+    databases: Arc<Databases>,
+    stopping: CancellationToken,
+    /// Closed when all instances are gone. The sender is dropped to begin with that.
+    instances: Mutex<(Option<mpsc::Sender<()>>, mpsc::Receiver<()>)>,
+    cache: Option<Cache>,
+    _files: Vec<TempDir>,
+}
+
+/// Spin's runtime configuration, as far as this host has what it configures.
+#[derive(Default, Deserialize)]
+struct RuntimeConfig {
+    #[serde(default)]
+    sqlite_database: BTreeMap<String, DatabaseConfig>,
+    #[serde(default, alias = "config_provider")]
+    variables_provider: Option<toml::Value>,
+}
+
+impl App {
+    /// Reads, checks, composes and compiles the application. What is wrong is said with the file
+    /// and the key.
+    pub async fn load(options: Options) -> Result<App> {
+        let manifest = std::path::absolute(&options.manifest)
+            .with_context(|| format!("the path {}", options.manifest.display()))?;
+        let base = manifest.parent().map(Path::to_owned).unwrap_or_default();
+        let loader = Loader {
+            state_dir: options.state_dir.clone().unwrap_or_else(|| base.join(STATE_DIRECTORY)),
+            base,
+            options,
+        };
+        let load = tokio::task::spawn_blocking(move || loader.load(&manifest));
+        load.await.context("loading the application was given up")?
+    }
+
+    /// Answers a client's request by the component whose public route matches: 404 if none does,
+    /// 500 if the component fails, 503 after [`App::shutdown`]. The client's address, if there is
+    /// one, is a [`std::net::SocketAddr`] in the request's extensions.
+    pub async fn handle(&self, request: http::Request<Body>) -> http::Response<Body> {
+        let response = if self.stopping.is_cancelled() {
+            services::status(StatusCode::SERVICE_UNAVAILABLE)
+        } else {
+            self.services.handle(request.map(inward)).await
+        };
+        response.map(outward)
+    }
+
+    /// Takes no new requests, waits for those that are being answered, lets the instances go and
+    /// checkpoints the databases.
+    pub async fn shutdown(&self) {
+        self.stopping.cancel();
+        let mut instances = self.instances.lock().await;
+        instances.0.take();
+        if tokio::time::timeout(SHUTDOWN_GRACE, instances.1.recv()).await.is_err() {
+            tracing::warn!("some requests were not answered within {SHUTDOWN_GRACE:?}");
+        }
+        self.databases.checkpoint().await;
+    }
+
+    /// The resolved value of an application variable; an error if the manifest declares none of
+    /// that name.
+    pub fn variable(&self, name: &str) -> Result<Option<String>> {
+        Ok(self.variables.application(name).map(str::to_owned))
+    }
+
+    /// How many components were taken from the cache of compiled ones, and how many had to be
+    /// compiled. (0, 0) without a cache.
+    pub fn cache_use(&self) -> (usize, usize) {
+        match &self.cache {
+            Some(cache) => (cache.cache_hits(), cache.cache_misses()),
+            None => (0, 0),
+        }
+    }
+}
+
+fn inward(body: Body) -> WasiBody {
+    body.map_err(|error| Error::InternalError(Some(error.to_string()))).boxed_unsync()
+}
+
+fn outward(body: WasiBody) -> Body {
+    body.map_err(|error| std::io::Error::other(error.to_string())).boxed_unsync()
+}
+
+struct Loader {
+    base: PathBuf,
+    state_dir: PathBuf,
+    options: Options,
+}
+
+impl Loader {
+    fn load(self, path: &Path) -> Result<App> {
+        let wrong = || format!("the application {}", path.display());
+        let plan = Plan::new(Manifest::read(path)?).with_context(wrong)?;
+        self.start(&plan).with_context(wrong)
+    }
+
+    fn start(&self, plan: &Plan) -> Result<App> {
+        let variables = Arc::new(self.variables(plan)?);
+        let databases = Arc::new(self.databases(plan)?);
+        let (alive, gone) = mpsc::channel(1);
+        let life = Life {
+            stopping: CancellationToken::new(),
+            alive: alive.downgrade(),
+        };
+        let cache = engine::cache(self.options.cache_dir.clone());
+        let engine = engine::engine(cache.clone())?;
+        let linker = linker(&engine)?;
+
+        let mut parts = Vec::new();
+        let mut mounted = Vec::new();
+        for id in reached(plan) {
+            let component = &plan.components[&id];
+            let pre = self.compile(&engine, &linker, &id, component)?;
+            let files = files::mount(&self.base, &component.files, &component.exclude_files)
+                .with_context(|| format!("[component.{id}]"))?;
+            parts.push((id, pre, files.as_ref().map(|files| files.path().to_owned())));
+            mounted.extend(files);
+        }
+        let logs = self.state_dir.join("logs");
+        std::fs::create_dir_all(&logs)
+            .with_context(|| format!("cannot create {}", logs.display()))?;
+
+        let router = router(plan)?;
+        let all: Vec<ComponentId> = plan.components.keys().cloned().collect();
+        let mut failed = None;
+        let services = Arc::new_cyclic(|services: &Weak<Services>| {
+            let mut by_component = HashMap::new();
+            for (id, pre, files) in parts {
+                let component = &plan.components[&id];
+                let made = || -> Result<Service> {
+                    let hosts = &component.allowed_outbound_hosts;
+                    Ok(ProxyHandler::new(ComponentService {
+                        pre,
+                        environment: component.environment.clone().into_iter().collect(),
+                        files,
+                        output: ComponentOutput::open(&logs, &id)?,
+                        allowed_hosts: Arc::new(
+                            AllowedHosts::parse(hosts, &variables, &all)
+                                .with_context(|| format!("[component.{id}] allowed_outbound_hosts"))?,
+                        ),
+                        allowed_databases: Arc::new(component.sqlite_databases.clone()),
+                        databases: databases.clone(),
+                        variables: VariablesState {
+                            component: id.clone(),
+                            variables: variables.clone(),
+                        },
+                        services: services.clone(),
+                        life: life.clone(),
+                    }))
+                };
+                match made() {
+                    Ok(service) => drop(by_component.insert(id.clone(), service)),
+                    Err(error) => failed = Some(error),
+                }
+            }
+            Services {
+                name: plan.name.clone(),
+                version: plan.version.clone(),
+                router,
+                targets: plan.triggers.iter().map(|t| t.target.clone()).collect(),
+                by_component,
+                client: Client::default(),
+            }
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        Ok(App {
+            services,
+            variables,
+            databases,
+            stopping: life.stopping,
+            instances: Mutex::new((Some(alive), gone)),
+            cache,
+            _files: mounted,
+        })
+    }
+
+    fn variables(&self, plan: &Plan) -> Result<Variables> {
+        Variables::resolve(
+            plan,
+            &Given {
+                flags: &self.options.variables,
+                environment: &|key| std::env::var(key).ok(),
+                fallbacks: &self.options.default_variables,
+            },
+        )
+    }
+
+    fn databases(&self, plan: &Plan) -> Result<Databases> {
+        let config = match &self.options.runtime_config {
+            Some(path) => read_runtime_config(path)
+                .with_context(|| format!("the runtime configuration {}", path.display()))?,
+            None => RuntimeConfig::default(),
+        };
+        let databases = Databases::new(&self.state_dir, config.sqlite_database)?;
+        for (id, component) in &plan.components {
+            if let Some(label) = component.sqlite_databases.iter().find(|l| !databases.contains(l)) {
+                bail!(
+                    "[component.{id}] sqlite_databases: no database {label:?} is defined; check the \
+                     spelling, or define [sqlite_database.{label}] in a runtime configuration file"
+                );
+            }
+        }
+        Ok(databases)
+    }
+
+    fn compile(
+        &self,
+        engine: &Engine,
+        linker: &Linker<State>,
+        id: &ComponentId,
+        plan: &ComponentPlan,
+    ) -> Result<ProxyPre<State>> {
+        let bytes = compose::compose(&self.base, id, plan)?;
+        tracing::debug!(component = %id, bytes = bytes.len(), "compiling");
+        let wrong = || format!("[component.{id}] source");
+        let component = Component::new(engine, bytes)
+            .map_err(engine::error)
+            .with_context(wrong)?;
+        let mut linker = linker.clone();
+        deny::link_denied(&mut linker, engine, &component)
+            .map_err(engine::error)
+            .with_context(wrong)?;
+        let pre = linker
+            .instantiate_pre(&component)
+            .map_err(engine::error)
+            .with_context(|| format!("[component.{id}] needs something this host does not have"))?;
+        if let Ok(pre) = p3::bindings::ServicePre::new(pre.clone()) {
+            return Ok(ProxyPre::P3(pre));
+        }
+        match p2::bindings::ProxyPre::new(pre) {
+            Ok(pre) => Ok(ProxyPre::P2(pre)),
+            Err(_) => bail!(
+                "[component.{id}] source: a component with an HTTP trigger must export \
+                 wasi:http/handler@0.3.0 or wasi:http/incoming-handler@0.2, and this one does not"
+            ),
+        }
+    }
+}
+
+/// The components that triggers reach, each once. Others are only parts of these.
+fn reached(plan: &Plan) -> Vec<ComponentId> {
+    let mut ids: Vec<ComponentId> = Vec::new();
+    for trigger in &plan.triggers {
+        if let Target::Component(id) = &trigger.target
+            && !ids.contains(id)
+        {
+            ids.push(id.clone());
+        }
+    }
+    ids
+}
+
+fn router(plan: &Plan) -> Result<Router> {
+    let mut router = Router::default();
+    for (index, trigger) in plan.triggers.iter().enumerate() {
+        let Route::Public(route) = &trigger.route else {
+            continue;
+        };
+        if router.add(route, index)?.is_some() {
+            tracing::error!("the route {route:?} is there twice: the first will never be used");
+        }
+        if route.starts_with("/.well-known/spin/") {
+            tracing::error!("the route {route:?} is the host's own and will never be reached");
+        }
+    }
+    Ok(router)
+}
+
+/// Everything a component may import, whatever it then may use.
+fn linker(engine: &Engine) -> Result<Linker<State>> {
+    let mut linker: Linker<State> = Linker::new(engine);
+    let mut link = || -> wasmtime::Result<()> {
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        p2::add_only_http_to_linker_async(&mut linker)?;
+        p3::add_to_linker(&mut linker)?;
+        bindings::spin::sqlite::sqlite::add_to_linker::<_, SqliteData>(&mut linker, State::sqlite)?;
+        bindings::spin::variables::variables::add_to_linker::<_, VariablesData>(
+            &mut linker,
+            |state| &mut state.variables,
+        )
+    };
+    link().map_err(engine::error).context("cannot link the host's interfaces")?;
+    Ok(linker)
+}
+
+fn read_runtime_config(path: &Path) -> Result<RuntimeConfig> {
+    let config: RuntimeConfig = toml::from_str(&std::fs::read_to_string(path)?)?;
+    if config.variables_provider.is_some() {
+        bail!("variables_provider: this host takes variables from flags and the environment only");
+    }
+    Ok(config)
+}

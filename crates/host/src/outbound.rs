@@ -1,0 +1,201 @@
+//! Requests that a component sends: refused, answered by another component, or sent over the
+//! network, as `allowed_outbound_hosts` says.
+
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::task::AtomicWaker;
+use http::{Request, Response, header, uri::Scheme};
+use http_body_util::BodyExt;
+use hyper_util::{
+    client::legacy::{Client as HyperClient, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+
+use crate::{
+    hosts::{AllowedHosts, SELF_HOST, chained_component},
+    services::Services,
+};
+
+/// How long to wait for a connection, and for the head of a response, if the guest does not say.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Sends requests over the network, plain HTTP/1.1, over kept connections.
+#[derive(Clone)]
+pub struct Client(HyperClient<HttpConnector, WasiBody>);
+
+impl Default for Client {
+    fn default() -> Self {
+        Client(HyperClient::builder(TokioExecutor::new()).build_http())
+    }
+}
+
+type IoResult = Box<dyn Future<Output = Result<(), Error>> + Send>;
+type Sent = Result<(Response<WasiBody>, IoResult), Error>;
+
+/// Ends an instance from within a call it made: where Spin traps the caller, and the interface here
+/// has only errors.
+#[derive(Default)]
+pub struct Doom {
+    doomed: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Doom {
+    fn fall(&self) {
+        self.doomed.store(true, Relaxed);
+        self.waker.wake();
+    }
+
+    pub fn poll(&self, cx: &mut Context) -> Poll<()> {
+        self.waker.register(cx.waker());
+        if self.doomed.load(Relaxed) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+/// The way out of one instance.
+pub struct Outbound {
+    allowed: Arc<AllowedHosts>,
+    services: Weak<Services>,
+    doom: Arc<Doom>,
+}
+
+impl Outbound {
+    pub fn new(allowed: Arc<AllowedHosts>, services: Weak<Services>, doom: Arc<Doom>) -> Self {
+        Outbound {
+            allowed,
+            services,
+            doom,
+        }
+    }
+}
+
+impl WasiHttpHooks for Outbound {
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _: IoResult,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        let destination = match self.destination(&request) {
+            Ok(destination) => destination,
+            Err(error) => return Box::new(std::future::ready(Err(error))),
+        };
+        let Some(services) = self.services.upgrade() else {
+            return Box::new(std::future::ready(Err(Error::ConnectionTerminated)));
+        };
+        let doom = self.doom.clone();
+        Box::new(async move {
+            let response = match destination {
+                Destination::Component(id) => {
+                    match services.chain(&id, without_host(request)).await {
+                        Some(response) => response,
+                        None => {
+                            tracing::error!("a request to {id}.spin.internal: no trigger has that component");
+                            doom.fall();
+                            std::future::pending().await
+                        }
+                    }
+                }
+                Destination::Application => {
+                    let request = to_self(request).map_err(|_| Error::HttpRequestUriInvalid)?;
+                    Box::pin(services.handle(request)).await
+                }
+                Destination::Network => send(&services.client, without_host(request), options).await?,
+            };
+            let io: IoResult = Box::new(std::future::ready(Ok(())));
+            Ok((response, io))
+        })
+    }
+}
+
+enum Destination {
+    Component(String),
+    Application,
+    Network,
+}
+
+impl Outbound {
+    fn destination(&self, request: &Request<WasiBody>) -> Result<Destination, Error> {
+        let uri = request.uri();
+        let authority = uri.authority().filter(|authority| !authority.host().is_empty());
+        let Some(authority) = authority.filter(|authority| authority.host() != SELF_HOST) else {
+            return if self.allowed.allows_self() {
+                Ok(Destination::Application)
+            } else {
+                refuse("self")
+            };
+        };
+        let scheme = uri.scheme_str().unwrap_or("https");
+        let host = authority.host();
+        if !self.allowed.allows(scheme, host, authority.port_u16()) {
+            return refuse(&format!("{scheme}://{authority}"));
+        }
+        if let Some(component) = chained_component(host) {
+            return Ok(Destination::Component(component.to_owned()));
+        }
+        if uri.scheme() == Some(&Scheme::HTTPS) {
+            tracing::error!("a request to https://{authority}: this host sends plain HTTP only");
+            return Err(Error::InternalError(Some(
+                "https is not supported by this host".to_owned(),
+            )));
+        }
+        Ok(Destination::Network)
+    }
+}
+
+fn refuse(place: &str) -> Result<Destination, Error> {
+    tracing::warn!(
+        "A component tried to make an outbound network connection to disallowed destination \
+         '{place}'. To allow it, add it to the component's `allowed_outbound_hosts`."
+    );
+    Err(Error::HttpRequestDenied)
+}
+
+fn without_host(mut request: Request<WasiBody>) -> Request<WasiBody> {
+    request.headers_mut().remove(header::HOST);
+    request
+}
+
+/// Turns a request without an authority into one that could have come from outside.
+fn to_self(mut request: Request<WasiBody>) -> Result<Request<WasiBody>, http::Error> {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    *request.uri_mut() = http::Uri::builder().path_and_query(path).build()?;
+    let host = header::HeaderValue::from_static("localhost");
+    request.headers_mut().insert(header::HOST, host);
+    Ok(request)
+}
+
+async fn send(
+    client: &Client,
+    request: Request<WasiBody>,
+    options: Option<RequestOptions>,
+) -> Result<Response<WasiBody>, Error> {
+    let limit = options
+        .and_then(|options| options.first_byte_timeout)
+        .unwrap_or(DEFAULT_TIMEOUT);
+    let response = tokio::time::timeout(limit, client.0.request(request))
+        .await
+        .map_err(|_| Error::ConnectionReadTimeout)?
+        .map_err(|error| {
+            tracing::debug!("an outbound request failed: {error:?}");
+            if error.is_connect() {
+                Error::ConnectionRefused
+            } else {
+                Error::HttpProtocolError
+            }
+        })?;
+    Ok(response.map(|body| BodyExt::map_frame(body, |frame| frame.map_data(Bytes::from)).map_err(Error::from).boxed_unsync()))
+}

@@ -1,0 +1,243 @@
+//! A component that answers requests: how its instances are made, reused and let go, with Spin's
+//! limits. Knows one component; which request is for it is decided elsewhere.
+
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    pin::Pin,
+    sync::{Arc, Weak},
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::mpsc, time::Sleep};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use wasmtime::{
+    Result, Store, StoreContextMut,
+    component::{GuestTaskId, ResourceTable},
+};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{
+    WasiHttpCtx, WasiHttpCtxView, WasiHttpView,
+    handler::{
+        HandlerState, Instance, ProxyHandler, ProxyPre, ShouldAccept, WorkerExpiration,
+        WorkerState, WorkerStatus,
+    },
+};
+
+use crate::{
+    component_variables::VariablesState,
+    hosts::AllowedHosts,
+    outbound::{Doom, Outbound},
+    services::Services,
+    sqlite::{Databases, SqliteState},
+    stdio::ComponentOutput,
+};
+
+/// Requests an instance serves before it is dropped.
+const MAX_REQUESTS: usize = 128;
+/// Requests an instance serves at once.
+const MAX_CONCURRENT_REQUESTS: usize = 16;
+/// How long an instance is kept without a request.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Hands requests to a component's instances.
+pub type Service = ProxyHandler<ComponentService>;
+
+/// Everything an instance of a component is made of.
+pub struct ComponentService {
+    pub pre: ProxyPre<State>,
+    pub environment: Vec<(String, String)>,
+    /// A directory that the guest sees, read-only, as `/`.
+    pub files: Option<PathBuf>,
+    pub output: ComponentOutput,
+    pub allowed_hosts: Arc<AllowedHosts>,
+    pub allowed_databases: Arc<BTreeSet<String>>,
+    pub databases: Arc<Databases>,
+    pub variables: VariablesState,
+    pub services: Weak<Services>,
+    pub life: Life,
+}
+
+/// When instances have to go, and whether they are gone.
+#[derive(Clone)]
+pub struct Life {
+    pub stopping: CancellationToken,
+    /// Each instance holds one; when all are dropped, all instances are gone.
+    pub alive: mpsc::WeakSender<()>,
+}
+
+/// What an instance owns on the host's side.
+pub struct State {
+    table: ResourceTable,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    outbound: Outbound,
+    pub sqlite: SqliteState,
+    pub variables: VariablesState,
+    /// Dropped with the instance; see [`Life`].
+    _alive: Option<mpsc::Sender<()>>,
+}
+
+impl State {
+    /// The databases of the instance, for the linker.
+    pub fn sqlite(&mut self) -> crate::sqlite::SqliteView<'_> {
+        crate::sqlite::SqliteView {
+            state: &mut self.sqlite,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.table,
+            hooks: &mut self.outbound,
+        }
+    }
+}
+
+impl ComponentService {
+    fn state(&self, doom: Arc<Doom>) -> Result<State> {
+        let mut wasi = WasiCtx::builder();
+        wasi.envs(&self.environment)
+            .stdout(self.output.stdout.clone())
+            .stderr(self.output.stderr.clone());
+        if let Some(files) = &self.files {
+            wasi.preopened_dir(files, "/", FsPerms::ReadOnly)?;
+        }
+        Ok(State {
+            table: ResourceTable::new(),
+            wasi: wasi.build(),
+            http: WasiHttpCtx::new(),
+            outbound: Outbound::new(self.allowed_hosts.clone(), self.services.clone(), doom),
+            sqlite: SqliteState {
+                databases: self.databases.clone(),
+                allowed: self.allowed_databases.clone(),
+                open: 0,
+            },
+            variables: self.variables.clone(),
+            _alive: self.life.alive.upgrade(),
+        })
+    }
+
+    fn engine(&self) -> &wasmtime::Engine {
+        match &self.pre {
+            ProxyPre::P2(pre) => pre.engine(),
+            ProxyPre::P3(pre) => pre.engine(),
+        }
+    }
+}
+
+impl HandlerState for ComponentService {
+    type StoreData = State;
+    type WorkerExpiration = Expiration;
+    type WorkerState = Worker;
+
+    async fn instantiate(&self) -> Result<Instance<State, Expiration, Worker>> {
+        let doom = Arc::new(Doom::default());
+        let mut store = Store::new(self.engine(), self.state(doom.clone())?);
+        let proxy = self.pre.instantiate_async(&mut store).await?;
+        Ok(Instance {
+            store,
+            proxy,
+            view: State::http,
+            expiration: Expiration {
+                sleep: Box::pin(tokio::time::sleep(IDLE_TIMEOUT)),
+                stopped: Box::pin(self.life.stopping.clone().cancelled_owned()),
+                stopping: self.life.stopping.clone(),
+                doom,
+            },
+            state: Worker {
+                component: self.variables.component.to_string(),
+                // WASI 0.2 has no way to serve a second request in the same instance.
+                max_requests: match self.pre {
+                    ProxyPre::P2(_) => 1,
+                    ProxyPre::P3(_) => MAX_REQUESTS,
+                },
+            },
+        })
+    }
+}
+
+/// Ends an instance that is idle, or that must die for what it did. A busy one may take as long as
+/// it likes, as in Spin.
+pub struct Expiration {
+    sleep: Pin<Box<Sleep>>,
+    stopped: Pin<Box<WaitForCancellationFutureOwned>>,
+    stopping: CancellationToken,
+    doom: Arc<Doom>,
+}
+
+impl WorkerExpiration for Expiration {
+    fn poll(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        status: WorkerStatus,
+        since: Instant,
+    ) -> Poll<()> {
+        if self.doom.poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if status != WorkerStatus::Idle {
+            return Poll::Pending;
+        }
+        if self.stopping.is_cancelled() || self.stopped.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let deadline = (since + IDLE_TIMEOUT).into();
+        if self.sleep.deadline() != deadline {
+            self.sleep.as_mut().reset(deadline);
+        }
+        self.sleep.as_mut().poll(cx)
+    }
+}
+
+/// How many requests an instance takes.
+pub struct Worker {
+    component: String,
+    max_requests: usize,
+}
+
+impl WorkerState for Worker {
+    type StoreData = State;
+    type RequestData = ();
+
+    fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
+        if total >= self.max_requests {
+            ShouldAccept::Never
+        } else if concurrent >= MAX_CONCURRENT_REQUESTS {
+            ShouldAccept::No
+        } else {
+            ShouldAccept::Yes
+        }
+    }
+
+    fn on_request_start(
+        &self,
+        _: StoreContextMut<'_, State>,
+        (): (),
+        _: GuestTaskId,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>> {
+        // Spin has no request timeout unless it is asked for one.
+        Box::pin(std::future::pending())
+    }
+
+    fn drop(&self, store: Store<State>, result: Result<()>) {
+        if let Err(error) = result {
+            tracing::error!(component = self.component, "an instance failed: {error:?}");
+        }
+        drop(store);
+    }
+}

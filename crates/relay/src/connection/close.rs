@@ -1,0 +1,90 @@
+//! The end of a connection: its sockets are told why, its transport says goodbye. It happens once.
+
+use std::sync::Arc;
+
+use super::polling::{CLOSE, NOOP};
+use super::{Connection, Inner, Membership, Transport};
+use crate::config::{LINGER, POLLING_CLOSE_WAIT};
+use crate::outbox::Outbox;
+use crate::reason;
+use crate::shared::Shared;
+use crate::timers::Purpose;
+use crate::ws::{self, code};
+
+/// How the transport ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// The server wants it: the client is told even if it has to be waited for.
+    Orderly,
+    /// Something is wrong: the client is told if it can be told now.
+    Abort,
+    /// As `Abort`, with this WebSocket close code.
+    Code(u16),
+    /// The client has said so, in an Engine.IO packet.
+    Said,
+    /// There is no transport any more.
+    Gone,
+}
+
+/// Closes a connection, unless it is closed already.
+pub fn close(shared: &Arc<Shared>, connection: &Arc<Connection>, reason: &'static str, how: How) {
+    let memberships = {
+        let mut inner = connection.lock();
+        let Some(memberships) = shut(shared, connection, &mut inner, how) else { return };
+        memberships
+    };
+    tracing::debug!(connection = %connection.id, reason, "connection closed");
+    for membership in memberships {
+        membership.lane.left(shared, membership.slot, membership.socket, reason);
+    }
+}
+
+/// Closes a connection because the app disconnects one of its sockets and wants all gone: every socket
+/// gets DISCONNECT, and `server namespace disconnect` for a reason.
+pub fn close_kicked(shared: &Arc<Shared>, connection: &Arc<Connection>) {
+    let memberships = connection.lock().memberships.clone();
+    for Membership { lane, .. } in &memberships {
+        let _ = connection.send_message(&crate::message::Message::text(lane.disconnect_packet()));
+    }
+    close(shared, connection, reason::SERVER_NAMESPACE_DISCONNECT, How::Orderly);
+}
+
+/// Ends the transport and gives back what the client was in. None if that has happened before.
+fn shut(
+    shared: &Arc<Shared>,
+    connection: &Arc<Connection>,
+    inner: &mut Inner,
+    how: How,
+) -> Option<Vec<Membership>> {
+    if !inner.open {
+        return None;
+    }
+    inner.reassembler = None;
+    match &mut inner.transport {
+        Transport::Polling(polling) => {
+            polling.closing = how == How::Orderly && !polling.is_polled();
+            if polling.closing {
+                shared.set_timer(connection, POLLING_CLOSE_WAIT, Purpose::Linger);
+            } else {
+                polling.push_packet(if how == How::Said { NOOP } else { CLOSE });
+                polling.release();
+            }
+            shared.connections.close(connection, !polling.closing);
+        }
+        _ => {
+            if how != How::Gone {
+                let code = if let How::Code(code) = how { code } else { code::NO_STATUS };
+                let mut outbox = Outbox::default();
+                outbox.write(|out| ws::write_close(out, code));
+                let _ = connection.transmit(inner, &mut outbox);
+                connection.finish(inner);
+                shared.set_timer(connection, LINGER, Purpose::Linger);
+            }
+            // Its reader forgets it, once it has found the transport closed.
+            shared.connections.close(connection, false);
+        }
+    }
+    inner.open = false;
+    shared.metrics.connections.down();
+    Some(std::mem::take(&mut inner.memberships))
+}

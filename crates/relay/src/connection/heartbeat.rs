@@ -1,0 +1,103 @@
+//! Engine.IO's heartbeat: the server pings, the client answers in time or is gone. Also what else a
+//! connection has a deadline for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Connection, How, Inner, Transport, close};
+use crate::reason;
+use crate::shared::Shared;
+use crate::timers::{Purpose, Timer};
+
+const PING: &str = "2";
+
+impl Connection {
+    /// Schedules the first ping and the deadline for a namespace.
+    pub fn start_timers(self: &Arc<Self>, shared: &Shared) {
+        let mut inner = self.lock();
+        self.expect_ping(shared, &mut inner);
+        drop(inner);
+        shared.set_timer(self, shared.config.connect_timeout, Purpose::Connect);
+    }
+
+    /// The next ping is due a whole interval from now.
+    pub(super) fn expect_ping(&self, shared: &Shared, inner: &mut Inner) {
+        inner.awaiting_pong = false;
+        self.set_due(shared, inner, shared.config.ping_interval);
+        self.set_heartbeat(shared, inner);
+    }
+
+    /// The client answered a ping.
+    pub fn pong(&self, shared: &Shared) {
+        let mut inner = self.lock();
+        if !std::mem::take(&mut inner.awaiting_pong) {
+            return;
+        }
+        self.set_due(shared, &mut inner, shared.config.ping_interval);
+        // The timer that runs is the pong's. Where it ends before the next ping, it will do.
+        if shared.config.ping_interval < shared.config.ping_timeout {
+            self.set_heartbeat(shared, &mut inner);
+        }
+    }
+
+    /// While reading pauses, a missing pong is no fault of the client's.
+    pub fn pause(&self, shared: &Shared, paused: bool) {
+        let mut inner = self.lock();
+        inner.paused = paused;
+        if inner.awaiting_pong {
+            self.set_due(shared, &mut inner, shared.config.ping_timeout);
+        }
+    }
+
+    fn set_due(&self, shared: &Shared, inner: &mut Inner, after: Duration) {
+        inner.due = shared.timers.now() + after.as_millis() as u64;
+    }
+
+    /// From now on, only this timer counts as the heartbeat's.
+    fn set_heartbeat(&self, shared: &Shared, inner: &mut Inner) {
+        inner.turn = inner.turn.wrapping_add(1);
+        let timer = Timer { key: self.key, stamp: self.stamp, purpose: Purpose::Heartbeat, turn: inner.turn };
+        shared.timers.at(inner.due, timer);
+    }
+}
+
+/// A timer of this connection has run out.
+pub fn on_timer(shared: &Arc<Shared>, connection: &Arc<Connection>, timer: Timer) {
+    match timer.purpose {
+        Purpose::Heartbeat => heartbeat(shared, connection, timer.turn),
+        Purpose::Connect => {
+            let inner = connection.lock();
+            let idle = !inner.joined && inner.memberships.is_empty();
+            drop(inner);
+            if idle {
+                close(shared, connection, reason::FORCED_SERVER_CLOSE, How::Orderly);
+            }
+        }
+        Purpose::Linger => {
+            let polling = matches!(connection.lock().transport, Transport::Polling(_));
+            connection.abandon();
+            if polling {
+                shared.connections.forget(connection);
+            }
+        }
+    }
+}
+
+fn heartbeat(shared: &Arc<Shared>, connection: &Arc<Connection>, turn: u8) {
+    let mut inner = connection.lock();
+    if !inner.open || inner.turn != turn {
+        return;
+    }
+    if shared.timers.now() >= inner.due {
+        if !inner.awaiting_pong {
+            connection.send_control(&mut inner, PING);
+            inner.awaiting_pong = true;
+        } else if !inner.paused {
+            drop(inner);
+            close(shared, connection, reason::PING_TIMEOUT, How::Abort);
+            return;
+        }
+        connection.set_due(shared, &mut inner, shared.config.ping_timeout);
+    }
+    connection.set_heartbeat(shared, &mut inner);
+}

@@ -1,0 +1,202 @@
+//! Engine.IO over HTTP: every request under its path ends here. Checks requests as the reference's
+//! `verify` does, opens sessions, and hands requests of open ones to their transport.
+
+mod cors;
+mod polling;
+mod websocket;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use parlour_protocol::engine::{Open, REVISION};
+use parlour_protocol::relay::Handshake;
+use percent_encoding::percent_decode_str;
+
+use crate::lane::Verdict;
+use crate::origin::Body;
+use crate::shared::{Shared, unix_millis};
+use crate::sid::Sid;
+
+/// Engine.IO's errors: code, message. Their HTTP status is 400, for `FORBIDDEN` 403.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    code: u8,
+    message: String,
+}
+
+impl Refusal {
+    const FORBIDDEN: u8 = 4;
+
+    fn unknown_transport() -> Refusal {
+        Refusal::new(0, "Transport unknown")
+    }
+
+    fn unknown_session() -> Refusal {
+        Refusal::new(1, "Session ID unknown")
+    }
+
+    fn bad_handshake_method() -> Refusal {
+        Refusal::new(2, "Bad handshake method")
+    }
+
+    fn bad_request() -> Refusal {
+        Refusal::new(3, "Bad request")
+    }
+
+    fn unsupported_version() -> Refusal {
+        Refusal::new(5, "Unsupported protocol version")
+    }
+
+    fn new(code: u8, message: impl Into<String>) -> Refusal {
+        Refusal { code, message: message.into() }
+    }
+
+    fn response(&self) -> Response<Body> {
+        let status = if self.code == Refusal::FORBIDDEN { StatusCode::FORBIDDEN } else { StatusCode::BAD_REQUEST };
+        let body = serde_json::json!({ "code": self.code, "message": self.message }).to_string();
+        respond(status, "application/json", body)
+    }
+
+    /// Instead of a WebSocket the reference answers with the bare message, always 400.
+    fn upgrade_response(self) -> Response<Body> {
+        let mut response = respond(StatusCode::BAD_REQUEST, "text/html", self.message);
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+}
+
+/// The query parameters that Engine.IO reads. Of repeated ones, the last counts, as in the reference.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Query {
+    revision: String,
+    transport: String,
+    sid: String,
+}
+
+impl Query {
+    fn parse(query: &str) -> Query {
+        let mut parsed = Query::default();
+        for pair in query.split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let target = match name {
+                "EIO" => &mut parsed.revision,
+                "transport" => &mut parsed.transport,
+                "sid" => &mut parsed.sid,
+                _ => continue,
+            };
+            *target = percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned();
+        }
+        parsed
+    }
+}
+
+/// Answers a request under Engine.IO's path.
+pub async fn handle(shared: Arc<Shared>, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
+    let cors = shared.config.cors.as_ref();
+    let mut cors_headers = HeaderMap::new();
+    if let Some(cors) = cors {
+        if request.method() == Method::OPTIONS {
+            return cors::preflight(cors, request.headers());
+        }
+        cors_headers = cors::headers(cors, request.headers());
+    }
+    let mut response = route(shared, peer, request).await;
+    response.headers_mut().extend(cors_headers);
+    response
+}
+
+async fn route(shared: Arc<Shared>, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
+    let query = Query::parse(request.uri().query().unwrap_or_default());
+    let upgrade = websocket::is_upgrade(&request);
+    match verify(&shared, &request, &query, upgrade) {
+        Err(refusal) if upgrade => refusal.upgrade_response(),
+        Err(refusal) => refusal.response(),
+        Ok(()) if upgrade => websocket::handle(shared, peer, request, &query.sid).await,
+        Ok(()) => polling::handle(shared, peer, request, &query.sid).await,
+    }
+}
+
+/// The reference's `verify`, and the check of the revision that follows it.
+fn verify(shared: &Shared, request: &Request<Incoming>, query: &Query, upgrade: bool) -> Result<(), Refusal> {
+    if !matches!(query.transport.as_str(), "polling" | "websocket") {
+        return Err(Refusal::unknown_transport());
+    }
+    if !query.sid.is_empty() {
+        let session = shared.connections.find(&query.sid).ok_or_else(Refusal::unknown_session)?;
+        let transport = if session.is_websocket() { "websocket" } else { "polling" };
+        return if upgrade && query.transport == "websocket" || !upgrade && query.transport == transport {
+            Ok(())
+        } else {
+            Err(Refusal::bad_request())
+        };
+    }
+    if request.method() != Method::GET {
+        return Err(Refusal::bad_handshake_method());
+    }
+    if upgrade != (query.transport == "websocket") {
+        return Err(Refusal::bad_request());
+    }
+    if query.revision != REVISION {
+        return Err(Refusal::unsupported_version());
+    }
+    Ok(())
+}
+
+/// Asks the app whether the client may open a connection. Gives the new session's id and the handshake
+/// as the relay protocol's JSON.
+async fn admit(shared: &Shared, peer: IpAddr, request: &Request<Incoming>) -> Result<(Sid, Box<str>), Refusal> {
+    let sid = Sid::random();
+    let handshake: Box<str> = describe(peer, request).into();
+    shared.handshakes.wait_for_room().await;
+    let verdict = shared.handshakes.open(sid, &handshake);
+    match verdict.await {
+        Ok(Verdict::Admitted) => Ok((sid, handshake)),
+        Ok(Verdict::Rejected { code, message }) => Err(Refusal::new(code, message)),
+        Err(_) => Err(Refusal::bad_request()),
+    }
+}
+
+fn describe(peer: IpAddr, request: &Request<Incoming>) -> String {
+    let headers = request.headers().iter();
+    let handshake = Handshake {
+        url: request.uri().path_and_query().map_or("/", |it| it.as_str()).into(),
+        headers: headers
+            .filter_map(|(name, value)| {
+                Some((name.as_str().into(), std::str::from_utf8(value.as_bytes()).ok()?.into()))
+            })
+            .collect(),
+        address: peer.to_string().into(),
+        secure: false,
+        time: unix_millis(),
+    };
+    serde_json::to_string(&handshake).expect("a handshake is JSON")
+}
+
+/// The session's first packet.
+fn open_packet(shared: &Shared, sid: &Sid, upgrades: &[&str]) -> String {
+    Open {
+        sid: sid.as_str(),
+        upgrades,
+        ping_interval: shared.config.ping_interval.as_millis() as u64,
+        ping_timeout: shared.config.ping_timeout.as_millis() as u64,
+        max_payload: shared.config.max_payload,
+    }
+    .packet()
+}
+
+pub fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
+    let body = Full::new(body.into()).map_err(|never| match never {}).boxed_unsync();
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    if !content_type.is_empty() {
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! HTTP long-polling: GET takes packets, POST brings them. One of each at a time, or the session ends.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use parlour_protocol::engine::{self, Packet};
+
+use super::{Refusal, admit, open_packet, respond};
+use crate::client::{self, Next};
+use crate::connection::{Connection, How, PollAnswer, PollGuard, close};
+use crate::origin::Body;
+use crate::reason;
+use crate::shared::Shared;
+
+/// A request without a session opens one.
+pub async fn handle(shared: Arc<Shared>, peer: IpAddr, request: Request<Incoming>, sid: &str) -> Response<Body> {
+    if sid.is_empty() {
+        return open(shared, peer, request).await;
+    }
+    let Some(connection) = shared.connections.find(sid) else { return Refusal::unknown_session().response() };
+    match *request.method() {
+        Method::GET => poll(shared, connection).await,
+        Method::POST => post(shared, connection, request).await,
+        _ => respond(StatusCode::INTERNAL_SERVER_ERROR, "", ""),
+    }
+}
+
+async fn open(shared: Arc<Shared>, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
+    let (sid, handshake) = match admit(&shared, peer, &request).await {
+        Ok(admitted) => admitted,
+        Err(refusal) => return refusal.response(),
+    };
+    let connection =
+        shared.connections.open(|key, stamp| Connection::polling(sid, handshake, key, stamp));
+    shared.metrics.connections.up();
+    connection.start_timers(&shared);
+    payload(open_packet(&shared, &sid, &["websocket"]))
+}
+
+async fn poll(shared: Arc<Shared>, connection: Arc<Connection>) -> Response<Body> {
+    match connection.poll() {
+        PollAnswer::Now(packets) => payload(packets),
+        PollAnswer::Last(packets) => {
+            shared.connections.forget(&connection);
+            payload(packets)
+        }
+        PollAnswer::Wait(packets) => {
+            let guard = PollGuard::new(shared, connection);
+            let packets = packets.await;
+            guard.answered();
+            match packets {
+                Ok(packets) => payload(packets),
+                Err(_) => Refusal::unknown_session().response(),
+            }
+        }
+        PollAnswer::Overlap => {
+            close(&shared, &connection, reason::TRANSPORT_ERROR, How::Abort);
+            respond(StatusCode::BAD_REQUEST, "", "")
+        }
+        PollAnswer::No => Refusal::unknown_session().response(),
+    }
+}
+
+async fn post(shared: Arc<Shared>, connection: Arc<Connection>, request: Request<Incoming>) -> Response<Body> {
+    let binary = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|it| it == "application/octet-stream");
+    if binary || !connection.begin_post() {
+        close(&shared, &connection, reason::TRANSPORT_ERROR, How::Abort);
+        return respond(StatusCode::BAD_REQUEST, "", "");
+    }
+    let guard = PollGuard::new(shared.clone(), connection.clone());
+    let body = Limited::new(request.into_body(), shared.config.max_payload).collect().await;
+    let response = match body {
+        Ok(body) => take(&shared, &connection, &String::from_utf8_lossy(&body.to_bytes())).await,
+        Err(error) if error.is::<LengthLimitError>() => respond(StatusCode::PAYLOAD_TOO_LARGE, "", ""),
+        Err(error) => {
+            tracing::debug!(connection = connection.id.shown(), %error, "a request with packets broke off");
+            close(&shared, &connection, reason::TRANSPORT_ERROR, How::Abort);
+            respond(StatusCode::BAD_REQUEST, "", "")
+        }
+    };
+    guard.answered();
+    connection.end_post();
+    response
+}
+
+/// Handles the packets of a payload, in order.
+async fn take(shared: &Arc<Shared>, connection: &Arc<Connection>, payload: &str) -> Response<Body> {
+    for packet in engine::decode_payload(payload) {
+        let next = match packet {
+            Ok(Packet::Message(text)) => client::on_text(shared, connection, text),
+            Ok(Packet::Binary(data)) => client::on_binary(shared, connection, &data),
+            Ok(Packet::Close) => {
+                close(shared, connection, reason::TRANSPORT_CLOSE, How::Said);
+                break;
+            }
+            Ok(packet) => other(shared, connection, &packet),
+            Err(_) => {
+                close(shared, connection, reason::PARSE_ERROR, How::Abort);
+                Next::Stop
+            }
+        };
+        match next {
+            Next::Continue => {}
+            Next::Wait(lane) => {
+                connection.pause(shared, true);
+                lane.wait_for_room().await;
+                connection.pause(shared, false);
+            }
+            Next::Stop => return respond(StatusCode::BAD_REQUEST, "", ""),
+        }
+    }
+    no_store(respond(StatusCode::OK, "text/html", "ok"))
+}
+
+/// Packets that mean the same on every transport.
+pub fn other(shared: &Arc<Shared>, connection: &Arc<Connection>, packet: &Packet<'_>) -> Next {
+    match packet {
+        Packet::Pong(_) => connection.pong(shared),
+        // The server pings, not the client.
+        Packet::Ping(_) => {
+            close(shared, connection, reason::TRANSPORT_ERROR, How::Abort);
+            return Next::Stop;
+        }
+        _ => {}
+    }
+    Next::Continue
+}
+
+fn payload(packets: String) -> Response<Body> {
+    no_store(respond(StatusCode::OK, "text/plain; charset=UTF-8", packets))
+}
+
+fn no_store(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,99 @@
+//! A WebSocket that wants to take over from polling: it is probed, then it says so, in time, or it is
+//! turned away and polling goes on.
+
+use std::sync::Arc;
+
+use hyper::upgrade::OnUpgrade;
+use parlour_protocol::engine::{self, Packet};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+
+use super::{raw, turn_away};
+use crate::connection::Connection;
+use crate::outbox::Outbox;
+use crate::shared::Shared;
+use crate::ws::{self, Handler, Reader, Step};
+
+const PROBE: &str = "probe";
+const PROBE_ANSWER: &str = "3probe";
+
+pub async fn run(shared: Arc<Shared>, connection: Arc<Connection>, upgraded: OnUpgrade) {
+    let begun = connection.begin_upgrade();
+    let Some((mut stream, received)) = raw(upgraded).await else {
+        if begun {
+            connection.upgrade_failed();
+        }
+        return;
+    };
+    if !begun {
+        return turn_away(&stream);
+    }
+    let mut reader = Reader::new(&received);
+    let probing = probe(&shared, &connection, &mut stream, &mut reader);
+    let probed = tokio::time::timeout(shared.config.upgrade_timeout, probing).await;
+    if !matches!(probed, Ok(true)) {
+        connection.upgrade_failed();
+        return turn_away(&stream);
+    }
+    let (read, write) = stream.into_split();
+    match connection.complete_upgrade(&shared, write) {
+        Ok(()) => {
+            tokio::spawn(super::run(shared, connection, read, reader));
+        }
+        Err(write) => {
+            if let Ok(stream) = read.reunite(write) {
+                turn_away(&stream);
+            }
+        }
+    }
+}
+
+/// Reads until the client says `5`. False if it says anything that does not belong here.
+async fn probe(shared: &Shared, connection: &Connection, stream: &mut TcpStream, reader: &mut Reader) -> bool {
+    let mut buffer = vec![0; 1024];
+    let mut candidate = Candidate { connection, stream, upgraded: false };
+    let mut step = reader.feed(&mut [], shared.config.max_payload, &mut candidate);
+    while step == Step::Continue {
+        let Ok(count @ 1..) = candidate.stream.read(&mut buffer).await else { return false };
+        step = reader.feed(&mut buffer[..count], shared.config.max_payload, &mut candidate);
+    }
+    candidate.upgraded
+}
+
+struct Candidate<'a> {
+    connection: &'a Connection,
+    stream: &'a mut TcpStream,
+    upgraded: bool,
+}
+
+impl Handler for Candidate<'_> {
+    fn text(&mut self, text: &str) -> Step {
+        match engine::decode(text) {
+            Ok(Packet::Ping(PROBE)) => {
+                let mut outbox = Outbox::default();
+                outbox.write(|out| ws::write_text(out, &[PROBE_ANSWER]));
+                if outbox.write_to(self.stream).is_err() {
+                    return Step::Stop;
+                }
+                self.connection.upgrade_probed();
+                Step::Continue
+            }
+            // What follows is for the session: it is kept.
+            Ok(Packet::Upgrade) => {
+                self.upgraded = true;
+                Step::Pause
+            }
+            _ => Step::Stop,
+        }
+    }
+
+    fn binary(&mut self, _: &[u8]) -> Step {
+        Step::Stop
+    }
+
+    fn ping(&mut self, data: &[u8]) {
+        let mut outbox = Outbox::default();
+        outbox.write(|out| ws::write_frame(out, ws::Opcode::Pong, data));
+        let _ = outbox.write_to(self.stream);
+    }
+}

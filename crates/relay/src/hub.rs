@@ -1,0 +1,226 @@
+//! The sockets of one namespace and the index of its rooms: who is where, as dense numbers. It sends
+//! nothing and asks nobody.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parlour_protocol::socket::AckId;
+use rustc_hash::FxBuildHasher;
+use slab::Slab;
+
+use crate::connection::Connection;
+use crate::sid::Sid;
+
+/// A socket's place in its namespace's hub. Another socket may have it later: compare the id.
+pub type Slot = u32;
+
+type RoomIndex = u32;
+
+/// A Socket.IO socket: one client in one namespace.
+pub struct Socket {
+    pub id: Sid,
+    pub connection: Arc<Connection>,
+    pub phase: Phase,
+    /// What the app last gave: JSON.
+    pub state: Option<Box<str>>,
+    /// In the order of joining.
+    rooms: Vec<Seat>,
+    /// What their names take as JSON.
+    rooms_bytes: usize,
+    /// Acknowledgement ids that are no exact numbers, by the number the app got instead.
+    pub odd_acks: Option<Box<Vec<(u64, AckId)>>>,
+    /// In which batch the socket was last mentioned, and as which of its sockets.
+    pub mentioned: (u32, u32),
+    /// For which run of commands the socket last got something, and in which outgoing entry.
+    pub outgoing: (u32, u32),
+    /// Which emit last reached or excluded it.
+    seen: u32,
+}
+
+impl Socket {
+    /// Bytes that its rooms' names take in a description.
+    pub fn rooms_bytes(&self) -> usize {
+        self.rooms_bytes
+    }
+}
+
+pub enum Phase {
+    /// The app was asked. Holds the events that came too early, and why the client left meanwhile.
+    Connecting { held: Vec<Box<str>>, left: Option<&'static str> },
+    /// In the namespace.
+    In,
+    /// Its `disconnect` event is under way; only the record remains.
+    Left,
+}
+
+struct Seat {
+    room: RoomIndex,
+    /// Where the socket is in the room's members.
+    position: u32,
+}
+
+struct Room {
+    name: Arc<str>,
+    /// The name as JSON.
+    quoted: Box<str>,
+    members: Vec<Slot>,
+}
+
+#[derive(Default)]
+pub struct Hub {
+    sockets: Slab<Socket>,
+    by_id: HashMap<Sid, Slot, FxBuildHasher>,
+    rooms: Slab<Room>,
+    by_name: HashMap<Arc<str>, RoomIndex>,
+    emit: u32,
+}
+
+impl Hub {
+    pub fn is_empty(&self) -> bool {
+        self.sockets.is_empty()
+    }
+
+    /// A socket that asks to enter.
+    pub fn insert(&mut self, id: Sid, connection: Arc<Connection>) -> Slot {
+        let slot = self.sockets.insert(Socket {
+            id,
+            connection,
+            phase: Phase::Connecting { held: Vec::new(), left: None },
+            state: None,
+            rooms: Vec::new(),
+            rooms_bytes: 0,
+            odd_acks: None,
+            mentioned: (0, 0),
+            outgoing: (0, 0),
+            seen: 0,
+        }) as Slot;
+        self.by_id.insert(id, slot);
+        slot
+    }
+
+    /// Forgets a socket and its memberships.
+    pub fn remove(&mut self, slot: Slot) -> Option<Socket> {
+        self.sockets.get(slot as usize)?;
+        self.leave_all(slot);
+        let socket = self.sockets.try_remove(slot as usize)?;
+        self.by_id.remove(&socket.id);
+        Some(socket)
+    }
+
+    pub fn get(&mut self, slot: Slot) -> Option<&mut Socket> {
+        self.sockets.get_mut(slot as usize)
+    }
+
+    /// The socket at `slot`, if it is still the one that has this id.
+    pub fn same(&mut self, slot: Slot, id: Sid) -> Option<&mut Socket> {
+        self.get(slot).filter(|socket| socket.id == id)
+    }
+
+    pub fn find(&self, id: &str) -> Option<Slot> {
+        self.by_id.get(&Sid::parse(id)?).copied()
+    }
+
+    pub fn join(&mut self, slot: Slot, name: &str) {
+        let Some(socket) = self.sockets.get_mut(slot as usize) else { return };
+        // A socket is always in its own room, which is not in the index.
+        if name == socket.id.as_str() {
+            return;
+        }
+        let room = match self.by_name.get(name) {
+            Some(room) => *room,
+            None => {
+                let name: Arc<str> = name.into();
+                let quoted = serde_json::to_string(&*name).expect("a string is JSON").into();
+                let room =
+                    self.rooms.insert(Room { name: name.clone(), quoted, members: Vec::new() }) as RoomIndex;
+                self.by_name.insert(name, room);
+                room
+            }
+        };
+        if socket.rooms.iter().any(|seat| seat.room == room) {
+            return;
+        }
+        let Room { members, quoted, .. } = &mut self.rooms[room as usize];
+        socket.rooms_bytes += quoted.len() + 1;
+        if socket.rooms.capacity() == 0 {
+            socket.rooms.reserve_exact(1);
+        }
+        socket.rooms.push(Seat { room, position: members.len() as u32 });
+        members.push(slot);
+    }
+
+    pub fn leave(&mut self, slot: Slot, name: &str) {
+        let Some(room) = self.by_name.get(name).copied() else { return };
+        let Some(socket) = self.sockets.get_mut(slot as usize) else { return };
+        let Some(seat) = socket.rooms.iter().position(|seat| seat.room == room) else { return };
+        let seat = socket.rooms.remove(seat);
+        socket.rooms_bytes -= self.rooms[room as usize].quoted.len() + 1;
+        self.vacate(seat);
+    }
+
+    fn leave_all(&mut self, slot: Slot) {
+        for seat in std::mem::take(&mut self.sockets[slot as usize].rooms) {
+            self.vacate(seat);
+        }
+    }
+
+    /// Takes a member out of a room: the last member moves to its position. An empty room is gone.
+    fn vacate(&mut self, seat: Seat) {
+        let room = &mut self.rooms[seat.room as usize];
+        room.members.swap_remove(seat.position as usize);
+        if let Some(moved) = room.members.get(seat.position as usize) {
+            let seats = &mut self.sockets[*moved as usize].rooms;
+            if let Some(moved) = seats.iter_mut().find(|other| other.room == seat.room) {
+                moved.position = seat.position;
+            }
+        } else if room.members.is_empty() {
+            let room = self.rooms.remove(seat.room as usize);
+            self.by_name.remove(&room.name);
+        }
+    }
+
+    /// Appends the socket's rooms as JSON strings, separated by commas.
+    pub fn write_rooms(&self, slot: Slot, out: &mut Vec<u8>) {
+        for (index, seat) in self.sockets[slot as usize].rooms.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(self.rooms[seat.room as usize].quoted.as_bytes());
+        }
+    }
+
+    pub fn is_in_rooms(&self, slot: Slot) -> bool {
+        self.sockets.get(slot as usize).is_some_and(|socket| !socket.rooms.is_empty())
+    }
+
+    /// Calls `each` once for every socket in any of `rooms` (in the namespace, if there are none) and
+    /// in none of `except`.
+    pub fn reach<R: AsRef<str>>(&mut self, rooms: &[R], except: &[R], mut each: impl FnMut(Slot, &mut Socket)) {
+        self.emit = self.emit.wrapping_add(1);
+        let emit = self.emit;
+        let Hub { sockets, by_id, rooms: index, by_name, .. } = self;
+        let slots = |name: &str| {
+            let own = Sid::parse(name).and_then(|id| by_id.get(&id).copied());
+            let members = by_name.get(name).map_or(&[][..], |room| &index[*room as usize].members);
+            own.into_iter().chain(members.iter().copied())
+        };
+        for slot in except.iter().flat_map(|name| slots(name.as_ref())) {
+            sockets[slot as usize].seen = emit;
+        }
+        let mut visit = |slot: Slot, socket: &mut Socket| {
+            if socket.seen != emit && matches!(socket.phase, Phase::In) {
+                socket.seen = emit;
+                each(slot, socket);
+            }
+        };
+        if rooms.is_empty() {
+            sockets.iter_mut().for_each(|(slot, socket)| visit(slot as Slot, socket));
+        }
+        for slot in rooms.iter().flat_map(|name| slots(name.as_ref())) {
+            visit(slot, &mut sockets[slot as usize]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

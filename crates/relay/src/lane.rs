@@ -1,0 +1,254 @@
+//! A lane: one namespace's way to the app (or that of the handshakes, which are in none yet). Events
+//! go in from any connection; one task takes them out in batches and carries out the answers.
+
+mod apply;
+mod batch;
+mod delivery;
+mod outgoing;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::HeaderValue;
+use parlour_protocol::relay::Emit;
+use parlour_protocol::socket::{self, AckId, Head, Kind};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use tokio::sync::{Notify, oneshot};
+
+use crate::config::{MAX_HELD_BYTES, MAX_ODD_ACKS, MAX_PENDING_BYTES};
+use crate::connection::{Connection, Membership};
+use crate::hub::{Hub, Phase, Slot, Socket};
+use crate::shared::Shared;
+use crate::sid::Sid;
+
+use batch::Queue;
+use outgoing::Outgoing;
+
+/// What a namespace's name may not have in a header.
+const NOT_IN_HEADERS: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%').add(b',').add(b';');
+
+/// Stands in for acknowledgement ids that are no exact numbers: even, so that it is one itself.
+const ODD_ACK_BASE: u64 = 1 << 53;
+
+pub struct Lane {
+    namespace: Box<str>,
+    /// The lane's name in a header.
+    header: HeaderValue,
+    /// EVENT without id and attachments, up to its JSON.
+    event_head: Box<str>,
+    disconnect_packet: Box<str>,
+    state: Mutex<State>,
+    /// There is something to send.
+    work: Notify,
+    /// There is room again after the lane was full.
+    room: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    hub: Hub,
+    queue: Queue,
+    in_flight: bool,
+    /// Clients that wait to be admitted. Handshake lane only.
+    waiting: HashMap<Sid, oneshot::Sender<Verdict>>,
+    /// Counts the times that commands were carried out.
+    runs: u32,
+    odd_acks: u64,
+}
+
+/// What the app says to a handshake.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Admitted,
+    Rejected { code: u8, message: String },
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushed {
+    Fine,
+    /// Taken; but more should come only when there is room again.
+    Full,
+    /// The client sent too much before it was let in.
+    TooMuchHeld,
+}
+
+impl Lane {
+    pub fn new(namespace: &str) -> Lane {
+        let header = utf8_percent_encode(namespace, NOT_IN_HEADERS).to_string();
+        let head = Head { kind: Kind::Event, attachments: 0, namespace, id: None };
+        Lane {
+            namespace: namespace.into(),
+            header: HeaderValue::from_str(&header).expect("percent-encoded text is legal in a header"),
+            event_head: head.to_string().into(),
+            disconnect_packet: socket::disconnect(namespace).into(),
+            state: Mutex::default(),
+            work: Notify::new(),
+            room: Notify::new(),
+        }
+    }
+
+    /// Begins to deliver.
+    pub fn start(self: Arc<Self>, shared: Arc<Shared>) {
+        tokio::spawn(delivery::run(shared, self));
+    }
+
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    pub fn disconnect_packet(&self) -> &str {
+        &self.disconnect_packet
+    }
+
+    /// Locked before a connection, never after one.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A client asks to be admitted. `handshake` is JSON.
+    pub fn open(&self, connection: Sid, handshake: &str) -> oneshot::Receiver<Verdict> {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = self.lock();
+        state.waiting.insert(connection, sender);
+        state.queue.push_open(connection, handshake);
+        drop(state);
+        self.work.notify_one();
+        receiver
+    }
+
+    /// A client asks to enter the namespace. `auth` is JSON.
+    pub fn enter(self: &Arc<Self>, connection: &Arc<Connection>, auth: Option<&str>) {
+        let mut state = self.lock();
+        let id = Sid::random();
+        let mut inner = connection.lock();
+        if !inner.open {
+            return;
+        }
+        let State { hub, queue, .. } = &mut *state;
+        let slot = hub.insert(id, connection.clone());
+        if inner.memberships.capacity() == 0 {
+            inner.memberships.reserve_exact(1);
+        }
+        inner.memberships.push(Membership { lane: self.clone(), slot, socket: id });
+        drop(inner);
+        if let Some(socket) = hub.get(slot) {
+            queue.push_connect(slot, socket, auth);
+        }
+        drop(state);
+        self.work.notify_one();
+    }
+
+    /// A client sent an event. `data` is its JSON array.
+    pub fn event(
+        &self,
+        shared: &Shared,
+        member: &Membership,
+        id: Option<AckId>,
+        data: &str,
+        attachments: &[Vec<u8>],
+    ) -> Pushed {
+        let mut state = self.lock();
+        let State { hub, queue, odd_acks, .. } = &mut *state;
+        let Some(socket) = hub.same(member.slot, member.socket) else { return Pushed::Fine };
+        let id = id.map(|id| id.exact().unwrap_or_else(|| remember(socket, odd_acks, id)));
+        match &mut socket.phase {
+            Phase::Left => return Pushed::Fine,
+            Phase::Connecting { held, .. } => {
+                held.push(batch::packet(id, data, attachments));
+                let held: usize = held.iter().map(|event| event.len()).sum();
+                return if held > MAX_HELD_BYTES { Pushed::TooMuchHeld } else { Pushed::Fine };
+            }
+            Phase::In => queue.push_packet(member.slot, socket, id, data, attachments),
+        }
+        shared.metrics.events.add(1);
+        let full = state.queue.bytes() > MAX_PENDING_BYTES;
+        drop(state);
+        self.work.notify_one();
+        if full { Pushed::Full } else { Pushed::Fine }
+    }
+
+    /// A socket leaves: its client said so, or the connection is gone.
+    pub fn left(&self, shared: &Shared, slot: Slot, id: Sid, reason: &'static str) {
+        let mut state = self.lock();
+        let State { hub, queue, .. } = &mut *state;
+        let Some(socket) = hub.same(slot, id) else { return };
+        match &mut socket.phase {
+            Phase::Left => return,
+            // The app was asked and must have its answer heard: then it is told.
+            Phase::Connecting { left, held } => {
+                left.get_or_insert(reason);
+                held.clear();
+                return;
+            }
+            Phase::In => {}
+        }
+        self.disconnect(shared, queue, slot, socket, reason);
+        drop(state);
+        self.work.notify_one();
+    }
+
+    fn disconnect(
+        &self,
+        shared: &Shared,
+        queue: &mut Queue,
+        slot: Slot,
+        socket: &mut Socket,
+        reason: &'static str,
+    ) {
+        socket.phase = Phase::Left;
+        queue.push_disconnect(slot, socket, reason);
+        shared.metrics.sockets.down();
+        self.log_disconnect(socket, reason);
+    }
+
+    fn log_disconnect(&self, socket: &Socket, reason: &str) {
+        let connection = socket.connection.id.shown();
+        tracing::info!(namespace = &*self.namespace, socket = %socket.id, connection, reason, "socket disconnected");
+    }
+
+    /// Emits to the namespace's sockets from outside a batch. Returns how many there were.
+    pub fn publish(&self, shared: &Arc<Shared>, emit: &Emit<'_>) -> usize {
+        let mut outgoing = Outgoing::default();
+        let mut state = self.lock();
+        outgoing.begin(&mut state.runs);
+        let receivers = self.emit(shared, &mut state.hub, emit, &mut outgoing);
+        drop(state);
+        outgoing.flush(shared);
+        receivers
+    }
+
+    /// Returns when events may be sent again.
+    pub async fn wait_for_room(&self) {
+        loop {
+            let room = self.room.notified();
+            if self.lock().queue.bytes() <= MAX_PENDING_BYTES / 2 {
+                return;
+            }
+            room.await;
+        }
+    }
+
+    /// Whether everything was sent and answered.
+    pub fn is_idle(&self) -> bool {
+        let state = self.lock();
+        state.queue.is_empty() && !state.in_flight
+    }
+
+    pub fn is_unused(&self) -> bool {
+        let state = self.lock();
+        state.queue.is_empty() && !state.in_flight && state.hub.is_empty()
+    }
+}
+
+/// A number for the app to use instead of an acknowledgement id that is no exact one.
+fn remember(socket: &mut Socket, count: &mut u64, id: AckId) -> u64 {
+    let stand_in = ODD_ACK_BASE + 2 * *count;
+    *count += 1;
+    let odd = socket.odd_acks.get_or_insert_default();
+    if odd.len() == MAX_ODD_ACKS {
+        odd.remove(0);
+    }
+    odd.push((stand_in, id));
+    stand_in
+}

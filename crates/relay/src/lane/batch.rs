@@ -1,0 +1,284 @@
+//! Batches as they fill: events are written as JSON once, when they come; the sockets they speak of
+//! are described when the batch leaves.
+
+use std::collections::VecDeque;
+use std::io::Write;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use parlour_protocol::relay::MAX_BATCH_BYTES;
+use serde_json::value::RawValue;
+
+use crate::hub::{Hub, Slot, Socket};
+use crate::sid::Sid;
+
+/// What a socket's description has besides its state and rooms, about.
+const DESCRIPTION_BYTES: usize = 96;
+
+/// What an event has besides its payload, about.
+const EVENT_BYTES: usize = 64;
+
+#[derive(Default)]
+pub struct Queue {
+    batches: VecDeque<Batch>,
+    bytes: usize,
+    serial: u32,
+}
+
+#[derive(Default)]
+pub struct Batch {
+    /// Tells which batch a socket was last mentioned in.
+    serial: u32,
+    /// By their index in the batch.
+    sockets: Vec<Slot>,
+    /// JSON, separated by commas.
+    events: Vec<u8>,
+    pub count: usize,
+    /// About how many bytes the body will have.
+    size: usize,
+    /// What must be settled once the batch is answered.
+    pub opening: Vec<Sid>,
+    pub connecting: Vec<(Slot, Sid)>,
+    pub leaving: Vec<Slot>,
+}
+
+/// How an event that names a socket goes on after that socket's index.
+enum Kind {
+    Connect,
+    Packet,
+    Disconnect,
+}
+
+impl Queue {
+    pub fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The next batch to send.
+    pub fn take(&mut self) -> Option<Batch> {
+        let batch = self.batches.pop_front()?;
+        self.bytes -= batch.size;
+        Some(batch)
+    }
+
+    pub fn push_open(&mut self, connection: Sid, handshake: &str) {
+        let batch = self.with_room(EVENT_BYTES + handshake.len());
+        batch.opening.push(connection);
+        batch.begin_event();
+        let _ = write!(
+            batch.events,
+            r#"{{"open":{{"connection":"{connection}","handshake":{handshake}}}}}"#
+        );
+    }
+
+    pub fn push_connect(&mut self, slot: Slot, socket: &mut Socket, auth: Option<&str>) {
+        let handshake = socket.connection.clone();
+        let size = handshake.handshake.len() + auth.map_or(0, str::len);
+        let id = socket.id;
+        let batch = self.begin(slot, socket, size, &Kind::Connect);
+        batch.connecting.push((slot, id));
+        batch.extend(&[",\"handshake\":", &handshake.handshake]);
+        if let Some(auth) = auth {
+            batch.extend(&[",\"auth\":", auth]);
+        }
+        batch.extend(&["}}"]);
+    }
+
+    pub fn push_packet(
+        &mut self,
+        slot: Slot,
+        socket: &mut Socket,
+        id: Option<u64>,
+        data: &str,
+        attachments: &[Vec<u8>],
+    ) {
+        let size = data.len() + attachments.iter().map(|it| it.len() / 3 * 4 + 8).sum::<usize>();
+        let batch = self.begin(slot, socket, size, &Kind::Packet);
+        write_packet(&mut batch.events, id, data, attachments);
+    }
+
+    /// An event that was held back: what [`packet`] made of it.
+    pub fn push_held(&mut self, slot: Slot, socket: &mut Socket, packet: &str) {
+        self.begin(slot, socket, packet.len(), &Kind::Packet).extend(&[packet]);
+    }
+
+    pub fn push_disconnect(&mut self, slot: Slot, socket: &mut Socket, reason: &str) {
+        let batch = self.begin(slot, socket, reason.len(), &Kind::Disconnect);
+        batch.leaving.push(slot);
+        batch.extend(&[",\"reason\":\"", reason, "\"}}"]);
+    }
+
+    pub fn push_tick(&mut self) {
+        let batch = self.with_room(EVENT_BYTES);
+        batch.begin_event();
+        batch.extend(&[r#"{"tick":{}}"#]);
+    }
+
+    /// Writes the beginning of an event, up to the index of its socket.
+    fn begin(&mut self, slot: Slot, socket: &mut Socket, payload: usize, kind: &Kind) -> &mut Batch {
+        let description = DESCRIPTION_BYTES + socket.state.as_ref().map_or(0, |state| state.len());
+        let batch = self.with_room(EVENT_BYTES + payload + description + socket.rooms_bytes());
+        let (serial, mut index) = socket.mentioned;
+        if serial != batch.serial {
+            index = batch.sockets.len() as u32;
+            batch.sockets.push(slot);
+            socket.mentioned = (batch.serial, index);
+        }
+        batch.begin_event();
+        batch.extend(&[match kind {
+            Kind::Connect => r#"{"connect":{"socket":"#,
+            Kind::Packet => r#"{"packet":{"socket":"#,
+            Kind::Disconnect => r#"{"disconnect":{"socket":"#,
+        }]);
+        batch.extend(&[itoa::Buffer::new().format(index)]);
+        batch
+    }
+
+    /// The batch that takes `size` more bytes.
+    fn with_room(&mut self, size: usize) -> &mut Batch {
+        self.bytes += size;
+        let fits = self.batches.back().is_some_and(|batch| batch.size + size <= MAX_BATCH_BYTES);
+        if !fits {
+            // 0 means: in no batch yet.
+            self.serial = self.serial.wrapping_add(1).max(1);
+            self.batches.push_back(Batch { serial: self.serial, ..Batch::default() });
+        }
+        let batch = self.batches.back_mut().expect("a batch was pushed");
+        batch.size += size;
+        batch
+    }
+}
+
+impl Batch {
+    fn begin_event(&mut self) {
+        if self.count > 0 {
+            self.events.push(b',');
+        }
+        self.count += 1;
+    }
+
+    fn extend(&mut self, parts: &[&str]) {
+        for part in parts {
+            self.events.extend_from_slice(part.as_bytes());
+        }
+    }
+
+    /// Whether nothing happened but time.
+    pub fn is_tick(&self) -> bool {
+        self.sockets.is_empty() && self.opening.is_empty()
+    }
+
+    /// The request's body, as of now.
+    pub fn body(&self, hub: &mut Hub) -> Vec<u8> {
+        let mut body = Vec::with_capacity(self.size + 64);
+        body.extend_from_slice(b"{\"sockets\":[");
+        for (index, slot) in self.sockets.iter().enumerate() {
+            if index > 0 {
+                body.push(b',');
+            }
+            describe(hub, *slot, &mut body);
+        }
+        body.extend_from_slice(b"],\"events\":[");
+        body.extend_from_slice(&self.events);
+        body.extend_from_slice(b"]}");
+        body
+    }
+
+    /// The batch's events, as JSON.
+    pub fn events(&self) -> Vec<Box<RawValue>> {
+        let array = [b"[", &self.events[..], b"]"].concat();
+        serde_json::from_slice(&array).expect("a batch's events are JSON")
+    }
+
+    /// The socket at an index of the batch.
+    pub fn socket(&self, index: usize) -> Option<Slot> {
+        self.sockets.get(index).copied()
+    }
+
+    /// One batch for each event.
+    pub fn split(self) -> Vec<Batch> {
+        let (mut opening, mut connecting) = (self.opening.iter(), self.connecting.iter());
+        self.events()
+            .iter()
+            .map(|event| {
+                let mut one = Batch { count: 1, size: event.get().len(), ..Batch::default() };
+                match cut_at_socket(event.get()) {
+                    None => one.events = event.get().into(),
+                    Some((before, index, after)) => {
+                        let slot = self.sockets[index];
+                        one.sockets.push(slot);
+                        one.extend(&[before, "0", after]);
+                        if before.starts_with("{\"disconnect") {
+                            one.leaving.push(slot);
+                        } else if before.starts_with("{\"connect") {
+                            one.connecting.extend(connecting.next());
+                        }
+                    }
+                }
+                if event.get().starts_with("{\"open") {
+                    one.opening.extend(opening.next());
+                }
+                one
+            })
+            .collect()
+    }
+}
+
+/// Splits an event around the index of its socket.
+fn cut_at_socket(event: &str) -> Option<(&str, usize, &str)> {
+    const KEY: &str = r#":{"socket":"#;
+    let at = event.find(':').filter(|at| event[*at..].starts_with(KEY))? + KEY.len();
+    let digits = event[at..].bytes().take_while(u8::is_ascii_digit).count();
+    let index = event[at..at + digits].parse().ok()?;
+    Some((&event[..at], index, &event[at + digits..]))
+}
+
+fn describe(hub: &mut Hub, slot: Slot, out: &mut Vec<u8>) {
+    let Some(socket) = hub.get(slot) else {
+        out.extend_from_slice(br#"{"id":"","connection":""}"#);
+        return;
+    };
+    for part in [r#"{"id":""#, socket.id.as_str(), r#"","connection":""#, socket.connection.id.as_str(), "\""] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    if let Some(state) = &socket.state {
+        out.extend_from_slice(b",\"state\":");
+        out.extend_from_slice(state.as_bytes());
+    }
+    if hub.is_in_rooms(slot) {
+        out.extend_from_slice(b",\"rooms\":[");
+        hub.write_rooms(slot, out);
+        out.push(b']');
+    }
+    out.push(b'}');
+}
+
+/// A packet event after the index of its socket.
+pub fn packet(id: Option<u64>, data: &str, attachments: &[Vec<u8>]) -> Box<str> {
+    let mut out = Vec::new();
+    write_packet(&mut out, id, data, attachments);
+    String::from_utf8(out).expect("made of text").into()
+}
+
+fn write_packet(out: &mut Vec<u8>, id: Option<u64>, data: &str, attachments: &[Vec<u8>]) {
+    if let Some(id) = id {
+        out.extend_from_slice(b",\"id\":");
+        out.extend_from_slice(itoa::Buffer::new().format(id).as_bytes());
+    }
+    out.extend_from_slice(b",\"data\":");
+    out.extend_from_slice(data.as_bytes());
+    if !attachments.is_empty() {
+        out.extend_from_slice(b",\"attachments\":[");
+        for (index, attachment) in attachments.iter().enumerate() {
+            out.extend_from_slice(if index == 0 { b"\"" } else { b",\"" });
+            out.extend_from_slice(STANDARD.encode(attachment).as_bytes());
+            out.push(b'"');
+        }
+        out.push(b']');
+    }
+    out.extend_from_slice(b"}}");
+}

@@ -1,0 +1,194 @@
+//! What all parts of one relay share: its settings, its connections, its lanes. It starts the lanes
+//! and ends everything; what happens in between is theirs.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use parlour_protocol::relay::{Emit, HANDSHAKE_LANE};
+use rustc_hash::FxBuildHasher;
+use slab::Slab;
+use tokio::sync::{Notify, watch};
+
+use crate::bus::Bus;
+use crate::config::Config;
+use crate::connection::Connection;
+use crate::lane::Lane;
+use crate::metrics::Metrics;
+use crate::origin::Origin;
+use crate::sid::Sid;
+use crate::timers::{Purpose, Timer, Timers};
+
+pub struct Shared {
+    pub config: Config,
+    pub origin: Arc<dyn Origin>,
+    /// Milliseconds since 1970 when this life of the relay began.
+    pub epoch: u64,
+    sequence: AtomicU64,
+    pub connections: Connections,
+    pub timers: Timers,
+    pub metrics: Metrics,
+    pub handshakes: Arc<Lane>,
+    /// By namespace. Never locked while a lane or a connection is.
+    lanes: Mutex<HashMap<Box<str>, Arc<Lane>>>,
+    /// A lane has nothing to do any more.
+    pub idle: Notify,
+    pub life: watch::Sender<Life>,
+    pub bus: Option<Arc<dyn Bus>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    Running,
+    /// The app has seen a younger epoch of this relay.
+    Superseded,
+}
+
+impl Shared {
+    pub fn new(config: Config, origin: Arc<dyn Origin>, bus: Option<Arc<dyn Bus>>) -> Shared {
+        Shared {
+            timers: Timers::new(config.ping_interval.min(config.ping_timeout).min(config.connect_timeout)),
+            config,
+            origin,
+            epoch: unix_millis(),
+            sequence: AtomicU64::new(0),
+            connections: Connections::default(),
+            metrics: Metrics::default(),
+            handshakes: Arc::new(Lane::new(HANDSHAKE_LANE)),
+            lanes: Mutex::default(),
+            idle: Notify::new(),
+            life: watch::Sender::new(Life::Running),
+            bus,
+        }
+    }
+
+    /// A number that no batch had before.
+    pub fn next_sequence(&self) -> u64 {
+        self.sequence.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// A lane that exists.
+    pub fn lane(&self, namespace: &str) -> Option<Arc<Lane>> {
+        self.lock_lanes().get(namespace).cloned()
+    }
+
+    /// Does something with a lane, which begins to exist if it must, while it cannot end.
+    pub fn with_lane<T>(self: &Arc<Self>, namespace: &str, act: impl FnOnce(&Arc<Lane>) -> T) -> T {
+        let mut lanes = self.lock_lanes();
+        if let Some(lane) = lanes.get(namespace) {
+            return act(lane);
+        }
+        let lane = Arc::new(Lane::new(namespace));
+        lanes.insert(namespace.into(), lane.clone());
+        lane.clone().start(self.clone());
+        act(&lane)
+    }
+
+    /// Ends a lane, if it has neither sockets nor anything to send. True if it has ended.
+    pub fn end_lane(&self, lane: &Lane) -> bool {
+        let mut lanes = self.lock_lanes();
+        let ended = lane.is_unused();
+        if ended {
+            lanes.remove(lane.namespace());
+        }
+        ended
+    }
+
+    pub fn lanes(&self) -> Vec<Arc<Lane>> {
+        let mut lanes: Vec<_> = self.lock_lanes().values().cloned().collect();
+        lanes.push(self.handshakes.clone());
+        lanes
+    }
+
+    fn lock_lanes(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Lane>>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set_timer(&self, connection: &Connection, after: Duration, purpose: Purpose) {
+        let timer = Timer { key: connection.key, stamp: connection.stamp, purpose, turn: 0 };
+        self.timers.at(self.timers.now() + after.as_millis() as u64, timer);
+    }
+
+    /// The app is committed to another life of this relay: this one must end.
+    pub fn supersede(&self) {
+        self.life.send_replace(Life::Superseded);
+    }
+
+    /// Tells the other relays, if there is a bus to them.
+    pub fn forward(&self, namespace: &str, emit: &Emit<'_>) {
+        if let Some(bus) = &self.bus {
+            bus.publish(namespace, emit);
+        }
+    }
+}
+
+pub fn unix_millis() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+/// All connections, by number and, while they are open, by session id.
+#[derive(Default)]
+pub struct Connections {
+    registered: Mutex<Registered>,
+    stamps: AtomicU32,
+}
+
+#[derive(Default)]
+struct Registered {
+    by_key: Slab<Arc<Connection>>,
+    by_id: HashMap<Sid, u32, FxBuildHasher>,
+}
+
+impl Connections {
+    /// Registers the connection that `make` makes of its key and stamp.
+    pub fn open(&self, make: impl FnOnce(u32, u32) -> Connection) -> Arc<Connection> {
+        let stamp = self.stamps.fetch_add(1, Ordering::Relaxed);
+        let mut registered = self.lock();
+        let vacant = registered.by_key.vacant_entry();
+        let key = vacant.key() as u32;
+        let connection = Arc::new(make(key, stamp));
+        vacant.insert(connection.clone());
+        registered.by_id.insert(connection.id, key);
+        connection
+    }
+
+    pub fn find(&self, id: &str) -> Option<Arc<Connection>> {
+        let id = Sid::parse(id)?;
+        let registered = self.lock();
+        let key = registered.by_id.get(&id)?;
+        registered.by_key.get(*key as usize).cloned()
+    }
+
+    pub fn of_timer(&self, timer: Timer) -> Option<Arc<Connection>> {
+        self.lock().by_key.get(timer.key as usize).filter(|it| it.stamp == timer.stamp).cloned()
+    }
+
+    /// The connection is closed. Its session id means nothing any more, unless it polls and has to be
+    /// told (then neither `gone` nor a WebSocket). `gone`: its transport has ended, too.
+    pub fn close(&self, connection: &Connection, gone: bool) {
+        if gone {
+            self.forget(connection);
+        } else if connection.is_websocket() {
+            self.lock().by_id.remove(&connection.id);
+        }
+    }
+
+    /// Its transport has ended.
+    pub fn forget(&self, connection: &Connection) {
+        let mut registered = self.lock();
+        registered.by_id.remove(&connection.id);
+        let key = connection.key as usize;
+        if registered.by_key.get(key).is_some_and(|other| other.stamp == connection.stamp) {
+            registered.by_key.remove(key);
+        }
+    }
+
+    pub fn all(&self) -> Vec<Arc<Connection>> {
+        self.lock().by_key.iter().map(|(_, connection)| connection.clone()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Registered> {
+        self.registered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,319 @@
+//! Batches over a store in memory.
+
+use futures::executor::block_on;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{Args, Binary, Once, Raw, memory::Memory};
+
+/// Runs a batch; gives the commands.
+fn commands(memory: &Memory, register: fn(&mut Namespace), batch: Value) -> Vec<Value> {
+    let mut namespace = Namespace::default();
+    register(&mut namespace);
+    let text = batch.to_string();
+    let batch: Batch = serde_json::from_str(&text).unwrap();
+    check(&batch).unwrap();
+    let response = block_on(run(&namespace, batch, Box::new(memory.clone()))).unwrap();
+    assert_eq!(memory.committed.borrow().as_ref(), Some(&response));
+    let response: Value = serde_json::from_slice(&response).unwrap();
+    response["commands"].as_array().unwrap().clone()
+}
+
+/// A batch of two sockets, `a` in the room `r` and `b` in none.
+fn batch(events: Value) -> Value {
+    json!({
+        "sockets": [
+            { "id": "a", "connection": "A", "rooms": ["r"], "state": { "data": "ada" } },
+            { "id": "b", "connection": "B" },
+        ],
+        "events": events,
+    })
+}
+
+fn packet(socket: usize, id: u64, data: Value) -> Value {
+    json!({ "packet": { "socket": socket, "id": id, "data": data } })
+}
+
+fn connect(socket: usize, more: Value) -> Value {
+    let handshake = json!({ "url": "/", "headers": [], "address": "::1", "time": 1 });
+    let mut connect = json!({ "socket": socket, "handshake": handshake });
+    connect
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    json!({ "connect": connect })
+}
+
+#[test]
+fn commands_come_in_the_order_in_which_handlers_gave_them() {
+    fn register(ns: &mut Namespace) {
+        ns.on("go", async |socket, text: String, ack| {
+            socket.join("new")?;
+            socket.to("new").except("old").emit("hi", &text)?;
+            socket.leave("r")?;
+            socket.nsp().volatile().emit("all", Args((1, 2)))?;
+            ack.send(socket.rooms())
+        });
+    }
+    let memory = Memory::default();
+    let found = commands(
+        &memory,
+        register,
+        batch(json!([packet(0, 7, json!(["go", "x"]))])),
+    );
+    let expected = json!([
+        { "join": { "socket": "a", "rooms": ["new"] } },
+        { "emit": { "rooms": ["new"], "except": ["a", "old"], "data": ["hi", "x"] } },
+        { "leave": { "socket": "a", "rooms": ["r"] } },
+        { "emit": { "data": ["all", 1, 2], "volatile": true } },
+        { "ack": { "socket": "a", "id": 7, "data": [["new"]] } },
+    ]);
+    assert_eq!(Value::from(found), expected);
+    // What is volatile is not stored.
+    assert_eq!(memory.tables.borrow().log.len(), 1);
+    assert_eq!(memory.tables.borrow().applies, 1);
+}
+
+#[test]
+fn a_failing_handler_leaves_no_trace_and_hurts_nobody_else() {
+    fn register(ns: &mut Namespace) {
+        ns.on("fail", async |socket, after_reading: bool, ack| {
+            socket.join("x")?;
+            socket.set_data("changed")?;
+            socket.emit("noise", 1)?;
+            if after_reading {
+                assert_eq!(socket.nsp().to("x").fetch_sockets().await?.len(), 1);
+            }
+            socket.emit("more noise", 1)?;
+            ack.send("done")?;
+            Err(Error::new("no", "not today"))
+        });
+        ns.on("work", async |socket, _: Args<()>, ack| {
+            socket.emit("signal", 1)?;
+            ack.send(Args((socket.rooms(), socket.data::<String>()?)))
+        });
+    }
+    for after_reading in [false, true] {
+        let memory = Memory::default();
+        memory
+            .tables
+            .borrow_mut()
+            .sockets
+            .insert("a".into(), "\"ada\"".into());
+        let events = json!([
+            packet(0, 1, json!(["work"])),
+            packet(0, 2, json!(["fail", after_reading])),
+            packet(0, 3, json!(["work"])),
+        ]);
+        let found = commands(&memory, register, batch(events));
+        let error = json!([{ "error": { "code": "no", "message": "not today" } }]);
+        let expected = json!([
+            { "emit": { "rooms": ["a"], "data": ["signal", 1] } },
+            { "ack": { "socket": "a", "id": 1, "data": [["r"], "ada"] } },
+            { "ack": { "socket": "a", "id": 2, "data": error } },
+            { "emit": { "rooms": ["a"], "data": ["signal", 1] } },
+            { "ack": { "socket": "a", "id": 3, "data": [["r"], "ada"] } },
+        ]);
+        assert_eq!(Value::from(found), expected);
+        let tables = memory.tables.borrow();
+        let stored: Vec<_> = tables
+            .log
+            .iter()
+            .map(|emission| emission.event.as_str())
+            .collect();
+        assert_eq!(stored, ["signal", "signal"]);
+        assert!(tables.members.is_empty());
+        assert_eq!(tables.sockets["a"], "\"ada\"");
+    }
+}
+
+#[test]
+fn a_repeated_emission_gets_the_first_answer() {
+    fn register(ns: &mut Namespace) {
+        ns.on(
+            "say",
+            async |socket, Args((id, text)): Args<(String, String)>, ack| {
+                let once = Once {
+                    id,
+                    sender: "ada".into(),
+                };
+                socket
+                    .nsp()
+                    .to("r")
+                    .emit_once(once, "said", &text, ack, text.len())
+            },
+        );
+        ns.on("read", async |socket, _: Args<()>, ack| {
+            let page = socket
+                .nsp()
+                .history("r", "said", crate::Position::End, 9)
+                .await?;
+            ack.send(page.unwrap().len())
+        });
+    }
+    let memory = Memory::default();
+    let events = json!([
+        packet(0, 1, json!(["say", "1", "a"])),
+        packet(0, 2, json!(["say", "2", "bb"])),
+        packet(1, 3, json!(["read"])),
+        packet(0, 4, json!(["say", "1", "ccc"])),
+        { "packet": { "socket": 0, "data": ["say", "2", "d"] } },
+    ]);
+    let found = commands(&memory, register, batch(events));
+    let expected = json!([
+        { "emit": { "rooms": ["r"], "data": ["said", "a"] } },
+        { "ack": { "socket": "a", "id": 1, "data": [1] } },
+        { "emit": { "rooms": ["r"], "data": ["said", "bb"] } },
+        { "ack": { "socket": "a", "id": 2, "data": [2] } },
+        { "ack": { "socket": "b", "id": 3, "data": [2] } },
+        { "ack": { "socket": "a", "id": 4, "data": [1] } },
+    ]);
+    assert_eq!(Value::from(found), expected);
+}
+
+#[test]
+fn connecting_accepts_with_state_before_anything_else() {
+    #[derive(Deserialize)]
+    struct Claims {
+        sub: String,
+    }
+    fn register(ns: &mut Namespace) {
+        ns.on_connect(async |socket| {
+            let claims: Option<Claims> = socket.claims()?;
+            let claims = claims.ok_or_else(|| Error::new("nobody", "Who are you?"))?;
+            socket.emit("hello", &claims.sub)?;
+            socket.join("r")?;
+            socket.set_data(&claims.sub)
+        });
+    }
+    let memory = Memory::default();
+    let events = json!([
+        connect(1, json!({ "claims": { "sub": "bob" } })),
+        connect(0, json!({ "claims": null })),
+        connect(
+            0,
+            json!({ "refused": { "message": "Expired", "data": { "code": 1 } } })
+        ),
+    ]);
+    let found = commands(&memory, register, batch(events));
+    let state = json!({ "data": "bob", "claims": { "sub": "bob" } });
+    let expected = json!([
+        { "accept": { "socket": "b", "state": state } },
+        { "emit": { "rooms": ["b"], "data": ["hello", "bob"] } },
+        { "join": { "socket": "b", "rooms": ["r"] } },
+        { "refuse": { "socket": "a", "message": "Who are you?", "data": { "code": "nobody" } } },
+        { "refuse": { "socket": "a", "message": "Expired", "data": { "code": 1 } } },
+    ]);
+    assert_eq!(Value::from(found), expected);
+    let tables = memory.tables.borrow();
+    assert_eq!(tables.sockets.len(), 1);
+    assert_eq!(tables.sockets["b"], "\"bob\"");
+    assert_eq!(tables.members, [("r".to_owned(), "b".to_owned())]);
+}
+
+#[test]
+fn a_socket_that_goes_still_has_its_rooms_and_then_none() {
+    fn register(ns: &mut Namespace) {
+        ns.on_disconnecting(async |socket, reason| {
+            for room in socket.rooms() {
+                socket.to(room).emit("gone", &reason)?;
+            }
+            Ok(())
+        });
+    }
+    let memory = Memory::default();
+    memory
+        .tables
+        .borrow_mut()
+        .sockets
+        .insert("a".into(), "null".into());
+    memory
+        .tables
+        .borrow_mut()
+        .members
+        .push(("r".into(), "a".into()));
+    let gone = json!([{ "disconnect": { "socket": 0, "reason": "transport close" } }]);
+    let found = commands(&memory, register, batch(gone));
+    let emit = json!({ "rooms": ["r"], "except": ["a"], "data": ["gone", "transport close"] });
+    assert_eq!(Value::from(found), json!([{ "emit": emit }]));
+    assert!(memory.tables.borrow().sockets.is_empty());
+    assert!(memory.tables.borrow().members.is_empty());
+}
+
+#[test]
+fn wrong_arguments_are_answered_and_unknown_events_are_not() {
+    fn register(ns: &mut Namespace) {
+        ns.on("add", async |_, Args((a, b)): Args<(u8, u8)>, ack| {
+            ack.send(a + b)
+        });
+    }
+    let events = json!([
+        packet(0, 1, json!(["add", 1, "2"])),
+        packet(0, 2, json!(["subtract", 1, 2])),
+        { "packet": { "socket": 0, "data": ["add"] } },
+        { "tick": {} },
+        packet(0, 3, json!(["add", 1, 2])),
+    ]);
+    let found = commands(&Memory::default(), register, batch(events));
+    let text = "`add`: argument 2: invalid type: string \"2\", expected u8";
+    let error = json!({ "error": { "code": "bad_request", "message": text } });
+    let expected = json!([
+        { "ack": { "socket": "a", "id": 1, "data": [error] } },
+        { "ack": { "socket": "a", "id": 3, "data": [3] } },
+    ]);
+    assert_eq!(Value::from(found), expected);
+}
+
+#[test]
+fn attachments_go_both_ways() {
+    fn register(ns: &mut Namespace) {
+        ns.on(
+            "copy",
+            async |socket, Args((bytes, raw)): Args<(Binary, Raw)>, ack| {
+                socket.emit("raw", &raw)?;
+                ack.send(bytes)
+            },
+        );
+    }
+    let place = |num: u64| json!({ "_placeholder": true, "num": num });
+    let data = json!(["copy", place(0), { "deep": [place(1)] }]);
+    let packet = json!({ "socket": 0, "id": 1, "data": data, "attachments": ["AA==", "AQ=="] });
+    let found = commands(
+        &Memory::default(),
+        register,
+        batch(json!([{ "packet": packet }])),
+    );
+    let raw = json!(["raw", { "deep": [place(0)] }]);
+    let expected = json!([
+        { "emit": { "rooms": ["a"], "data": raw, "attachments": ["AQ=="] } },
+        { "ack": { "socket": "a", "id": 1, "data": [place(0)], "attachments": ["AA=="] } },
+    ]);
+    assert_eq!(Value::from(found), expected);
+}
+
+#[test]
+fn a_database_that_fails_fails_the_batch_even_if_the_handler_does_not_mind() {
+    fn register(ns: &mut Namespace) {
+        ns.on("look", async |socket, _: Args<()>, ack| {
+            let _ = socket.nsp().to("r").fetch_sockets().await;
+            ack.send("fine")
+        });
+    }
+    let memory = Memory::default();
+    *memory.broken.borrow_mut() = true;
+    let mut namespace = Namespace::default();
+    register(&mut namespace);
+    let text = batch(json!([packet(0, 1, json!(["look"]))])).to_string();
+    let batch = serde_json::from_str(&text).unwrap();
+    let outcome = block_on(run(&namespace, batch, Box::new(memory.clone())));
+    assert!(outcome.unwrap_err().to_string().contains("on fire"));
+    assert!(memory.committed.borrow().is_none());
+}
+
+#[test]
+fn a_batch_that_names_a_socket_it_does_not_have_is_refused() {
+    let text = batch(json!([packet(2, 1, json!(["x"]))])).to_string();
+    let error = check(&serde_json::from_str(&text).unwrap()).unwrap_err();
+    assert!(error.contains("socket 2"), "{error}");
+}

@@ -1,0 +1,168 @@
+// The page, as people use it: two of them chat in a real Chromium, and what it looks like is kept
+// in tests/artifacts.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { DESKTOP, PHONE, openBrowser, screenshot } from "./harness/browser.mjs";
+import { ask, connected, newRoom, next } from "./harness/clients.mjs";
+import { freePort, newStateDir, startUp } from "./harness/parlour.mjs";
+
+/** How long the page may take for anything, milliseconds. */
+const PATIENCE = 20_000;
+
+let server;
+before(async () => void (server = await startUp()));
+after(() => server.stop());
+
+/** A person with a browser of their own, on the page, connected. */
+async function visit(t, { viewport = DESKTOP, url = server.url, ...options } = {}) {
+  const browser = await openBrowser(viewport, options);
+  t.after(() => browser.end());
+  const page = browser.pages()[0] ?? (await browser.newPage());
+  page.setDefaultTimeout(PATIENCE);
+  const faults = [];
+  page.on("pageerror", (error) => faults.push(String(error)));
+  page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
+  await page.goto(url);
+  await online(page);
+  return { page, faults, browser };
+}
+
+const online = (page) => page.getByTestId("status").filter({ hasText: /^\s*(connected|online)/i }).first().waitFor();
+
+const message = (page, text) => page.getByTestId("message").filter({ hasText: text });
+
+async function say(page, text) {
+  await page.getByTestId("composer").fill(text);
+  await page.getByTestId("send").click();
+}
+
+async function rename(page, name) {
+  const field = page.getByTestId("name");
+  await field.fill(name);
+  await field.press("Enter");
+}
+
+describe("the page", () => {
+  test("two pages chat; one reloads and sees the history", async (t) => {
+    const [ada, ben] = [await visit(t), await visit(t)];
+    await rename(ada.page, "Ada");
+    await rename(ben.page, "Ben");
+
+    await say(ada.page, "Good morning, Ben!");
+    await message(ben.page, "Good morning, Ben!").waitFor();
+    await say(ben.page, "Good morning, Ada. Tea?");
+    await message(ada.page, "Good morning, Ada. Tea?").waitFor();
+    assert.match(await message(ben.page, "Good morning, Ben!").innerText(), /Ada/);
+
+    await ben.page.reload();
+    await online(ben.page);
+
+    await message(ben.page, "Good morning, Ben!").waitFor();
+    await message(ben.page, "Good morning, Ada. Tea?").waitFor();
+    assert.equal(await message(ben.page, "Good morning, Ben!").count(), 1);
+    await screenshot(ada.page, "chat-desktop");
+    for (const { faults } of [ada, ben]) assert.deepEqual(faults, []);
+  });
+
+  test("on a phone one can read and write, and nothing is wider than the screen", async (t) => {
+    const { page, faults } = await visit(t, { viewport: PHONE, hasTouch: true, isMobile: true, deviceScaleFactor: 2 });
+    await say(page, "From the tram");
+    await message(page, "From the tram").waitFor();
+    await say(page, `A long word: ${"Donaudampfschifffahrtsgesellschaft".repeat(8)}`);
+    await message(page, "A long word").waitFor();
+
+    const width = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(width <= PHONE.width, `the page is ${width} pixels wide`);
+    assert.ok(await page.getByTestId("composer").isVisible());
+    await screenshot(page, "chat-phone");
+    assert.deepEqual(faults, []);
+  });
+
+  test("in the dark it is dark", async (t) => {
+    const { page } = await visit(t, { colorScheme: "dark" });
+    await screenshot(page, "chat-desktop-dark");
+    const brightness = (where) =>
+      where.evaluate(() => {
+        const { backgroundColor } = getComputedStyle(document.body);
+        const context = document.createElement("canvas").getContext("2d");
+        context.fillStyle = backgroundColor;
+        context.fillRect(0, 0, 1, 1);
+        return context.getImageData(0, 0, 1, 1).data.slice(0, 3).reduce((sum, value) => sum + value, 0);
+      });
+    const dark = await brightness(page);
+    await page.emulateMedia({ colorScheme: "light" });
+    assert.ok(dark < (await brightness(page)));
+  });
+
+  test("it works by keyboard alone: Enter sends", async (t) => {
+    const { page } = await visit(t);
+    await page.getByTestId("composer").focus();
+    await page.keyboard.type("Without a mouse");
+    await page.keyboard.press("Enter");
+    await message(page, "Without a mouse").waitFor();
+  });
+
+  test("what somebody writes is text, whatever it looks like", async (t) => {
+    const { page, faults } = await visit(t);
+    const nasty = `<img src=x onerror="document.title='owned'"><b>bold</b>`;
+    await say(page, nasty);
+    await message(page, nasty).waitFor();
+    assert.notEqual(await page.title(), "owned");
+    assert.equal(await page.getByTestId("message").locator("img, b:text('bold')").count(), 0);
+    assert.deepEqual(faults, []);
+  });
+
+  test("a program and a page can talk to each other", async (t) => {
+    const { page } = await visit(t);
+    await say(page, "Is this a person?");
+    const program = await connected(t, server.url, { auth: { name: "Robot" } });
+    const rooms = await ask(program, "rooms");
+    const { name: room } = rooms.find(({ members }) => members > 0);
+    const { messages } = await ask(program, "join", room);
+    assert.ok(messages.some(({ text }) => text === "Is this a person?"));
+
+    await ask(program, "message", { room, text: "No, a program." });
+
+    await message(page, "No, a program.").waitFor();
+    assert.match(await message(page, "No, a program.").innerText(), /Robot/);
+  });
+
+  test("the page shows that the line is broken, and that it is back, and sends what was written meanwhile", async (t) => {
+    const stateDir = await newStateDir();
+    const listen = `127.0.0.1:${await freePort()}`;
+    const first = await startUp({ stateDir, listen });
+    t.after(() => first.kill9());
+    const { page } = await visit(t, { url: first.url });
+    await say(page, "Before");
+    await message(page, "Before").waitFor();
+
+    await first.kill9();
+    await page.getByTestId("status").filter({ hasNotText: /^\s*(connected|online)/i }).first().waitFor();
+    await screenshot(page, "chat-disconnected");
+    const second = await startUp({ stateDir, listen });
+    t.after(() => second.kill9());
+
+    await online(page);
+    await say(page, "After");
+    await message(page, "After").waitFor();
+    assert.equal(await message(page, "Before").count(), 1);
+  });
+});
+
+test("Socket.IO's client as the server serves it works in a page", async (t) => {
+  const { page } = await visit(t);
+  const room = newRoom();
+  const friend = await connected(t, server.url);
+  await ask(friend, "join", room);
+  await page.addScriptTag({ url: "/socket.io/socket.io.js" });
+
+  const answer = await page.evaluate(async (room) => {
+    // @ts-ignore the script defines it
+    const socket = io({ forceNew: true });
+    await socket.emitWithAck("join", room);
+    return socket.emitWithAck("message", { room, text: "from five lines of one's own" });
+  }, room);
+
+  assert.equal((await next(friend, "message")).id, answer.id);
+});
