@@ -33,9 +33,9 @@ pub fn engine(cache: Option<Cache>) -> Result<Engine> {
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
     match Engine::new(&config) {
         Ok(engine) => Ok(engine),
-        Err(error) => {
+        Err(why) => {
             // Some machines have too little address space for the pool.
-            tracing::debug!(%error, "no pool of instances; allocating each by itself");
+            tracing::debug!(%why, "no pool of instances; allocating each by itself");
             config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
             Engine::new(&config)
                 .map_err(error)
@@ -88,10 +88,10 @@ pub fn cache(directory: Option<PathBuf>) -> Option<Cache> {
     };
     match open() {
         Ok(cache) => Some(cache),
-        Err(error) => {
+        Err(why) => {
             tracing::warn!(
                 directory = %directory.display(),
-                "cannot keep compiled components: {error:#}; every start will compile them again"
+                "cannot keep compiled components: {why:#}; every start will compile them again"
             );
             None
         }

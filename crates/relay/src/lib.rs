@@ -1,52 +1,123 @@
 //! The relay: it holds the clients' sockets and knows which of them are in which room. It completes
 //! Engine.IO and Socket.IO packets, hands them to the app in batches, and carries out what the app
 //! answers (`docs/relay-protocol.md`). It never decides anything.
+//!
+//! | module | owns |
+//! | --- | --- |
+//! | `server`, `proxy`, `control` | the listeners, and requests that are not Engine.IO's |
+//! | `engine` | Engine.IO over HTTP: handshakes, polling, WebSocket |
+//! | `connection`, `timers` | one client's transport, outgoing bytes, heartbeat |
+//! | `client` | Socket.IO's rules on one connection |
+//! | `lane`, `hub` | one namespace: its batches, its sockets and rooms |
+//! | `ws`, `outbox`, `message`, `sid` | frames, buffers, packets, ids |
 
+mod bus;
+mod client;
 mod config;
+mod connection;
+mod control;
+mod engine;
+mod hub;
+mod lane;
+mod message;
+mod metrics;
 mod origin;
+mod outbox;
+mod proxy;
+mod reason;
+mod server;
+mod shared;
+mod sid;
+mod timers;
+mod ws;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use anyhow::ensure;
+use parlour_protocol::relay::Emit;
 use tokio::net::TcpListener;
 
+use shared::Shared;
+
+pub use bus::Bus;
 pub use config::{AllowedOrigins, Config, Cors};
 pub use origin::{Body, HttpOrigin, Origin, OriginError};
+
+/// Characters of a relay's name.
+const MAX_NAME: usize = 64;
 
 /// A relay in front of one app. Cheap to clone: all clones are the same relay.
 #[derive(Clone)]
 pub struct Relay {
-    config: Arc<Config>,
-    origin: Arc<dyn Origin>,
+    shared: Arc<Shared>,
+    started: Arc<AtomicBool>,
 }
 
 impl Relay {
     /// A new life of the relay: its epoch is now.
     pub fn new(config: Config, origin: Arc<dyn Origin>) -> Relay {
-        Relay { config: Arc::new(config), origin }
+        Relay::build(config, origin, None)
     }
 
-    /// Serves clients on `listener` until `stop` is ready, then closes them, reports them to the app
-    /// as `server shutting down`, and returns. An error means that the app has seen a younger epoch
-    /// of this relay.
+    /// A relay that tells others what the app emits.
+    pub fn with_bus(config: Config, origin: Arc<dyn Origin>, bus: Arc<dyn Bus>) -> Relay {
+        Relay::build(config, origin, Some(bus))
+    }
+
+    fn build(config: Config, origin: Arc<dyn Origin>, bus: Option<Arc<dyn Bus>>) -> Relay {
+        Relay { shared: Arc::new(Shared::new(config, origin, bus)), started: Arc::default() }
+    }
+
+    /// Serves clients on `listener` until `stop` is ready. Then closes them as a server that shuts down
+    /// does, tells the app of each socket (`server shutting down`), waits for it for at most 10 s, and
+    /// returns. An error means that the app has seen a younger epoch of this relay.
     pub async fn serve(
         &self,
         listener: TcpListener,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> anyhow::Result<()> {
-        let _ = (&self.config, &self.origin, listener);
-        stop.await;
-        Ok(())
+        check_name(&self.shared.config.relay)?;
+        if !self.started.swap(true, Ordering::Relaxed) {
+            self.shared.handshakes.clone().start(self.shared.clone());
+            tokio::spawn(run_timers(self.shared.clone()));
+        }
+        server::serve(self.shared.clone(), listener, stop).await
     }
 
-    /// Serves the private listener: `GET /healthz`, `GET /metrics`, `POST /publish`.
+    /// Serves the private listener: `GET /healthz`, `GET /metrics` (Prometheus) and, for those who have
+    /// the secret, `POST /publish`: `{"namespace", "rooms", "except", "data"}` → `{"receivers"}`.
     pub async fn serve_control(
         &self,
         listener: TcpListener,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> anyhow::Result<()> {
-        let _ = listener;
-        stop.await;
-        Ok(())
+        control::serve(self.shared.clone(), listener, stop).await
+    }
+
+    /// Emits to this relay's sockets, as a [`Bus`] does with what comes from other relays. Returns how
+    /// many it was for.
+    pub fn publish(&self, namespace: &str, emit: &Emit<'_>) -> usize {
+        self.shared.lane(namespace).map_or(0, |lane| lane.publish(&self.shared, emit))
+    }
+}
+
+fn check_name(name: &str) -> anyhow::Result<()> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    ensure!(
+        (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(legal),
+        "{name:?} cannot be a relay's name: give 1 to {MAX_NAME} of A-Z a-z 0-9 _ - ."
+    );
+    Ok(())
+}
+
+async fn run_timers(shared: Arc<Shared>) {
+    loop {
+        for timer in shared.timers.due().await {
+            if let Some(connection) = shared.connections.of_timer(timer) {
+                connection::on_timer(&shared, &connection, timer);
+            }
+        }
     }
 }

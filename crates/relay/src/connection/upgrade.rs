@@ -50,7 +50,7 @@ impl Connection {
         shared: &Shared,
         half: OwnedWriteHalf,
     ) -> Result<(), OwnedWriteHalf> {
-        let mut inner = self.lock();
+        let inner = &mut *self.lock();
         let Transport::Polling(polling) = &mut inner.transport else { return Err(half) };
         if !inner.open {
             return Err(half);
@@ -64,8 +64,8 @@ impl Connection {
         self.websocket.store(true, Ordering::Release);
         let mut outbox = Outbox::default();
         outbox.write(|out| write_payload_as_frames(&waiting, out));
-        let _ = self.transmit(&mut inner, &mut outbox);
-        self.expect_ping(shared, &mut inner);
+        let _ = self.transmit(inner, &mut outbox);
+        self.expect_ping(shared, inner);
         Ok(())
     }
 }

@@ -30,6 +30,8 @@ pub enum Step {
 pub struct Reader {
     /// Received and not handled yet: the beginning of a frame, or what came while reading pauses.
     rest: Vec<u8>,
+    /// What was kept may have whole frames.
+    due: bool,
     /// The fragments of a message so far.
     fragments: Option<Box<Fragments>>,
 }
@@ -41,11 +43,22 @@ struct Fragments {
 
 impl Reader {
     pub fn new(received: &[u8]) -> Reader {
-        Reader { rest: received.to_vec(), fragments: None }
+        Reader { rest: received.to_vec(), due: !received.is_empty(), fragments: None }
+    }
+
+    /// Whether there is something to handle without reading more.
+    pub fn is_due(&self) -> bool {
+        self.due
     }
 
     /// Handles what is complete. `received` may be empty: then what was kept is looked at again.
     pub fn feed(&mut self, received: &mut [u8], max_payload: usize, handler: &mut impl Handler) -> Step {
+        let step = self.feed_all(received, max_payload, handler);
+        self.due = step == Step::Pause && !self.rest.is_empty();
+        step
+    }
+
+    fn feed_all(&mut self, received: &mut [u8], max_payload: usize, handler: &mut impl Handler) -> Step {
         if self.rest.is_empty() {
             let (used, step) = self.frames(received, max_payload, handler);
             self.keep(&received[used..], max_payload);

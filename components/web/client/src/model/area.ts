@@ -1,0 +1,278 @@
+// One namespace of the chat: its socket, the rooms one is in, what can be done in them. After every
+// reconnection it joins its rooms again and sends what was not confirmed.
+
+import type { Socket } from "socket.io-client";
+import type { Changes } from "./changes.ts";
+import { Room } from "./room.ts";
+import { type AreaName, FIRST_ROOM, type Settings, messageId } from "./settings.ts";
+import {
+  type Call,
+  type ClientEvents,
+  type Member,
+  type Message,
+  type Problem,
+  type RoomInfo,
+  type ServerEvents,
+  PAGE,
+  problemOf,
+} from "./wire.ts";
+
+/** How long an answer may take before the question is asked again: milliseconds. */
+const PATIENCE = 10_000;
+
+export type AreaSocket = Socket<ServerEvents, ClientEvents>;
+
+export class Area {
+  readonly name: AreaName;
+  readonly socket: AreaSocket;
+  /** The rooms one is in or about to enter. */
+  readonly rooms = new Map<string, Room>();
+  /** All rooms there are, as the server last said. */
+  listed: RoomInfo[] = [];
+  current: string;
+  /** Our own member id, once we know it. */
+  me: string | undefined;
+  /** Why the server did not let us in. */
+  refusal: Problem | undefined;
+  onCall: (kind: "announcement" | "shout", call: Call) => void = () => {};
+  readonly #changes: Changes;
+  readonly #settings: Settings;
+  /** Messages that this page sent. */
+  readonly #own = new Set<string>();
+
+  constructor(name: AreaName, socket: AreaSocket, changes: Changes, settings: Settings) {
+    this.name = name;
+    this.socket = socket;
+    this.#changes = changes;
+    this.#settings = settings;
+    if (name === "lobby") this.me = settings.me;
+    const place = settings.place(name);
+    this.current = place.last;
+    for (const room of new Set([...place.rooms, place.last])) this.rooms.set(room, new Room(room));
+    this.#listen();
+  }
+
+  get room(): Room {
+    return this.#enter(this.current);
+  }
+
+  get unread(): number {
+    return [...this.rooms.values()].reduce((sum, room) => sum + room.unread, 0);
+  }
+
+  isMine(message: { id: string; from: Member }): boolean {
+    return this.#own.has(message.id) || (this.me !== undefined && message.from.id === this.me);
+  }
+
+  /** Looks at a room, and enters it if need be. */
+  open(name: string): void {
+    this.current = name;
+    const room = this.#enter(name);
+    room.unread = 0;
+    this.#remember();
+    if (this.socket.connected && !room.isJoined) void this.#join(room);
+    this.#changes.notify();
+  }
+
+  async leave(name: string): Promise<void> {
+    const room = this.rooms.get(name);
+    if (!room) return;
+    room.exit();
+    this.rooms.delete(name);
+    if (this.current === name) this.open(this.rooms.keys().next().value ?? FIRST_ROOM);
+    this.#remember();
+    this.#changes.notify();
+    await this.#ask(() => this.socket.timeout(PATIENCE).emitWithAck("leave", name));
+    await this.refresh();
+  }
+
+  send(text: string, name: string): void {
+    const room = this.room;
+    const id = messageId();
+    this.#own.add(id);
+    room.outbox = [...room.outbox, { id, room: room.name, from: { id: this.me ?? "", name }, text, at: Date.now() }];
+    void this.#deliver(room, id);
+    this.#changes.notify();
+  }
+
+  /** Sends what the server would not take once more. */
+  retry(id: string): void {
+    const room = this.room;
+    room.outbox = room.outbox.map((outgoing) => {
+      if (outgoing.id !== id) return outgoing;
+      const { problem: _, ...again } = outgoing;
+      return again;
+    });
+    void this.#deliver(room, id);
+    this.#changes.notify();
+  }
+
+  discard(id: string): void {
+    this.room.outbox = this.room.outbox.filter((outgoing) => outgoing.id !== id);
+    this.#changes.notify();
+  }
+
+  type(isTyping: boolean): void {
+    if (this.socket.connected && this.room.isJoined) {
+      this.socket.volatile.emit("typing", { room: this.current, typing: isTyping });
+    }
+  }
+
+  /** To everybody in the area; what went wrong, if something did. */
+  async call(kind: "announce" | "shout", text: string): Promise<string | undefined> {
+    const answer = await this.#ask(() => this.socket.timeout(PATIENCE).emitWithAck(kind, text));
+    return answer === undefined ? "Not sent: there is no connection." : problemOf(answer)?.message;
+  }
+
+  async rename(name: string): Promise<string | undefined> {
+    if (!this.socket.connected) return undefined;
+    const answer = await this.#ask(() => this.socket.timeout(PATIENCE).emitWithAck("name", name));
+    if (answer && !("error" in answer) && this.me !== undefined) {
+      for (const room of this.rooms.values()) {
+        if (room.members.has(this.me)) room.members.set(this.me, { id: this.me, name: answer.name });
+      }
+    }
+    this.#changes.notify();
+    return problemOf(answer)?.message;
+  }
+
+  /** Loads older messages of the room one looks at. */
+  async loadMore(): Promise<void> {
+    const room = this.room;
+    const before = room.messages[0]?.id;
+    if (!room.hasMore || room.isLoading || !room.isJoined || before === undefined) return;
+    room.isLoading = true;
+    this.#changes.notify();
+    const page = await this.#ask(() =>
+      this.socket.timeout(PATIENCE).emitWithAck("history", { room: room.name, before, limit: PAGE }),
+    );
+    room.isLoading = false;
+    if (Array.isArray(page) && room.messages[0]?.id === before) room.prepend(page);
+    this.#changes.notify();
+  }
+
+  /** Forgets what was said and who said it. */
+  forget(): void {
+    for (const name of this.rooms.keys()) this.rooms.set(name, new Room(name));
+    this.listed = [];
+    this.#own.clear();
+  }
+
+  /** Asks which rooms there are. */
+  async refresh(): Promise<void> {
+    if (!this.socket.connected) return;
+    const rooms = await this.#ask(() => this.socket.timeout(PATIENCE).emitWithAck("rooms"));
+    if (Array.isArray(rooms)) this.listed = rooms;
+    this.#changes.notify();
+  }
+
+  #listen(): void {
+    const { socket } = this;
+    socket.on("connect", () => void this.#connected());
+    socket.on("disconnect", () => {
+      for (const room of this.rooms.values()) room.exit();
+      this.#changes.notify();
+    });
+    socket.on("connect_error", (error: Error & { data?: { code?: unknown } }) => {
+      // An active socket tries again by itself: that is no refusal, only a broken line.
+      if (!socket.active) this.refusal = { code: String(error.data?.code ?? ""), message: error.message };
+      this.#changes.notify();
+    });
+    socket.on("message", (message) => this.#receive(message));
+    socket.on("joined", ({ room, member }) => this.#in(room, ({ members }) => members.set(member.id, member)));
+    socket.on("left", ({ room, member }) =>
+      this.#in(room, (room) => {
+        room.members.delete(member.id);
+        room.stopTyping(member.id);
+      }),
+    );
+    socket.on("typing", ({ room, member, typing }) =>
+      this.#in(room, (room) => {
+        if (member.id === this.me) return;
+        if (typing) room.startTyping(member, () => this.#changes.notify());
+        else room.stopTyping(member.id);
+      }),
+    );
+    socket.on("announcement", (call) => this.onCall("announcement", call));
+    socket.on("shout", (call) => this.onCall("shout", call));
+  }
+
+  async #connected(): Promise<void> {
+    this.refusal = undefined;
+    this.#changes.notify();
+    await Promise.all([...this.rooms.values()].map((room) => this.#join(room)));
+    await this.refresh();
+  }
+
+  async #join(room: Room): Promise<void> {
+    const answer = await this.#ask(() => this.socket.timeout(PATIENCE).emitWithAck("join", room.name));
+    if (!answer || this.rooms.get(room.name) !== room) return;
+    if ("error" in answer) room.problem = answer.error.message;
+    else room.enter(answer);
+    this.#changes.notify();
+    for (const { id, problem } of room.outbox) if (!problem) void this.#deliver(room, id);
+    if (!this.listed.some(({ name }) => name === room.name)) await this.refresh();
+  }
+
+  /** Sends a message, again and again under the same id, until the server says what became of it. */
+  async #deliver(room: Room, id: string): Promise<void> {
+    while (this.socket.connected && room.isJoined) {
+      const outgoing = room.outbox.find((outgoing) => outgoing.id === id);
+      if (!outgoing) return;
+      const { text } = outgoing;
+      const answer = await this.#ask(() =>
+        this.socket.timeout(PATIENCE).emitWithAck("message", { room: room.name, text, id }),
+      );
+      if (!answer) continue;
+      if ("error" in answer) {
+        const { message: problem } = answer.error;
+        room.outbox = room.outbox.map((other) => (other.id === id ? { ...other, problem } : other));
+      } else {
+        room.confirmed(id, answer.at, { ...outgoing.from, id: this.me ?? "" });
+      }
+      this.#changes.notify();
+      return;
+    }
+  }
+
+  #receive(message: Message): void {
+    if (this.#own.has(message.id) && this.me !== message.from.id) this.#learn(message.from.id);
+    this.#in(message.room, (room) => {
+      const isNews = room.receive(message);
+      const isSeen = this.current === room.name && !document.hidden;
+      if (isNews && !isSeen && !this.isMine(message)) room.unread += 1;
+    });
+  }
+
+  /** The echo of our own message says who we are. */
+  #learn(id: string): void {
+    this.me = id;
+    if (this.name === "lobby") this.#settings.me = id;
+  }
+
+  #enter(name: string): Room {
+    let room = this.rooms.get(name);
+    if (!room) {
+      room = new Room(name);
+      this.rooms.set(name, room);
+    }
+    return room;
+  }
+
+  #in(name: string, action: (room: Room) => void): void {
+    const room = this.rooms.get(name);
+    if (!room) return;
+    action(room);
+    this.#changes.notify();
+  }
+
+  /** An answer, or undefined where none came: too slow, or the connection broke. */
+  async #ask<T>(question: () => Promise<T>): Promise<T | undefined> {
+    if (!this.socket.connected) return undefined;
+    return question().catch(() => undefined);
+  }
+
+  #remember(): void {
+    this.#settings.remember(this.name, { rooms: [...this.rooms.keys()], last: this.current });
+  }
+}

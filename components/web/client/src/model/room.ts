@@ -1,0 +1,113 @@
+// One room as this page knows it: what was said, who is in it, who is typing, what is on its way out.
+// It talks to nobody; the area it belongs to does.
+
+import { type Joined, type Member, type Message, PAGE } from "./wire.ts";
+
+/** Somebody who said that they were typing and then nothing is not typing any more: milliseconds. */
+const TYPING_ENDS = 6000;
+
+/** Messages of which the older ones may be forgotten, and how many stay: history brings them back. */
+const MANY = 600;
+const ENOUGH = 300;
+
+/** A message of ours that the server has not confirmed. */
+export interface Outgoing extends Message {
+  /** Why the server will not take it. */
+  problem?: string;
+}
+
+export class Room {
+  readonly name: string;
+  /** Confirmed messages in the server's order. */
+  messages: Message[] = [];
+  /** Ours that wait for confirmation, oldest first. */
+  outbox: Outgoing[] = [];
+  members = new Map<string, Member>();
+  readonly typing = new Map<string, { member: Member; timer: ReturnType<typeof setTimeout> }>();
+  unread = 0;
+  /** Whether the server has us in it, on this connection. */
+  isJoined = false;
+  /** Why the server does not let us in. */
+  problem: string | undefined;
+  /** Whether there may be messages older than the oldest known. */
+  hasMore = false;
+  isLoading = false;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  /** What `join` answered. What was said while we were away is added; a gap is closed by forgetting. */
+  enter({ members, messages }: Joined): void {
+    this.isJoined = true;
+    this.problem = undefined;
+    this.members = new Map(members.map((member) => [member.id, member]));
+    const known = new Set(this.messages.map(({ id }) => id));
+    const isWhole = messages.length < PAGE;
+    if (isWhole || !messages.some(({ id }) => known.has(id))) {
+      this.messages = messages;
+      this.hasMore = !isWhole;
+    } else {
+      this.messages = [...this.messages, ...messages.filter(({ id }) => !known.has(id))];
+    }
+    this.#confirm(messages);
+  }
+
+  /** The connection broke, or we left. */
+  exit(): void {
+    this.isJoined = false;
+    for (const { timer } of this.typing.values()) clearTimeout(timer);
+    this.typing.clear();
+  }
+
+  /** A message came. Whether it is news. */
+  receive(message: Message): boolean {
+    const at = this.messages.findLastIndex(({ id }) => id === message.id);
+    const isNews = at < 0;
+    this.messages = isNews ? [...this.messages, message] : this.messages.with(at, message);
+    this.#confirm([message]);
+    this.stopTyping(message.from.id);
+    if (this.members.has(message.from.id)) this.members.set(message.from.id, message.from);
+    return isNews;
+  }
+
+  /** Our message is stored; its echo may have come or not. */
+  confirmed(id: string, at: number, from: Member): void {
+    const sent = this.outbox.find((outgoing) => outgoing.id === id);
+    if (sent) this.receive({ id, room: this.name, from, text: sent.text, at });
+  }
+
+  prepend(page: readonly Message[]): void {
+    const known = new Set(this.messages.map(({ id }) => id));
+    this.messages = [...page.filter(({ id }) => !known.has(id)), ...this.messages];
+    this.hasMore = page.length >= PAGE;
+  }
+
+  /** Forgets the oldest of very many messages. Whether there were. */
+  trim(): boolean {
+    if (this.messages.length <= MANY) return false;
+    this.messages = this.messages.slice(-ENOUGH);
+    this.hasMore = true;
+    return true;
+  }
+
+  startTyping(member: Member, onEnd: () => void): void {
+    this.stopTyping(member.id);
+    const timer = setTimeout(() => {
+      this.typing.delete(member.id);
+      onEnd();
+    }, TYPING_ENDS);
+    this.typing.set(member.id, { member, timer });
+  }
+
+  stopTyping(id: string): void {
+    clearTimeout(this.typing.get(id)?.timer);
+    this.typing.delete(id);
+  }
+
+  #confirm(messages: readonly Message[]): void {
+    if (this.outbox.length === 0) return;
+    const confirmed = new Set(messages.map(({ id }) => id));
+    this.outbox = this.outbox.filter(({ id }) => !confirmed.has(id));
+  }
+}

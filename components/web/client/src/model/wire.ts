@@ -1,0 +1,84 @@
+// The chat's events as they are on the wire (docs/chat.md). Types only, and how to tell an error.
+
+export interface Member {
+  id: string;
+  name: string;
+}
+
+export interface Message {
+  id: string;
+  room: string;
+  from: Member;
+  text: string;
+  /** Milliseconds since 1970. */
+  at: number;
+}
+
+export interface RoomInfo {
+  name: string;
+  members: number;
+  messages: number;
+}
+
+export interface Joined {
+  room: string;
+  members: Member[];
+  messages: Message[];
+  offset: number;
+}
+
+/** An announcement or a shout. */
+export interface Call {
+  text: string;
+  from: Member;
+  at: number;
+}
+
+export interface Problem {
+  code: string;
+  message: string;
+}
+
+export interface ServerEvents {
+  message: (message: Message) => void;
+  joined: (event: { room: string; member: Member }) => void;
+  left: (event: { room: string; member: Member }) => void;
+  typing: (event: { room: string; member: Member; typing: boolean }) => void;
+  announcement: (call: Call) => void;
+  shout: (call: Call) => void;
+}
+
+/** What an ack carries: what was asked for, or why not. */
+export type Answer<T> = T | { error: Problem };
+
+export interface ClientEvents {
+  join: (room: string, ack: (answer: Answer<Joined>) => void) => void;
+  leave: (room: string, ack: (answer: Answer<{ room: string }>) => void) => void;
+  message: (
+    message: { room: string; text: string; id: string },
+    ack: (answer: Answer<{ id: string; at: number }>) => void,
+  ) => void;
+  typing: (typing: { room: string; typing: boolean }) => void;
+  history: (
+    page: { room: string; before?: string; limit?: number },
+    ack: (answer: Answer<Message[]>) => void,
+  ) => void;
+  rooms: (ack: (answer: Answer<RoomInfo[]>) => void) => void;
+  name: (name: string, ack: (answer: Answer<{ name: string }>) => void) => void;
+  announce: (text: string, ack: (answer: Answer<{ at: number }>) => void) => void;
+  shout: (text: string, ack: (answer: Answer<{ at: number }>) => void) => void;
+}
+
+/** The server's limits. */
+export const MAX_NAME_CHARS = 40;
+export const MAX_ROOM_CHARS = 64;
+export const MAX_TEXT_BYTES = 16_384;
+/** How many messages `join` brings, and how many we ask of `history`. */
+export const PAGE = 50;
+
+export function problemOf(answer: unknown): Problem | undefined {
+  if (typeof answer === "object" && answer !== null && "error" in answer) {
+    return answer.error as Problem;
+  }
+  return undefined;
+}

@@ -1,0 +1,66 @@
+//! Runs a manifest and measures requests per second: `load MANIFEST PATH BODY REQUESTS CONCURRENCY`.
+
+use std::{sync::Arc, time::Instant};
+
+use http_body_util::{BodyExt, Full};
+use parlour_host::{App, Body, Options};
+
+fn request(path: &str, body: &str) -> http::Request<Body> {
+    let body = Full::new(bytes::Bytes::from(body.to_owned()))
+        .map_err(|never| match never {})
+        .boxed_unsync();
+    let request = http::Request::post(path).header("host", "localhost:3000");
+    request.body(body).expect("the path is a valid URI")
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let [_, manifest, path, body, requests, concurrency] = arguments.as_slice() else {
+        anyhow::bail!("load MANIFEST PATH BODY REQUESTS CONCURRENCY");
+    };
+    let body = match body.strip_prefix('@') {
+        Some(file) => std::fs::read_to_string(file)?,
+        None => body.clone(),
+    };
+    let begin = Instant::now();
+    let app = App::load(Options {
+        manifest: manifest.into(),
+        ..Options::default()
+    });
+    let app = Arc::new(app.await?);
+    eprintln!("loaded in {:?}, cache {:?}", begin.elapsed(), app.cache_use());
+    let (requests, concurrency): (usize, usize) = (requests.parse()?, concurrency.parse()?);
+    let first = app.handle(request(path, &body)).await;
+    let status = first.status();
+    let answer = first.into_body().collect().await?.to_bytes();
+    let shown = &answer[..answer.len().min(200)];
+    eprintln!("{status} {}", String::from_utf8_lossy(shown));
+    let begin = Instant::now();
+    let mut tasks = Vec::new();
+    for _ in 0..concurrency {
+        let (app, path, body) = (app.clone(), path.clone(), body.clone());
+        tasks.push(tokio::spawn(async move {
+            let mut failed = 0;
+            for _ in 0..requests / concurrency {
+                let response = app.handle(request(&path, &body)).await;
+                failed += usize::from(response.status() != 200);
+                if response.into_body().collect().await.is_err() {
+                    failed += 1;
+                }
+            }
+            failed
+        }));
+    }
+    let mut failed = 0;
+    for task in tasks {
+        failed += task.await?;
+    }
+    let took = begin.elapsed();
+    let per = took / u32::try_from(requests)?;
+    println!("{requests} requests, {concurrency} at once, {failed} failed: {per:?} each");
+    let begin = Instant::now();
+    app.shutdown().await;
+    eprintln!("shut down in {:?}", begin.elapsed());
+    Ok(())
+}

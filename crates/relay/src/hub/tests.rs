@@ -1,0 +1,109 @@
+use super::*;
+
+struct Fixture {
+    hub: Hub,
+    slots: Vec<Slot>,
+}
+
+/// Four sockets that were accepted.
+fn four() -> Fixture {
+    let mut hub = Hub::default();
+    let slots = (0..4)
+        .map(|key| {
+            let connection = Arc::new(Connection::polling(Sid::random(), "{}".into(), key, key));
+            let slot = hub.insert(Sid::random(), connection);
+            hub.get(slot).unwrap().phase = Phase::In;
+            slot
+        })
+        .collect();
+    Fixture { hub, slots }
+}
+
+impl Fixture {
+    fn id(&mut self, index: usize) -> String {
+        self.hub.get(self.slots[index]).unwrap().id.to_string()
+    }
+
+    fn join(&mut self, index: usize, rooms: &[&str]) {
+        rooms.iter().for_each(|room| self.hub.join(self.slots[index], room));
+    }
+
+    fn reach(&mut self, rooms: &[&str], except: &[&str]) -> Vec<usize> {
+        let mut reached = Vec::new();
+        let slots = &self.slots;
+        self.hub.reach(rooms, except, |slot, _| {
+            reached.push(slots.iter().position(|it| *it == slot).unwrap());
+        });
+        reached.sort_unstable();
+        reached
+    }
+
+    fn rooms(&self, index: usize) -> String {
+        let mut out = Vec::new();
+        self.hub.write_rooms(self.slots[index], &mut out);
+        String::from_utf8(out).unwrap()
+    }
+}
+
+#[test]
+fn an_emit_reaches_the_members_of_its_rooms_once() {
+    let mut f = four();
+    f.join(0, &["a", "b"]);
+    f.join(1, &["b"]);
+    f.join(2, &["c"]);
+    assert_eq!(f.reach(&["a"], &[]), [0]);
+    assert_eq!(f.reach(&["a", "b"], &[]), [0, 1]);
+    assert_eq!(f.reach(&[], &[]), [0, 1, 2, 3]);
+    assert_eq!(f.reach(&["nowhere"], &[]), [] as [usize; 0]);
+    assert_eq!(f.reach(&["b", "c"], &["a"]), [1, 2]);
+    assert_eq!(f.reach(&[], &["b"]), [2, 3]);
+}
+
+#[test]
+fn a_sockets_own_room_is_its_id() {
+    let mut f = four();
+    let (first, second) = (f.id(0), f.id(1));
+    f.join(0, &[&first, "a"]);
+    f.join(1, &["a"]);
+    assert_eq!(f.reach(&[&first], &[]), [0]);
+    assert_eq!(f.reach(&["a"], &[&first]), [1]);
+    // Another may join it.
+    f.join(2, &[&second]);
+    assert_eq!(f.reach(&[&second], &[]), [1, 2]);
+    assert_eq!(f.rooms(0), "\"a\"");
+}
+
+#[test]
+fn who_leaves_is_reached_no_more_and_others_still_are() {
+    let mut f = four();
+    for index in 0..4 {
+        f.join(index, &["x", "a", "x"]);
+    }
+    f.hub.leave(f.slots[0], "a");
+    f.hub.leave(f.slots[0], "never joined");
+    assert_eq!(f.reach(&["a"], &[]), [1, 2, 3]);
+    f.hub.remove(f.slots[1]);
+    assert_eq!(f.reach(&["a"], &[]), [2, 3]);
+    f.hub.leave(f.slots[3], "a");
+    assert_eq!(f.reach(&["a"], &[]), [2]);
+    assert_eq!(f.rooms(3), "\"x\"");
+    assert_eq!(f.hub.get(f.slots[3]).unwrap().rooms_bytes(), 4);
+    f.hub.leave(f.slots[2], "a");
+    assert_eq!(f.hub.by_name.len(), 1, "an empty room is gone");
+    for index in [0, 2, 3] {
+        f.hub.remove(f.slots[index]);
+    }
+    assert!(f.hub.is_empty() && f.hub.by_name.is_empty() && f.hub.by_id.is_empty());
+}
+
+#[test]
+fn who_is_not_in_the_namespace_is_not_reached() {
+    let mut f = four();
+    f.join(0, &["a"]);
+    f.join(1, &["a"]);
+    f.hub.get(f.slots[0]).unwrap().phase = Phase::Left;
+    f.hub.get(f.slots[2]).unwrap().phase = Phase::Connecting { held: Vec::new(), left: None };
+    assert_eq!(f.reach(&["a"], &[]), [1]);
+    assert_eq!(f.reach(&[], &[]), [1, 3]);
+    assert_eq!(f.rooms(0), "\"a\"", "the record remains until it is removed");
+}

@@ -1,0 +1,177 @@
+//! The public listener: accepts connections, sends each request where it belongs, and ends it all in
+//! order when it is time.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::bail;
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+
+use crate::config::{HEADER_READ_TIMEOUT, SHUTDOWN_WAIT};
+use crate::connection::{How, close};
+use crate::engine::{self, respond};
+use crate::origin::Body;
+use crate::shared::{Life, Shared};
+use crate::{proxy, reason};
+
+/// How long to wait when the system has no more sockets to give.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves clients until `stop`, or until this life of the relay is over.
+pub async fn serve(
+    shared: Arc<Shared>,
+    listener: TcpListener,
+    stop: impl Future<Output = ()> + Send,
+) -> anyhow::Result<()> {
+    let (stopping, _) = watch::channel(false);
+    // Its last sender is dropped when the last connection's task has ended.
+    let (alive, mut all_ended) = mpsc::channel::<()>(1);
+    let mut stop = pin!(stop);
+    let mut life = shared.life.subscribe();
+    let superseded = loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    let task = connection(shared.clone(), stream, peer.ip(), stopping.subscribe(), alive.clone());
+                    tokio::spawn(task);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            () = &mut stop => break false,
+            _ = life.changed() => break *life.borrow() == Life::Superseded,
+        }
+    };
+    drop((listener, alive));
+    for connection in shared.connections.all() {
+        close(&shared, &connection, reason::SERVER_SHUTTING_DOWN, How::Abort);
+    }
+    stopping.send_replace(true);
+    let ended = async {
+        if !superseded {
+            all_delivered(&shared).await;
+        }
+        let _ = all_ended.recv().await;
+    };
+    if tokio::time::timeout(SHUTDOWN_WAIT, ended).await.is_err() {
+        tracing::warn!("the app or a client did not finish within {SHUTDOWN_WAIT:?}; stopping all the same");
+    }
+    if superseded {
+        let (relay, epoch) = (&shared.config.relay, shared.epoch);
+        bail!("another relay named {relay:?} has started after this one ({epoch}): give every relay its own name");
+    }
+    Ok(())
+}
+
+/// Waits until the app has every event.
+async fn all_delivered(shared: &Shared) {
+    loop {
+        let mut idle = pin!(shared.idle.notified());
+        idle.as_mut().enable();
+        if shared.lanes().iter().all(|lane| lane.is_idle()) {
+            return;
+        }
+        idle.await;
+    }
+}
+
+/// Serves one TCP connection until it ends or becomes a WebSocket.
+async fn connection(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    peer: IpAddr,
+    mut stopping: watch::Receiver<bool>,
+    alive: mpsc::Sender<()>,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "cannot set TCP_NODELAY");
+    }
+    let service = service_fn(move |request| {
+        let shared = shared.clone();
+        async move { Ok::<_, Infallible>(route(shared, peer, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_READ_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        // Changes once: when it is time to stop.
+        _ = stopping.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "an HTTP connection broke off");
+    }
+    drop(alive);
+}
+
+async fn route(shared: Arc<Shared>, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
+    let path = request.uri().path();
+    if is_engine_path(&shared.config.path, path) {
+        // Boxed: while it waits for the app's answer it is all that a client costs.
+        return Box::pin(engine::handle(shared, peer, request)).await;
+    }
+    if proxy::is_private(path) {
+        return respond(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "Not found.\n");
+    }
+    Box::pin(proxy::handle(&shared, peer, request)).await
+}
+
+/// Everything under the path is Engine.IO's, but for the client's files, which the app serves.
+fn is_engine_path(prefix: &str, path: &str) -> bool {
+    let Some(file) = path.strip_prefix(prefix.trim_end_matches('/')).and_then(|rest| rest.strip_prefix('/'))
+    else {
+        return false;
+    };
+    let name = file.strip_suffix(".map").unwrap_or(file);
+    !matches!(
+        name,
+        "socket.io.js"
+            | "socket.io.min.js"
+            | "socket.io.esm.min.js"
+            | "socket.io.msgpack.min.js"
+            | "socket.io.esm.js"
+            | "socket.io.msgpack.js"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engine_io_has_its_path_but_for_the_clients_files() {
+        for path in ["/socket.io/", "/socket.io/anything", "/socket.io/socket.io.css"] {
+            assert!(is_engine_path("/socket.io", path), "{path}");
+            assert!(is_engine_path("/socket.io/", path), "{path}");
+        }
+        for path in [
+            "/",
+            "/socket.io",
+            "/socket.iox/",
+            "/socket.io/socket.io.js",
+            "/socket.io/socket.io.min.js",
+            "/socket.io/socket.io.esm.min.js",
+            "/socket.io/socket.io.min.js.map",
+        ] {
+            assert!(!is_engine_path("/socket.io", path), "{path}");
+        }
+    }
+}
