@@ -116,9 +116,9 @@ describe("the page", () => {
   test("a program and a page can talk to each other", async (t) => {
     const { page } = await visit(t);
     await say(page, "Is this a person?");
+    await message(page, "Is this a person?").waitFor();
     const program = await connected(t, server.url, { auth: { name: "Robot" } });
-    const rooms = await ask(program, "rooms");
-    const { name: room } = rooms.find(({ members }) => members > 0);
+    const room = await page.getByRole("heading", { level: 1 }).innerText().then((name) => name.replace(/^#\s*/, ""));
     const { messages } = await ask(program, "join", room);
     assert.ok(messages.some(({ text }) => text === "Is this a person?"));
 
@@ -128,7 +128,83 @@ describe("the page", () => {
     assert.match(await message(page, "No, a program.").innerText(), /Robot/);
   });
 
-  test("the page shows that the line is broken, and that it is back, and sends what was written meanwhile", async (t) => {
+  test("one sees who is there and who is typing", async (t) => {
+    const { page } = await visit(t);
+    const room = newRoom();
+    const friend = await connected(t, server.url, { auth: { name: "Friend" } });
+    await ask(friend, "join", room);
+    await page.goto(`${server.url}/#${room}`);
+
+    assert.equal((await next(friend, "joined")).room, room);
+    const there = page.getByTestId("member").filter({ hasText: "Friend" });
+    await there.waitFor();
+    await ask(friend, "typing", { room, typing: true });
+    await page.getByTestId("typing").filter({ hasText: "Friend is typing" }).waitFor();
+    await page.getByTestId("composer").pressSequentially("So am I");
+    assert.equal((await next(friend, "typing", ({ typing }) => typing)).room, room);
+    friend.disconnect();
+    await there.waitFor({ state: "detached" });
+  });
+
+  test("older messages load as one scrolls up, each once and in order", async (t) => {
+    const COUNT = 180;
+    const room = newRoom();
+    const friend = await connected(t, server.url, { auth: { name: "Friend" } });
+    await ask(friend, "join", room);
+    for (let n = 0; n < COUNT; n++) friend.emit("message", { room, text: `line ${n} of many` });
+    await next(friend, "message", ({ text }) => text === `line ${COUNT - 1} of many`);
+    const { page } = await visit(t, { url: `${server.url}/#${room}` });
+    await message(page, `line ${COUNT - 1} of many`).waitFor();
+    assert.ok((await page.getByTestId("message").count()) < COUNT, "not all is loaded at once");
+
+    const first = message(page, /^\D*line 0 of many/);
+    const log = page.getByRole("region", { name: `Messages in ${room}` });
+    for (let page = 0; page < COUNT && !(await first.isVisible()); page++) {
+      await log.evaluate((element) => new Promise((settled) => {
+        element.scrollTop = 0;
+        requestAnimationFrame(settled);
+      }));
+    }
+
+    const texts = await page.getByTestId("message").allInnerTexts();
+    const numbers = texts.map((text) => Number(/line (\d+) of many/.exec(text)?.[1]));
+    assert.deepEqual(numbers, Array.from({ length: COUNT }, (_, n) => n));
+  });
+
+  test("a room is opened by its name, and listed", async (t) => {
+    const { page } = await visit(t);
+    const room = newRoom("our-own");
+    await page.getByTestId("new-room").fill(room);
+    await page.getByTestId("new-room").press("Enter");
+
+    await page.getByTestId("room").filter({ hasText: room }).waitFor();
+    await say(page, "First!");
+    await message(page, "First!").waitFor();
+    await page.getByTestId("room").filter({ hasText: "general" }).getByRole("button").first().click();
+    await message(page, "First!").waitFor({ state: "detached" });
+  });
+
+  test("one signs in to /members with a token, and hears what is announced there", async (t) => {
+    const { page } = await visit(t);
+    const secretary = await connected(t, server.url, { namespace: "/members", auth: { token: await server.token({ sub: "sec", name: "Secretary" }) } });
+
+    await page.getByTestId("area-members").click();
+    await page.getByTestId("token").fill("not a token");
+    await page.getByTestId("sign-in").click();
+    await page.getByTestId("sign-in-problem").filter({ hasText: /\w/ }).waitFor();
+    await page.getByTestId("token").fill(await server.token({ sub: "ada", name: "Ada Lovelace" }));
+    await page.getByTestId("sign-in").click();
+
+    await page.getByTestId("token").waitFor({ state: "detached" });
+    await page.getByTestId("member").filter({ hasText: "Ada Lovelace" }).waitFor();
+    await ask(secretary, "announce", "Cake in the hall");
+    await page.getByTestId("notice").filter({ hasText: "Cake in the hall" }).waitFor();
+    await say(page, "On my way");
+    await message(page, "On my way").waitFor();
+    await screenshot(page, "members-desktop");
+  });
+
+  test("the page shows that the line is broken, sends what was written meanwhile when it is back, and shows nothing twice", async (t) => {
     const stateDir = await newStateDir();
     const listen = `127.0.0.1:${await freePort()}`;
     const first = await startUp({ stateDir, listen });
@@ -139,6 +215,7 @@ describe("the page", () => {
 
     await first.kill9();
     await page.getByTestId("status").filter({ hasNotText: /^\s*(connected|online)/i }).first().waitFor();
+    await say(page, "Meanwhile");
     await screenshot(page, "chat-disconnected");
     const second = await startUp({ stateDir, listen });
     t.after(() => second.kill9());
@@ -146,7 +223,8 @@ describe("the page", () => {
     await online(page);
     await say(page, "After");
     await message(page, "After").waitFor();
-    assert.equal(await message(page, "Before").count(), 1);
+    const texts = (await page.getByTestId("message").allInnerTexts()).map((text) => /Before|Meanwhile|After/.exec(text)?.[0]);
+    assert.deepEqual(texts, ["Before", "Meanwhile", "After"]);
   });
 });
 

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ask, client, connected, newRoom, next, nextFew, stayedConnected, unread } from "./harness/clients.mjs";
+import { startLossyProxy } from "./harness/lossy.mjs";
 import { freePort, newStateDir, secrets, startApp, startRelay, token } from "./harness/parlour.mjs";
 import { http } from "./harness/raw.mjs";
 
@@ -89,6 +90,33 @@ test("kill -9 of the app under the relay, while messages flow: nothing acked is 
   assert.deepEqual(people.map(({ id }) => id), ids);
   assert.deepEqual(unread(people[3], "message"), []);
   assert.deepEqual(unread(people[3], "left"), []);
+});
+
+test("when the app's answer is lost, the batch is sent again and nothing happens twice", async (t) => {
+  const COUNT = 40;
+  const room = newRoom();
+  const { origin, env } = await deploy(t);
+  const proxy = await startLossyProxy(t, origin, (batch) => batch % 2 === 0);
+  const relay = await startRelay({ origin: proxy.url, env });
+  t.after(() => relay.kill9());
+  const [ada, ben] = [await connected(t, relay.url, { auth: { name: "Ada" } }), await connected(t, relay.url, { auth: { name: "Ben" } })];
+  for (const socket of [ada, ben]) await ask(socket, "join", room);
+  await next(ada, "joined");
+
+  const acked = [];
+  for (let n = 0; n < COUNT; n++) acked.push((await ask(ada, "message", { room, text: `${n}` })).id);
+
+  const heard = await nextFew(ben, "message", COUNT);
+  assert.deepEqual(heard.map(({ id }) => id), acked);
+  assert.deepEqual(heard.map(({ text }) => text), Array.from({ length: COUNT }, (_, n) => `${n}`));
+  const { messages, members } = await ask(ben, "join", room);
+  assert.deepEqual(messages, heard.slice(-50));
+  assert.deepEqual(members.map(({ name }) => name), ["Ada", "Ben"]);
+  assert.deepEqual(unread(ben, "message"), []);
+  assert.deepEqual(unread(ada, "joined"), []);
+  assert.ok(proxy.lost >= COUNT, `${proxy.lost} answers were lost`);
+  stayedConnected(ada);
+  stayedConnected(ben);
 });
 
 test("a redeployed app goes on with the same members, in the same rooms", async (t) => {

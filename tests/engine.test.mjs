@@ -67,8 +67,6 @@ describe("errors have Engine.IO's status and body", () => {
     "WebSocket without an upgrade": [at("EIO=4&transport=websocket")],
     "an upgrade with an unknown transport": [at("EIO=4&transport=pigeon"), { headers: UPGRADE }],
     "an upgrade of an unknown session": [at("EIO=4&transport=websocket&sid=nobody"), { headers: UPGRADE }],
-    "an upgrade with protocol version 3": [at("EIO=3&transport=websocket"), { headers: UPGRADE }],
-    "an upgrade that says polling": [at("EIO=4&transport=polling"), { headers: UPGRADE }],
   };
   for (const [what, [path, options]] of Object.entries(requests)) {
     test(what, async () => {
@@ -77,6 +75,16 @@ describe("errors have Engine.IO's status and body", () => {
         return { status, body: body.replace(/"sid":"[^"]*"/, '"sid":…'), type: headers["content-type"] };
       };
       assert.deepEqual(await answer(parlour.url), await answer(reference.url));
+    });
+  }
+
+  for (const [what, query] of Object.entries({ "with protocol version 3": "EIO=3&transport=websocket", "that says polling": "EIO=4&transport=polling" })) {
+    test(`an upgrade ${what} is refused before it is one, where npm's server opens a WebSocket only to end it`, async (t) => {
+      assert.equal((await http(parlour.url, at(query), { headers: UPGRADE })).status, 400);
+      for (const { url } of [parlour, reference]) {
+        const raw = new RawSocket(t, url, at(query));
+        assert.deepEqual(await raw.until(() => false), []);
+      }
     });
   }
 

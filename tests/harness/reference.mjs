@@ -5,11 +5,16 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { Server } from "socket.io";
 
+/** How long a polling client may take to fetch its close packet, milliseconds. */
+const CLOSE_TIMEOUT = 1000;
+
 /** @param {Partial<import("socket.io").ServerOptions>} options */
 export async function startReference(options = {}) {
   const http = createServer().listen(0, "127.0.0.1");
   const io = new Server(http, { cors: { origin: "*" }, ...options });
   io.on("connection", (socket) => socket.on("rooms", (ack) => typeof ack === "function" && ack([])));
+  // A polling client that is gone is waited for, 30 seconds by default: the tests' process would not end.
+  io.engine.on("connection", ({ transport }) => (transport.closeTimeout &&= CLOSE_TIMEOUT));
   await once(http, "listening");
   const { port } = /** @type {import("node:net").AddressInfo} */ (http.address());
   return {

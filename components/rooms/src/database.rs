@@ -1,17 +1,27 @@
 //! One SQLite connection and the two ways to use it: run a statement, or read a single row.
 //! Results come back in one row (aggregated as JSON), because a streamed row costs 25 µs.
 
-use spin_sdk::sqlite::{self, Value};
+#[cfg(test)]
+#[path = "database/native.rs"]
+mod engine;
+#[cfg(not(test))]
+#[path = "database/spin.rs"]
+mod engine;
+
+use spin_sdk::sqlite::Value;
 
 use crate::interface::Error;
 
-/// A connection of Spin's, with errors that say which statement failed.
-pub struct Database(sqlite::Connection);
+#[cfg(test)]
+pub use engine::use_file;
+
+/// A connection, with errors that say which statement failed.
+pub struct Database(engine::Engine);
 
 impl Database {
     pub async fn open() -> Result<Self, Error> {
-        match sqlite::Connection::open_default().await {
-            Ok(connection) => Ok(Self(connection)),
+        match engine::Engine::open().await {
+            Ok(engine) => Ok(Self(engine)),
             Err(error) => Err(Error::Storage(format!(
                 "cannot open the SQLite database `default`: {error}; does the component have \
                  sqlite_databases = [\"default\"], and its dependency on rooms inherit it?"
@@ -25,9 +35,7 @@ impl Database {
         statement: &str,
         parameters: [Value; N],
     ) -> Result<(), Error> {
-        let failed = |error| failed(statement, error);
-        let result = self.0.execute(statement, parameters).await;
-        result.map_err(failed)?.collect().await.map_err(failed)?;
+        self.row(statement, parameters).await?;
         Ok(())
     }
 
@@ -37,10 +45,9 @@ impl Database {
         statement: &str,
         parameters: [Value; N],
     ) -> Result<Option<Vec<Value>>, Error> {
-        let failed = |error| failed(statement, error);
-        let result = self.0.execute(statement, parameters).await;
-        let rows = result.map_err(failed)?.collect().await.map_err(failed)?;
-        Ok(rows.into_iter().next().map(|row| row.values))
+        let rows = self.0.rows(statement, parameters.into()).await;
+        let rows = rows.map_err(|error| failed(statement, &error))?;
+        Ok(rows.into_iter().next())
     }
 
     /// Runs a statement whose single row has a single column of JSON, and parses it.
@@ -52,14 +59,9 @@ impl Database {
         let row = self.row(statement, parameters).await?;
         let text = match row.as_deref() {
             Some([Value::Text(text)]) => text,
-            other => {
-                return Err(odd(
-                    statement,
-                    &format!("{other:?} instead of one JSON text"),
-                ));
-            }
+            _ => return Err(failed(statement, "no row with one JSON text")),
         };
-        serde_json::from_str(text).map_err(|error| odd(statement, &error.to_string()))
+        serde_json::from_str(text).map_err(|error| failed(statement, &error.to_string()))
     }
 }
 
@@ -83,12 +85,11 @@ pub fn list<T: serde::Serialize>(items: &T) -> Result<Value, Error> {
         .map_err(|error| Error::Storage(format!("cannot make a parameter of a list: {error}")))
 }
 
-fn failed(statement: &str, error: sqlite::Error) -> Error {
-    let statement = statement.split_whitespace().collect::<Vec<_>>().join(" ");
-    let start: String = statement.chars().take(80).collect();
-    Error::Storage(format!("SQLite refused `{start}`: {error}"))
-}
+/// Characters of a statement that an error shows.
+const SHOWN: usize = 80;
 
-fn odd(statement: &str, what: &str) -> Error {
-    Error::Storage(format!("SQLite answered `{statement}` with {what}"))
+fn failed(statement: &str, error: &str) -> Error {
+    let statement = statement.split_whitespace().collect::<Vec<_>>().join(" ");
+    let start: String = statement.chars().take(SHOWN).collect();
+    Error::Storage(format!("SQLite failed at `{start}`: {error}"))
 }

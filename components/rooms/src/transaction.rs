@@ -45,6 +45,12 @@ struct Progress {
     last: u64,
 }
 
+/// What [`Transaction::open`] finds.
+enum Opened {
+    Done(Vec<u8>),
+    Fresh(Transaction),
+}
+
 /// What the database says about a batch before anything is done.
 struct Guard {
     /// Whether this is the first batch of a new life of the relay, and whether it had one before.
@@ -55,25 +61,10 @@ struct Guard {
 
 impl GuestTransaction for Transaction {
     async fn begin(batch: Batch) -> Result<Begun, Error> {
-        let database = pool::take().await?;
-        if batch.attempt > 1 {
-            let key = [
-                Value::Text(batch.relay.clone()),
-                Value::Text(batch.namespace.clone()),
-                number(batch.epoch),
-                number(batch.sequence),
-            ];
-            let row = database.row(sql::RESPONSE, key).await?;
-            if let Some(Value::Blob(response)) = row.and_then(|row| row.into_iter().next()) {
-                pool::give_back(database);
-                return Ok(Begun::Done(response));
-            }
-        }
-        Ok(Begun::Fresh(interface::Transaction::new(Self {
-            batch,
-            database: RefCell::new(Some(database)),
-            progress: Cell::default(),
-        })))
+        Ok(match Self::open(batch).await? {
+            Opened::Done(response) => Begun::Done(response),
+            Opened::Fresh(transaction) => Begun::Fresh(interface::Transaction::new(transaction)),
+        })
     }
 
     async fn apply(&self, changes: Vec<Change>) -> Result<Applied, Error> {
@@ -192,6 +183,28 @@ impl GuestTransaction for Transaction {
 }
 
 impl Transaction {
+    async fn open(batch: Batch) -> Result<Opened, Error> {
+        let database = pool::take().await?;
+        if batch.attempt > 1 {
+            let key = [
+                Value::Text(batch.relay.clone()),
+                Value::Text(batch.namespace.clone()),
+                number(batch.epoch),
+                number(batch.sequence),
+            ];
+            let row = database.row(sql::RESPONSE, key).await?;
+            if let Some(Value::Blob(response)) = row.and_then(|row| row.into_iter().next()) {
+                pool::give_back(database);
+                return Ok(Opened::Done(response));
+            }
+        }
+        Ok(Opened::Fresh(Self {
+            batch,
+            database: RefCell::new(Some(database)),
+            progress: Cell::default(),
+        }))
+    }
+
     fn namespace(&self) -> Value {
         Value::Text(self.batch.namespace.clone())
     }
@@ -454,3 +467,6 @@ fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_millis() as u64)
 }
+
+#[cfg(test)]
+mod tests;

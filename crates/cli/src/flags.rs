@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use parlour_relay::{AllowedOrigins, Cors};
 
 /// A Socket.IO server whose logic is a Spin application.
 #[derive(Parser)]
@@ -133,15 +134,33 @@ pub struct Engine {
     /// The path that Socket.IO clients connect to
     #[arg(long, default_value = "/socket.io", value_name = "PATH", value_parser = absolute_path)]
     pub path: String,
+    /// Pages of which origins may connect: *, none, or origins separated by commas
+    #[arg(long, default_value = "*", value_name = "ORIGINS", value_parser = cors_origins)]
+    pub cors_origin: CorsOrigins,
+    /// Let those pages' cookies come along; not with *, which browsers refuse
+    #[arg(long)]
+    pub cors_credentials: bool,
     /// The relay's name, the same after a restart and unlike every other relay's
     /// [default: made of the host's name and the port]
     #[arg(long, value_name = "NAME", value_parser = relay_id)]
     pub relay_id: Option<String>,
 }
 
+/// The value of `--cors-origin`; none: no page of another origin.
+#[derive(Clone, Debug)]
+pub struct CorsOrigins(Option<AllowedOrigins>);
+
 impl Engine {
-    pub fn config(&self, relay: String, secret: String) -> parlour_relay::Config {
-        parlour_relay::Config {
+    pub fn config(&self, relay: String, secret: String) -> anyhow::Result<parlour_relay::Config> {
+        if self.cors_credentials && !matches!(self.cors_origin.0, Some(AllowedOrigins::These(_))) {
+            anyhow::bail!("--cors-credentials needs --cors-origin with the origins it is for");
+        }
+        let cors = |origins: AllowedOrigins| Cors {
+            origins,
+            credentials: self.cors_credentials,
+        };
+        Ok(parlour_relay::Config {
+            cors: self.cors_origin.0.clone().map(cors),
             relay,
             secret,
             path: self.path.clone(),
@@ -150,8 +169,7 @@ impl Engine {
             max_payload: usize::try_from(self.max_payload).unwrap_or(usize::MAX),
             connect_timeout: Duration::from_millis(self.connect_timeout),
             upgrade_timeout: Duration::from_millis(self.upgrade_timeout),
-            ..Default::default()
-        }
+        })
     }
 }
 
@@ -169,6 +187,31 @@ fn absolute_path(text: &str) -> Result<String, String> {
     } else {
         Err("write it as /PATH".to_owned())
     }
+}
+
+fn cors_origins(text: &str) -> Result<CorsOrigins, String> {
+    let origins = match text.trim() {
+        "*" => Some(AllowedOrigins::Any),
+        "none" => None,
+        list => {
+            let origins: Vec<String> = list.split(',').map(|it| it.trim().to_owned()).collect();
+            if !origins.iter().all(|origin| is_origin(origin)) {
+                return Err(
+                    "write *, none, or origins such as https://example.com, separated by commas"
+                        .to_owned(),
+                );
+            }
+            Some(AllowedOrigins::These(origins))
+        }
+    };
+    Ok(CorsOrigins(origins))
+}
+
+/// Scheme, host and perhaps port, as a browser sends it: no path.
+fn is_origin(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, host)| {
+        !scheme.is_empty() && !host.is_empty() && !host.contains(['/', '?', '#', ' ', '*'])
+    })
 }
 
 fn relay_id(text: &str) -> Result<String, String> {
@@ -196,6 +239,19 @@ mod tests {
         assert_eq!(key_value("a="), Ok(("a".into(), String::new())));
         assert!(key_value("=b").is_err());
         assert!(key_value("a").is_err());
+    }
+
+    #[test]
+    fn origins_are_any_none_or_a_list() {
+        assert!(matches!(
+            cors_origins("*"),
+            Ok(CorsOrigins(Some(AllowedOrigins::Any)))
+        ));
+        assert!(matches!(cors_origins("none"), Ok(CorsOrigins(None))));
+        let two = cors_origins("https://a.example, http://b.example:8080").unwrap();
+        assert!(matches!(two.0, Some(AllowedOrigins::These(list)) if list.len() == 2));
+        assert!(cors_origins("https://a.example/path").is_err());
+        assert!(cors_origins("").is_err());
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub async fn up(flags: flags::Up) -> Result<()> {
     let secret = app.variable(Secret::Relay.variable())?.context(
         "the application has no variable relay_secret; its gateway needs it to know the relay",
     )?;
-    let config = flags.engine.config(identity.name.clone(), secret);
+    let config = flags.engine.config(identity.name.clone(), secret)?;
     let relay = Relay::new(config, Arc::new(Embedded(app.clone())));
 
     let served = serve_relay(&relay, flags.listen, flags.control, stop).await;
@@ -56,7 +56,8 @@ pub async fn relay(flags: flags::Relay) -> Result<()> {
         &flags.state_dir,
     )?;
     let origin: Arc<dyn Origin> = Arc::new(HttpOrigin::new(&flags.origin)?);
-    let relay = Relay::new(flags.engine.config(identity.name.clone(), secret), origin);
+    let config = flags.engine.config(identity.name.clone(), secret)?;
+    let relay = Relay::new(config, origin);
     serve_relay(&relay, flags.listen, Some(flags.control), stop).await
 }
 

@@ -29,7 +29,11 @@ async fn main() -> anyhow::Result<()> {
         ..Options::default()
     });
     let app = Arc::new(app.await?);
-    eprintln!("loaded in {:?}, cache {:?}", begin.elapsed(), app.cache_use());
+    eprintln!(
+        "loaded in {:?}, cache {:?}",
+        begin.elapsed(),
+        app.cache_use()
+    );
     let (requests, concurrency): (usize, usize) = (requests.parse()?, concurrency.parse()?);
     let first = app.handle(request(path, &body)).await;
     let status = first.status();

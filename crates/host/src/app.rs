@@ -14,12 +14,20 @@ use serde::Deserialize;
 use tempfile::TempDir;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
-use wasmtime::{Cache, Engine, component::{Component, Linker}};
-use wasmtime_wasi_http::{Error, WasiBody, handler::{ProxyHandler, ProxyPre}, p2, p3};
+use wasmtime::{
+    Cache, Engine,
+    component::{Component, Linker},
+};
+use wasmtime_wasi_http::{
+    Error, WasiBody,
+    handler::{ProxyHandler, ProxyPre},
+    p2, p3,
+};
 
 use crate::{
-    Body, Options, bindings, compose, deny, engine, files,
+    Body, Options, bindings,
     component_variables::{VariablesData, VariablesState},
+    compose, deny, engine, files,
     hosts::AllowedHosts,
     manifest::{Manifest, Route},
     names::ComponentId,
@@ -67,7 +75,10 @@ impl App {
             .with_context(|| format!("the path {}", options.manifest.display()))?;
         let base = manifest.parent().map(Path::to_owned).unwrap_or_default();
         let loader = Loader {
-            state_dir: options.state_dir.clone().unwrap_or_else(|| base.join(STATE_DIRECTORY)),
+            state_dir: options
+                .state_dir
+                .clone()
+                .unwrap_or_else(|| base.join(STATE_DIRECTORY)),
             base,
             options,
         };
@@ -93,7 +104,10 @@ impl App {
         self.stopping.cancel();
         let mut instances = self.instances.lock().await;
         instances.0.take();
-        if tokio::time::timeout(SHUTDOWN_GRACE, instances.1.recv()).await.is_err() {
+        if tokio::time::timeout(SHUTDOWN_GRACE, instances.1.recv())
+            .await
+            .is_err()
+        {
             tracing::warn!("some requests were not answered within {SHUTDOWN_GRACE:?}");
         }
         self.databases.checkpoint().await;
@@ -116,11 +130,13 @@ impl App {
 }
 
 fn inward(body: Body) -> WasiBody {
-    body.map_err(|error| Error::InternalError(Some(error.to_string()))).boxed_unsync()
+    body.map_err(|error| Error::InternalError(Some(error.to_string())))
+        .boxed_unsync()
 }
 
 fn outward(body: WasiBody) -> Body {
-    body.map_err(|error| std::io::Error::other(error.to_string())).boxed_unsync()
+    body.map_err(|error| std::io::Error::other(error.to_string()))
+        .boxed_unsync()
 }
 
 struct Loader {
@@ -177,8 +193,9 @@ impl Loader {
                         files,
                         output: ComponentOutput::open(&logs, &id)?,
                         allowed_hosts: Arc::new(
-                            AllowedHosts::parse(hosts, &variables, &all)
-                                .with_context(|| format!("[component.{id}] allowed_outbound_hosts"))?,
+                            AllowedHosts::parse(hosts, &variables, &all).with_context(|| {
+                                format!("[component.{id}] allowed_outbound_hosts")
+                            })?,
                         ),
                         allowed_databases: Arc::new(component.sqlite_databases.clone()),
                         databases: databases.clone(),
@@ -237,7 +254,11 @@ impl Loader {
         };
         let databases = Databases::new(&self.state_dir, config.sqlite_database)?;
         for (id, component) in &plan.components {
-            if let Some(label) = component.sqlite_databases.iter().find(|l| !databases.contains(l)) {
+            if let Some(label) = component
+                .sqlite_databases
+                .iter()
+                .find(|l| !databases.contains(l))
+            {
                 bail!(
                     "[component.{id}] sqlite_databases: no database {label:?} is defined; check the \
                      spelling, or define [sqlite_database.{label}] in a runtime configuration file"
@@ -324,7 +345,9 @@ fn linker(engine: &Engine) -> Result<Linker<State>> {
             |state| &mut state.variables,
         )
     };
-    link().map_err(engine::error).context("cannot link the host's interfaces")?;
+    link()
+        .map_err(engine::error)
+        .context("cannot link the host's interfaces")?;
     Ok(linker)
 }
 

@@ -36,10 +36,12 @@ impl<T: Send> HostWithStore<T> for VariablesData {
                 component,
                 variables,
             } = access.get();
-            variables.component(component, &name).map_err(|error| match error {
-                LookupError::InvalidName(text) => Error::InvalidName(text),
-                LookupError::Undefined(text) => Error::Undefined(text),
-            })
+            variables
+                .component(component, &name)
+                .map_err(|error| match error {
+                    LookupError::InvalidName(text) => Error::InvalidName(text),
+                    LookupError::Undefined(text) => Error::Undefined(text),
+                })
         }))
     }
 }

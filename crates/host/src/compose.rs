@@ -129,14 +129,20 @@ fn wire(
     let mut cache = Default::default();
     SubtypeChecker::new(&mut cache)
         .is_subtype(offered, graph.types(), wanted, graph.types())
-        .with_context(|| format!("its export {export} is not compatible with the import {import}"))?;
+        .with_context(|| {
+            format!("its export {export} is not compatible with the import {import}")
+        })?;
     let alias = graph.alias_instance_export(provider.instance, export)?;
     graph.set_instantiation_argument(main.instance, import, alias)?;
     Ok(())
 }
 
 /// Chains middleware, outermost first, in front of a component's handler.
-fn compose_middleware(base: &Path, middleware: &[DependencyPlan], primary: Vec<u8>) -> Result<Vec<u8>> {
+fn compose_middleware(
+    base: &Path,
+    middleware: &[DependencyPlan],
+    primary: Vec<u8>,
+) -> Result<Vec<u8>> {
     let mut graph = CompositionGraph::new();
     let mut layers = Vec::new();
     for (index, dependency) in middleware.iter().enumerate() {
@@ -148,7 +154,10 @@ fn compose_middleware(base: &Path, middleware: &[DependencyPlan], primary: Vec<u
             ("import", &graph.types()[layer.world].imports),
         ] {
             if !items.contains_key(HANDLER) {
-                bail!("{}: no middleware: it does not {what} {HANDLER}", dependency.label);
+                bail!(
+                    "{}: no middleware: it does not {what} {HANDLER}",
+                    dependency.label
+                );
             }
         }
         layers.push(layer);
@@ -167,7 +176,11 @@ fn compose_middleware(base: &Path, middleware: &[DependencyPlan], primary: Vec<u
 }
 
 fn export_all(graph: &mut CompositionGraph, component: &Registered) -> Result<()> {
-    let exports: Vec<String> = graph.types()[component.world].exports.keys().cloned().collect();
+    let exports: Vec<String> = graph.types()[component.world]
+        .exports
+        .keys()
+        .cloned()
+        .collect();
     for name in exports {
         let export = graph.alias_instance_export(component.instance, &name)?;
         graph.export(export, name)?;

@@ -36,20 +36,23 @@ const CAPABILITIES: [(&str, &[&str]); 7] = [
             "spin:redis/redis",
             "wasi:http/client",
             "wasi:http/outgoing-handler",
-            "wasi:sockets/ip-name-lookup",
-            "wasi:sockets/tcp-create-socket",
-            "wasi:sockets/tcp",
-            "wasi:sockets/udp-create-socket",
-            "wasi:sockets/udp",
+            // Not wasi:sockets: on this host nobody has any.
         ],
     ),
     ("environment", &["wasi:cli/environment"]),
     ("files", &["wasi:filesystem/preopens"]),
     (
         "key_value_stores",
-        &["fermyon:spin/key-value", "spin:key-value/key-value", "wasi:keyvalue/store"],
+        &[
+            "fermyon:spin/key-value",
+            "spin:key-value/key-value",
+            "wasi:keyvalue/store",
+        ],
     ),
-    ("sqlite_databases", &["fermyon:spin/sqlite", "spin:sqlite/sqlite"]),
+    (
+        "sqlite_databases",
+        &["fermyon:spin/sqlite", "spin:sqlite/sqlite"],
+    ),
     (
         "variables",
         &[
@@ -150,10 +153,25 @@ pub fn link_denied<T: Send + 'static>(
     engine: &Engine,
     component: &Component,
 ) -> wasmtime::Result<()> {
-    for (name, item) in component.component_type().imports(engine) {
-        let (Some(interface), ComponentItem::ComponentInstance(instance)) =
-            (name.strip_prefix(DENIED), item.ty)
-        else {
+    let component_type = component.component_type();
+    let instances = || {
+        component_type
+            .imports(engine)
+            .filter_map(|(name, item)| match item.ty {
+                ComponentItem::ComponentInstance(instance) => Some((name, instance)),
+                _ => None,
+            })
+    };
+    let mut others = Vec::new();
+    for (_, instance) in instances().filter(|(name, _)| !name.starts_with(DENIED)) {
+        for (_, item) in instance.exports(engine) {
+            if let ComponentItem::Resource(resource) = item.ty {
+                others.push(resource);
+            }
+        }
+    }
+    for (name, instance) in instances() {
+        let Some(interface) = name.strip_prefix(DENIED) else {
             continue;
         };
         let mut denied = linker.instance(name)?;
@@ -162,7 +180,8 @@ pub fn link_denied<T: Send + 'static>(
                 ComponentItem::ComponentFunc(ty) => {
                     link_refusal(&mut denied, interface, export, &ty)?
                 }
-                ComponentItem::Resource(_) => {
+                // A resource of another interface is what that one says it is.
+                ComponentItem::Resource(resource) if !others.contains(&resource) => {
                     denied.resource(export, ResourceType::host::<Denied>(), |_, _| Ok(()))?
                 }
                 _ => {}
@@ -183,16 +202,16 @@ fn link_refusal<T: Send + 'static>(
 ) -> wasmtime::Result<()> {
     let what = interface.split('@').next().unwrap_or(interface).to_owned();
     let name = function.to_owned();
-    let answer = move |arguments: &[Val], results: &mut [Val]| match refusal(&what, &name, arguments)
-    {
-        Some(value) => {
-            if let Some(result) = results.first_mut() {
-                *result = value;
+    let answer =
+        move |arguments: &[Val], results: &mut [Val]| match refusal(&what, &name, arguments) {
+            Some(value) => {
+                if let Some(result) = results.first_mut() {
+                    *result = value;
+                }
+                Ok(())
             }
-            Ok(())
-        }
-        None => Err(wasmtime::format_err!("{what:?} is not permitted ({name})")),
-    };
+            None => Err(wasmtime::format_err!("{what:?} is not permitted ({name})")),
+        };
     if ty.async_() {
         let answer = std::sync::Arc::new(answer);
         instance.func_new_concurrent(function, move |_, _, arguments, results| {
@@ -200,7 +219,9 @@ fn link_refusal<T: Send + 'static>(
             Box::pin(async move { answer(arguments, results) })
         })
     } else {
-        instance.func_new(function, move |_, _, arguments, results| answer(arguments, results))
+        instance.func_new(function, move |_, _, arguments, results| {
+            answer(arguments, results)
+        })
     }
 }
 
@@ -222,10 +243,6 @@ fn refusal(interface: &str, function: &str, arguments: &[Val]) -> Option<Val> {
         ("wasi:cli/environment", "get-environment" | "get-arguments")
         | ("wasi:filesystem/preopens", "get-directories") => Some(Val::List(Vec::new())),
         ("wasi:cli/environment", "initial-cwd" | "get-initial-cwd") => Some(Val::Option(None)),
-        ("wasi:sockets/ip-name-lookup", "resolve-addresses") => {
-            let denied = Val::Enum("access-denied".to_owned());
-            Some(Val::Result(Err(Some(Box::new(denied)))))
-        }
         _ => None,
     }
 }

@@ -99,7 +99,11 @@ pub fn cache(directory: Option<PathBuf>) -> Option<Cache> {
 }
 
 fn default_cache_directory() -> Option<PathBuf> {
-    let path = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let path = |name| {
+        std::env::var_os(name)
+            .filter(|v| !v.is_empty())
+            .map(PathBuf::from)
+    };
     let base = path("XDG_CACHE_HOME").or_else(|| path("HOME").map(|home| home.join(".cache")))?;
     Some(base.join("parlour"))
 }

@@ -25,7 +25,9 @@ pub fn mount(base: &Path, mounts: &[FilesMount], exclude: &[String]) -> Result<O
         .iter()
         .map(|pattern| Pattern::new(pattern).with_context(|| format!("exclude_files: {pattern:?}")))
         .collect::<Result<Vec<_>>>()?;
-    let root = tempfile::Builder::new().prefix("parlour-files-").tempdir()?;
+    let root = tempfile::Builder::new()
+        .prefix("parlour-files-")
+        .tempdir()?;
     let copier = Copier {
         base,
         root: root.path(),
@@ -77,7 +79,10 @@ impl Copier<'_> {
     }
 
     fn placement(&self, source: &str, destination: &str) -> Result<()> {
-        ensure!(destination.starts_with('/'), "destination must be an absolute path");
+        ensure!(
+            destination.starts_with('/'),
+            "destination must be an absolute path"
+        );
         let relative = destination.trim_start_matches('/');
         self.copy(&self.base.join(source), &self.inside(Path::new(relative))?)
     }
@@ -86,7 +91,10 @@ impl Copier<'_> {
     fn inside(&self, relative: &Path) -> Result<PathBuf> {
         for part in relative.components() {
             if !matches!(part, PathPart::Normal(_) | PathPart::CurDir) {
-                bail!("{} leaves the directory of the manifest", relative.display());
+                bail!(
+                    "{} leaves the directory of the manifest",
+                    relative.display()
+                );
             }
         }
         Ok(self.root.join(relative))
@@ -101,7 +109,11 @@ impl Copier<'_> {
             return Ok(());
         }
         let relative = from.strip_prefix(self.base).unwrap_or(from);
-        if self.exclude.iter().any(|pattern| pattern.matches_path_with(relative, MATCHING)) {
+        if self
+            .exclude
+            .iter()
+            .any(|pattern| pattern.matches_path_with(relative, MATCHING))
+        {
             return Ok(());
         }
         if let Some(parent) = to.parent() {

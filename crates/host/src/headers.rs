@@ -28,7 +28,10 @@ pub fn add<B>(request: &mut Request<B>, route: &RouteHeaders) -> Result<()> {
     };
     let uri = request.uri();
     let path_and_query = uri.path_and_query().map_or("/", |p| p.as_str());
-    let full_url = format!("{}://{host}{path_and_query}", uri.scheme_str().unwrap_or("http"));
+    let full_url = format!(
+        "{}://{host}{path_and_query}",
+        uri.scheme_str().unwrap_or("http")
+    );
     let component_route = route.route.strip_suffix("/...").unwrap_or(route.route);
     let based = based_route(route.route);
     let client = route.client.to_string();
@@ -49,7 +52,10 @@ pub fn add<B>(request: &mut Request<B>, route: &RouteHeaders) -> Result<()> {
         }
     }
     for (name, value) in route.parameters {
-        let name = format!("spin-path-match-{}", name.replace('_', "-").to_ascii_lowercase());
+        let name = format!(
+            "spin-path-match-{}",
+            name.replace('_', "-").to_ascii_lowercase()
+        );
         let name = HeaderName::from_bytes(name.as_bytes());
         if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) {
             headers.append(name, value);

@@ -89,7 +89,10 @@ impl AllowedHosts {
     /// Whether the application may send requests to itself.
     pub fn allows_self(&self) -> bool {
         self.0.iter().any(|allowed| {
-            allowed.scheme.as_deref().is_none_or(|s| s == "http" || s == "https")
+            allowed
+                .scheme
+                .as_deref()
+                .is_none_or(|s| s == "http" || s == "https")
                 && matches!(allowed.host, HostPattern::Any | HostPattern::ToSelf)
         })
     }
@@ -107,7 +110,10 @@ impl AllowedHost {
         let (host, port) = match rest.rsplit_once(':') {
             Some((host, port)) if HostPattern::parse(rest).is_err() => {
                 let port = port.strip_suffix('/').unwrap_or(port);
-                ensure!(!port.contains('/'), "{text:?} has a path but is not allowed to");
+                ensure!(
+                    !port.contains('/'),
+                    "{text:?} has a path but is not allowed to"
+                );
                 (host, port)
             }
             _ => (rest, ""),
@@ -139,13 +145,19 @@ impl HostPattern {
         let host = host.strip_suffix('/').unwrap_or(host);
         ensure!(!host.contains('/'), "must not include a path");
         if let Some(domain) = host.strip_prefix("*.") {
-            ensure!(!domain.contains('*'), "wildcards are allowed only as prefixes");
+            ensure!(
+                !domain.contains('*'),
+                "wildcards are allowed only as prefixes"
+            );
             let Host::Domain(domain) = Host::parse(domain)? else {
                 bail!("a wildcard's suffix must be a domain");
             };
             return Ok(HostPattern::AnySubdomain(format!(".{domain}")));
         }
-        ensure!(!host.contains('*'), "wildcards are allowed only as subdomains");
+        ensure!(
+            !host.contains('*'),
+            "wildcards are allowed only as subdomains"
+        );
         Ok(HostPattern::Literal(Host::parse(host)?))
     }
 
@@ -204,7 +216,9 @@ fn parse_network(text: &str) -> Option<HostPattern> {
 
 fn within(network: IpAddr, bits: u8, ip: IpAddr) -> bool {
     let prefix = |value: u128, width: u32| {
-        value.checked_shr(width - u32::from(bits)).unwrap_or_default()
+        value
+            .checked_shr(width - u32::from(bits))
+            .unwrap_or_default()
     };
     match (network, ip) {
         (IpAddr::V4(net), IpAddr::V4(ip)) => {
@@ -252,7 +266,11 @@ mod tests {
 
     #[test]
     fn addresses_are_matched_by_network() {
-        let hosts = allowed(&["http://10.0.0.0/8:8080", "http://[::1]", "http://127.0.0.1:0..9"]);
+        let hosts = allowed(&[
+            "http://10.0.0.0/8:8080",
+            "http://[::1]",
+            "http://127.0.0.1:0..9",
+        ]);
         assert!(hosts.allows("http", "10.1.2.3", Some(8080)));
         assert!(!hosts.allows("http", "11.1.2.3", Some(8080)));
         assert!(hosts.allows("http", "[::1]", None));
@@ -278,7 +296,13 @@ mod tests {
 
     #[test]
     fn a_malformed_host_is_refused() {
-        for host in ["*", "a.com", "http://a.com/path", "http://a*.com", "foo://a.com"] {
+        for host in [
+            "*",
+            "a.com",
+            "http://a.com/path",
+            "http://a*.com",
+            "foo://a.com",
+        ] {
             assert!(AllowedHost::parse(host).is_err(), "{host}");
         }
     }

@@ -14,7 +14,8 @@ use crate::names::{ComponentId, DependencyName, VariableName};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    pub spin_manifest_version: u32,
+    #[serde(rename = "spin_manifest_version")]
+    pub _version: u32,
     pub application: Application,
     #[serde(default)]
     pub variables: BTreeMap<VariableName, Variable>,
@@ -42,7 +43,9 @@ impl Manifest {
         match version.spin_manifest_version {
             Some(toml::Value::Integer(2)) => {}
             Some(other) => bail!("spin_manifest_version is {other}: only version 2 is supported"),
-            None => bail!("the key spin_manifest_version is missing: begin with `spin_manifest_version = 2`"),
+            None => bail!(
+                "the key spin_manifest_version is missing: begin with `spin_manifest_version = 2`"
+            ),
         }
         Ok(toml::from_str(text)?)
     }
@@ -75,8 +78,9 @@ pub struct Variable {
     pub required: bool,
     #[serde(default)]
     pub default: Option<String>,
-    #[serde(default)]
-    pub secret: bool,
+    /// Means that the value must never be shown. This host shows none.
+    #[serde(default, rename = "secret")]
+    pub _secret: bool,
 }
 
 /// The `[[trigger.…]]` tables. Only HTTP triggers are understood; of the others, the kind.

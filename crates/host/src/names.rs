@@ -28,7 +28,9 @@ impl TryFrom<String> for ComponentId {
         if is_delimited(&id, '-') {
             Ok(ComponentId(id))
         } else {
-            Err(format!("{id:?} is not a component id: use kebab-case, like `my-component`"))
+            Err(format!(
+                "{id:?} is not a component id: use kebab-case, like `my-component`"
+            ))
         }
     }
 }

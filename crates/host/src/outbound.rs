@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures::task::AtomicWaker;
 use http::{Request, Response, header, uri::Scheme};
 use http_body_util::BodyExt;
@@ -103,7 +102,9 @@ impl WasiHttpHooks for Outbound {
                     match services.chain(&id, without_host(request)).await {
                         Some(response) => response,
                         None => {
-                            tracing::error!("a request to {id}.spin.internal: no trigger has that component");
+                            tracing::error!(
+                                "a request to {id}.spin.internal: no trigger has that component"
+                            );
                             doom.fall();
                             std::future::pending().await
                         }
@@ -113,11 +114,32 @@ impl WasiHttpHooks for Outbound {
                     let request = to_self(request).map_err(|_| Error::HttpRequestUriInvalid)?;
                     Box::pin(services.handle(request)).await
                 }
-                Destination::Network => send(&services.client, without_host(request), options).await?,
+                Destination::Network => {
+                    send(&services.client, without_host(request), options).await?
+                }
             };
             let io: IoResult = Box::new(std::future::ready(Ok(())));
             Ok((response, io))
         })
+    }
+}
+
+/// Lets all headers of a request in, `host` among them: Spin hides none from a WASI 0.3 guest, which
+/// still cannot send them.
+pub struct Incoming;
+
+impl WasiHttpHooks for Incoming {
+    fn is_forbidden_header(&mut self, _: &http::HeaderName) -> bool {
+        false
+    }
+
+    fn send_request(
+        &mut self,
+        _: Request<WasiBody>,
+        _: Option<RequestOptions>,
+        _: IoResult,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        Box::new(std::future::ready(Err(Error::ConfigurationError)))
     }
 }
 
@@ -130,7 +152,9 @@ enum Destination {
 impl Outbound {
     fn destination(&self, request: &Request<WasiBody>) -> Result<Destination, Error> {
         let uri = request.uri();
-        let authority = uri.authority().filter(|authority| !authority.host().is_empty());
+        let authority = uri
+            .authority()
+            .filter(|authority| !authority.host().is_empty());
         let Some(authority) = authority.filter(|authority| authority.host() != SELF_HOST) else {
             return if self.allowed.allows_self() {
                 Ok(Destination::Application)
@@ -171,7 +195,10 @@ fn without_host(mut request: Request<WasiBody>) -> Request<WasiBody> {
 
 /// Turns a request without an authority into one that could have come from outside.
 fn to_self(mut request: Request<WasiBody>) -> Result<Request<WasiBody>, http::Error> {
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str());
     *request.uri_mut() = http::Uri::builder().path_and_query(path).build()?;
     let host = header::HeaderValue::from_static("localhost");
     request.headers_mut().insert(header::HOST, host);
@@ -197,5 +224,5 @@ async fn send(
                 Error::HttpProtocolError
             }
         })?;
-    Ok(response.map(|body| BodyExt::map_frame(body, |frame| frame.map_data(Bytes::from)).map_err(Error::from).boxed_unsync()))
+    Ok(response.map(|body| body.map_err(Error::from).boxed_unsync()))
 }

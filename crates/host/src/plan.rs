@@ -93,7 +93,11 @@ fn check_application(manifest: &Manifest) -> Result<()> {
             "[variables] {name}: must be `required` OR have a `default`"
         );
     }
-    let base = manifest.application.trigger.get("http").and_then(|t| t.get("base"));
+    let base = manifest
+        .application
+        .trigger
+        .get("http")
+        .and_then(|t| t.get("base"));
     ensure!(
         base.is_none_or(|base| base.as_str() == Some("/")),
         "[application.trigger.http] base: no longer supported; put it before each route"
@@ -200,7 +204,10 @@ fn plan_dependency(
                 .get(id)
                 .with_context(|| format!("dependency ID {id} does not exist"))?;
             refuse_own_resources(component, id, depender)?;
-            (format!("{label} (component {id})"), component.source.clone())
+            (
+                format!("{label} (component {id})"),
+                component.source.clone(),
+            )
         }
         DependencySource::Path(path) => (label.to_owned(), Source::Local(path.clone())),
         DependencySource::Remote(what) => (label.to_owned(), Source::Remote(what.clone())),
@@ -221,7 +228,10 @@ fn plan_dependency(
 fn refuse_own_resources(component: &Component, id: &ComponentId, depender: &str) -> Result<()> {
     let own = [
         ("ai_models", component.ai_models.is_empty()),
-        ("allowed_outbound_hosts", component.allowed_outbound_hosts.is_empty()),
+        (
+            "allowed_outbound_hosts",
+            component.allowed_outbound_hosts.is_empty(),
+        ),
         ("dependencies", component.dependencies.is_empty()),
         ("environment", component.environment.is_empty()),
         ("files", component.files.is_empty()),
@@ -229,7 +239,11 @@ fn refuse_own_resources(component: &Component, id: &ComponentId, depender: &str)
         ("sqlite_databases", component.sqlite_databases.is_empty()),
         ("variables", component.variables.is_empty()),
     ];
-    let own: Vec<_> = own.iter().filter(|(_, none)| !none).map(|(key, _)| *key).collect();
+    let own: Vec<_> = own
+        .iter()
+        .filter(|(_, none)| !none)
+        .map(|(key, _)| *key)
+        .collect();
     ensure!(
         own.is_empty(),
         "Dependencies may not have their own resources or permissions. Component {id} cannot be \
@@ -283,9 +297,12 @@ fn plan_target(
         (Some(_), Some(_)) => bail!("must specify either component or static_response, not both"),
         _ => bail!("must specify either component or static_response"),
     };
-    let plan = components
-        .get(id)
-        .with_context(|| format!("component = {id:?}: there is no [component.{id}]", id = id.as_str()))?;
+    let plan = components.get(id).with_context(|| {
+        format!(
+            "component = {id:?}: there is no [component.{id}]",
+            id = id.as_str()
+        )
+    })?;
 
     let mut middleware = Vec::new();
     for (role, dependencies) in &trigger.dependencies {

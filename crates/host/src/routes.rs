@@ -57,13 +57,16 @@ impl Router {
             segments,
             trigger,
         });
-        self.routes.sort_by(|a, b| precedence(&a.segments).cmp(&precedence(&b.segments)));
+        self.routes
+            .sort_by(|a, b| precedence(&a.segments).cmp(&precedence(&b.segments)));
         Ok(replaced)
     }
 
     pub fn find<'a>(&'a self, path: &'a str) -> Option<Match<'a>> {
         let segments: Vec<&str> = path.split('/').filter(|s| !s.is_empty()).collect();
-        self.routes.iter().find_map(|route| route.matches(path, &segments))
+        self.routes
+            .iter()
+            .find_map(|route| route.matches(path, &segments))
     }
 }
 
@@ -109,7 +112,10 @@ fn parse(raw: &str) -> Result<Vec<Segment>> {
             "..." | "*" => Segment::Wildcard,
             _ => match part.strip_prefix(':') {
                 Some(name) => {
-                    ensure!(!name.is_empty(), "route {raw:?}: a `:parameter` needs a name");
+                    ensure!(
+                        !name.is_empty(),
+                        "route {raw:?}: a `:parameter` needs a name"
+                    );
                     Segment::Parameter(name.to_owned())
                 }
                 None => Segment::Exact(part.to_owned()),

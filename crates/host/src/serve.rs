@@ -64,8 +64,14 @@ pub async fn serve(
     }
     stopping.cancel();
     connections.close();
-    if tokio::time::timeout(STOP_GRACE, connections.wait()).await.is_err() {
-        tracing::warn!("{} connections did not finish within {STOP_GRACE:?}", connections.len());
+    if tokio::time::timeout(STOP_GRACE, connections.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            "{} connections did not finish within {STOP_GRACE:?}",
+            connections.len()
+        );
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ use wasmtime_wasi_http::{
 use crate::{
     component_variables::VariablesState,
     hosts::AllowedHosts,
-    outbound::{Doom, Outbound},
+    outbound::{Doom, Incoming, Outbound},
     services::Services,
     sqlite::{Databases, SqliteState},
     stdio::ComponentOutput,
@@ -73,6 +73,7 @@ pub struct State {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     outbound: Outbound,
+    incoming: Incoming,
     pub sqlite: SqliteState,
     pub variables: VariablesState,
     /// Dropped with the instance; see [`Life`].
@@ -94,6 +95,17 @@ impl WasiView for State {
         WasiCtxView {
             ctx: &mut self.wasi,
             table: &mut self.table,
+        }
+    }
+}
+
+impl State {
+    /// The way in for requests, see [`Incoming`].
+    fn incoming(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.table,
+            hooks: &mut self.incoming,
         }
     }
 }
@@ -121,6 +133,7 @@ impl ComponentService {
             table: ResourceTable::new(),
             wasi: wasi.build(),
             http: WasiHttpCtx::new(),
+            incoming: Incoming,
             outbound: Outbound::new(self.allowed_hosts.clone(), self.services.clone(), doom),
             sqlite: SqliteState {
                 databases: self.databases.clone(),
@@ -152,7 +165,10 @@ impl HandlerState for ComponentService {
         Ok(Instance {
             store,
             proxy,
-            view: State::http,
+            view: match self.pre {
+                ProxyPre::P2(_) => State::http,
+                ProxyPre::P3(_) => State::incoming,
+            },
             expiration: Expiration {
                 sleep: Box::pin(tokio::time::sleep(IDLE_TIMEOUT)),
                 stopped: Box::pin(self.life.stopping.clone().cancelled_owned()),

@@ -44,7 +44,9 @@ impl Services {
     /// Answers a request from outside. Anything that goes wrong inside is a 500.
     pub async fn handle(&self, mut request: Request<WasiBody>) -> Response<WasiBody> {
         let headers = request.headers_mut();
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok());
         if host.is_some_and(|host| chained_component(host).is_some()) {
             headers.remove(header::HOST);
         }
@@ -181,9 +183,13 @@ pub fn status(status: StatusCode) -> Response<WasiBody> {
 }
 
 pub fn empty() -> WasiBody {
-    Empty::<Bytes>::new().map_err(|never| match never {}).boxed_unsync()
+    Empty::<Bytes>::new()
+        .map_err(|never| match never {})
+        .boxed_unsync()
 }
 
 fn full(bytes: impl Into<Bytes>) -> WasiBody {
-    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+    Full::new(bytes.into())
+        .map_err(|never| match never {})
+        .boxed_unsync()
 }

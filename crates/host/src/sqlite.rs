@@ -61,7 +61,10 @@ pub struct DatabaseConfig {
 }
 
 impl Databases {
-    pub fn new(state_dir: &Path, configured: BTreeMap<String, DatabaseConfig>) -> Result<Databases> {
+    pub fn new(
+        state_dir: &Path,
+        configured: BTreeMap<String, DatabaseConfig>,
+    ) -> Result<Databases> {
         let mut by_label = BTreeMap::from([(
             DEFAULT_LABEL.to_owned(),
             Database {
@@ -148,13 +151,16 @@ async fn checkpoint(path: &Path) -> Result<()> {
     if !path.exists() {
         return Ok(());
     }
-    let mut connection = SqliteConnection::connect_with(&options(path).create_if_missing(false)).await?;
+    let mut connection =
+        SqliteConnection::connect_with(&options(path).create_if_missing(false)).await?;
     let mode: String = sqlx::query("PRAGMA journal_mode")
         .fetch_one(&mut connection)
         .await?
         .try_get(0)?;
     if mode == "wal" {
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await?;
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .execute(&mut connection)
+            .await?;
     }
     connection.close().await?;
     Ok(())

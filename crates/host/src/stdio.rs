@@ -29,7 +29,8 @@ impl ComponentOutput {
         let open = |suffix: &str| {
             let path = directory.join(format!("{id}_{suffix}.txt"));
             let file = File::options().create(true).append(true).open(&path);
-            let file = file.with_context(|| format!("cannot open the log file {}", path.display()))?;
+            let file =
+                file.with_context(|| format!("cannot open the log file {}", path.display()))?;
             anyhow::Ok(LogStream(Arc::new(file)))
         };
         Ok(ComponentOutput {

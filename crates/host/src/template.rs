@@ -62,7 +62,9 @@ mod tests {
     #[test]
     fn variables_are_replaced_and_the_rest_is_kept() {
         let template = Template::parse("{{a}}-{{  b }}{ }").unwrap();
-        let filled = template.fill(|name| Ok::<_, ()>(name.to_uppercase())).unwrap();
+        let filled = template
+            .fill(|name| Ok::<_, ()>(name.to_uppercase()))
+            .unwrap();
         assert_eq!(filled, "A-B{ }");
         assert!(Template::parse("plain").unwrap().is_literal());
         assert!(Template::parse("{{ a").is_err());

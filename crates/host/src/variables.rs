@@ -102,7 +102,9 @@ impl Variables {
             .get(id)
             .and_then(|values| values.get(name))
             .cloned()
-            .ok_or_else(|| LookupError::Undefined(format!("no variable for {:?}.{name:?}", id.as_str())))
+            .ok_or_else(|| {
+                LookupError::Undefined(format!("no variable for {:?}.{name:?}", id.as_str()))
+            })
     }
 }
 
@@ -138,7 +140,10 @@ mod tests {
     "#;
 
     fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+            .collect()
     }
 
     fn resolve(
@@ -160,7 +165,10 @@ mod tests {
 
     #[test]
     fn a_flag_wins_over_the_environment_over_the_manifest_over_the_fallback() {
-        let environment = [("SPIN_VARIABLE_USUAL", "env"), ("SPIN_VARIABLE_NEEDED", "env")];
+        let environment = [
+            ("SPIN_VARIABLE_USUAL", "env"),
+            ("SPIN_VARIABLE_NEEDED", "env"),
+        ];
         let all = resolve(&[("usual", "flag")], &environment, &[("needed", "x")]).unwrap();
         assert_eq!(all.application("usual"), Some("flag"));
         assert_eq!(all.application("needed"), Some("env"));
@@ -173,14 +181,23 @@ mod tests {
     #[test]
     fn a_required_variable_without_a_value_is_named_with_the_way_to_set_it() {
         let error = resolve(&[], &[], &[]).err().unwrap().to_string();
-        assert!(error.contains("needed") && error.contains("SPIN_VARIABLE_NEEDED"), "{error}");
+        assert!(
+            error.contains("needed") && error.contains("SPIN_VARIABLE_NEEDED"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_component_sees_only_what_it_declares() {
         let all = resolve(&[("needed", "x")], &[], &[]).unwrap();
         let one = ComponentId::try_from("one".to_owned()).unwrap();
-        assert!(matches!(all.component(&one, "needed"), Err(LookupError::Undefined(_))));
-        assert!(matches!(all.component(&one, "No"), Err(LookupError::InvalidName(_))));
+        assert!(matches!(
+            all.component(&one, "needed"),
+            Err(LookupError::Undefined(_))
+        ));
+        assert!(matches!(
+            all.component(&one, "No"),
+            Err(LookupError::InvalidName(_))
+        ));
     }
 }

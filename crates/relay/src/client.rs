@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parlour_protocol::socket::{self, AckId, Kind, Malformed, Packet, Reassembler};
 use serde_json::value::RawValue;
 
-use crate::config::MAX_NAMESPACE_BYTES;
+use crate::config::{MAX_NAMESPACE_BYTES, MAX_NAMESPACES};
 use crate::connection::{Connection, How, Inner, Membership, close};
 use crate::lane::{Lane, Pushed};
 use crate::message::Message;
@@ -83,9 +83,14 @@ pub fn on_binary(shared: &Arc<Shared>, connection: &Arc<Connection>, data: &[u8]
     let member = member(&inner, &packet.namespace);
     drop(inner);
     match (packet.kind, member) {
-        (Kind::BinaryEvent, Some(member)) => {
-            event(shared, connection, &member, packet.id, packet.data.as_deref(), &packet.attachments)
-        }
+        (Kind::BinaryEvent, Some(member)) => event(
+            shared,
+            connection,
+            &member,
+            packet.id,
+            packet.data.as_deref(),
+            &packet.attachments,
+        ),
         (_, Some(_)) => Next::Continue,
         (_, None) => {
             invalid_state(shared, connection);
@@ -95,17 +100,30 @@ pub fn on_binary(shared: &Arc<Shared>, connection: &Arc<Connection>, data: &[u8]
 }
 
 fn member(inner: &Inner, namespace: &str) -> Option<Membership> {
-    inner.memberships.iter().find(|member| member.lane.namespace() == namespace).cloned()
+    inner
+        .memberships
+        .iter()
+        .find(|member| member.lane.namespace() == namespace)
+        .cloned()
 }
 
 fn connect(shared: &Arc<Shared>, connection: &Arc<Connection>, packet: &Packet<'_>) -> Next {
     let namespace = packet.namespace;
-    if namespace.len() > MAX_NAMESPACE_BYTES {
-        let refusal = socket::connect_error(namespace, "Invalid namespace", None);
+    let refusal = if namespace.len() > MAX_NAMESPACE_BYTES {
+        Some("Invalid namespace")
+    } else if connection.lock().memberships.len() >= MAX_NAMESPACES {
+        Some("Too many namespaces")
+    } else {
+        None
+    };
+    if let Some(message) = refusal {
+        let refusal = socket::connect_error(namespace, message, None);
         let _ = connection.send_message(&Message::text(&refusal));
         return Next::Continue;
     }
-    shared.with_lane(namespace, |lane| lane.enter(connection, packet.data.map(RawValue::get)));
+    shared.with_lane(namespace, |lane| {
+        lane.enter(connection, packet.data.map(RawValue::get))
+    });
     Next::Continue
 }
 
@@ -118,8 +136,13 @@ fn event(
     attachments: &[Vec<u8>],
 ) -> Next {
     // A packet without a payload has no event's name: the reference calls no handler.
-    let Some(data) = data else { return Next::Continue };
-    match member.lane.event(shared, member, id, data.get(), attachments) {
+    let Some(data) = data else {
+        return Next::Continue;
+    };
+    match member
+        .lane
+        .event(shared, member, id, data.get(), attachments)
+    {
         Pushed::Fine => Next::Continue,
         Pushed::Full => Next::Wait(member.lane.clone()),
         Pushed::TooMuchHeld => {
@@ -130,8 +153,16 @@ fn event(
 }
 
 fn disconnect(shared: &Arc<Shared>, connection: &Arc<Connection>, member: &Membership) -> Next {
-    connection.lock().memberships.retain(|other| other.socket != member.socket);
-    member.lane.left(shared, member.slot, member.socket, reason::CLIENT_NAMESPACE_DISCONNECT);
+    connection
+        .lock()
+        .memberships
+        .retain(|other| other.socket != member.socket);
+    member.lane.left(
+        shared,
+        member.slot,
+        member.socket,
+        reason::CLIENT_NAMESPACE_DISCONNECT,
+    );
     Next::Continue
 }
 
@@ -146,7 +177,14 @@ fn malformed(shared: &Arc<Shared>, connection: &Arc<Connection>, error: Malforme
 /// The reason is that of the reference, which depends on whether its transport can close at once.
 pub fn invalid_state(shared: &Arc<Shared>, connection: &Arc<Connection>) {
     let at_once = connection.is_writable();
-    let reason = if at_once { reason::FORCED_CLOSE } else { reason::FORCED_SERVER_CLOSE };
-    tracing::debug!(connection = connection.id.shown(), "a packet in an invalid state");
+    let reason = if at_once {
+        reason::FORCED_CLOSE
+    } else {
+        reason::FORCED_SERVER_CLOSE
+    };
+    tracing::debug!(
+        connection = connection.id.shown(),
+        "a packet in an invalid state"
+    );
     close(shared, connection, reason, How::Orderly);
 }

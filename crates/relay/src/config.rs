@@ -82,6 +82,9 @@ pub(crate) const MAX_OUTBOX_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes of events that a client may send to a namespace before it is let in.
 pub(crate) const MAX_HELD_BYTES: usize = 1024 * 1024;
 
+/// Namespaces that one connection may be in or ask for: each may be a lane of its own.
+pub(crate) const MAX_NAMESPACES: usize = 256;
+
 /// Bytes of a namespace's name. It travels in a header of every batch, percent-encoded.
 pub(crate) const MAX_NAMESPACE_BYTES: usize = 1024;
 

@@ -73,8 +73,11 @@ pub struct Membership {
 enum Transport {
     Polling(Box<Polling>),
     WebSocket(OwnedWriteHalf),
-    /// The WebSocket is closed, but a task still waits to write to it and will drop it.
-    Abandoned(OwnedWriteHalf),
+    /// The WebSocket is closed, but a task still waits to write to it: it is dropped by that task, which
+    /// would not be woken if the socket were gone.
+    Abandoned {
+        _half: OwnedWriteHalf,
+    },
     Gone,
 }
 
@@ -100,10 +103,22 @@ pub enum Sent {
 
 impl Connection {
     pub fn polling(id: Sid, handshake: Box<str>, key: u32, stamp: u32) -> Connection {
-        Connection::new(id, handshake, key, stamp, Transport::Polling(Box::default()))
+        Connection::new(
+            id,
+            handshake,
+            key,
+            stamp,
+            Transport::Polling(Box::default()),
+        )
     }
 
-    pub fn websocket(id: Sid, handshake: Box<str>, key: u32, stamp: u32, half: OwnedWriteHalf) -> Connection {
+    pub fn websocket(
+        id: Sid,
+        handshake: Box<str>,
+        key: u32,
+        stamp: u32,
+        half: OwnedWriteHalf,
+    ) -> Connection {
         Connection::new(id, handshake, key, stamp, Transport::WebSocket(half))
     }
 
@@ -164,7 +179,7 @@ impl Connection {
                 outbox.write(|out| message.write_frames(out));
                 let _ = self.transmit(&mut inner, &mut outbox);
             }
-            Transport::Abandoned(_) | Transport::Gone => {}
+            Transport::Abandoned { .. } | Transport::Gone => {}
         }
     }
 
@@ -179,10 +194,14 @@ impl Connection {
         match &mut inner.transport {
             Transport::Polling(polling) => {
                 polling.release();
-                if polling.waiting() > MAX_OUTBOX_BYTES { Sent::Overflow } else { Sent::Fine }
+                if polling.waiting() > MAX_OUTBOX_BYTES {
+                    Sent::Overflow
+                } else {
+                    Sent::Fine
+                }
             }
             Transport::WebSocket(_) => self.transmit(&mut inner, outbox),
-            Transport::Abandoned(_) | Transport::Gone => Sent::Fine,
+            Transport::Abandoned { .. } | Transport::Gone => Sent::Fine,
         }
     }
 
@@ -209,7 +228,7 @@ impl Connection {
                 outbox.write(|out| ws::write_text(out, &[packet]));
                 let _ = self.transmit(inner, &mut outbox);
             }
-            Transport::Abandoned(_) | Transport::Gone => {}
+            Transport::Abandoned { .. } | Transport::Gone => {}
         }
     }
 
@@ -223,7 +242,11 @@ impl Connection {
     fn append(&self, inner: &mut Inner, outbox: &mut Outbox) -> Sent {
         let backlog = inner.backlog.get_or_insert_default();
         backlog.append(outbox);
-        if backlog.len() > MAX_OUTBOX_BYTES { Sent::Overflow } else { Sent::Fine }
+        if backlog.len() > MAX_OUTBOX_BYTES {
+            Sent::Overflow
+        } else {
+            Sent::Fine
+        }
     }
 
     /// Writes to the WebSocket what it takes now; a task of its own writes the rest.
@@ -265,7 +288,9 @@ impl Connection {
         }
         // The task that waits to write is woken by the shutdown, and only if the socket is still there.
         inner.transport = match std::mem::replace(&mut inner.transport, Transport::Gone) {
-            Transport::WebSocket(half) if inner.backlog.is_some() => Transport::Abandoned(half),
+            Transport::WebSocket(half) if inner.backlog.is_some() => {
+                Transport::Abandoned { _half: half }
+            }
             _ => Transport::Gone,
         };
     }
@@ -276,8 +301,14 @@ async fn drain(connection: Arc<Connection>) {
     poll_fn(|cx| {
         let mut inner = connection.lock();
         loop {
-            let Inner { transport, backlog, finishing, .. } = &mut *inner;
-            let (Transport::WebSocket(half), Some(waiting)) = (&*transport, backlog.as_mut()) else {
+            let Inner {
+                transport,
+                backlog,
+                finishing,
+                ..
+            } = &mut *inner;
+            let (Transport::WebSocket(half), Some(waiting)) = (&*transport, backlog.as_mut())
+            else {
                 break;
             };
             if half.as_ref().poll_write_ready(cx).is_pending() {
@@ -295,7 +326,7 @@ async fn drain(connection: Arc<Connection>) {
         }
         inner.backlog = None;
         connection.blocked.store(false, Ordering::Relaxed);
-        if matches!(inner.transport, Transport::Abandoned(_)) {
+        if matches!(inner.transport, Transport::Abandoned { .. }) {
             inner.transport = Transport::Gone;
         }
         Poll::Ready(())

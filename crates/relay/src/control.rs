@@ -63,11 +63,15 @@ pub async fn serve(
 async fn route(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/healthz") => respond(StatusCode::OK, TEXT, "ok\n"),
-        (&Method::GET, "/metrics") => {
-            respond(StatusCode::OK, "text/plain; version=0.0.4", shared.metrics.render())
-        }
+        (&Method::GET, "/metrics") => respond(
+            StatusCode::OK,
+            "text/plain; version=0.0.4",
+            shared.metrics.render(),
+        ),
         (&Method::POST, "/publish") => publish(shared, request).await,
-        (_, "/healthz" | "/metrics" | "/publish") => respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, ""),
+        (_, "/healthz" | "/metrics" | "/publish") => {
+            respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, "")
+        }
         _ => respond(StatusCode::NOT_FOUND, TEXT, "Not found.\n"),
     }
 }
@@ -92,9 +96,18 @@ async fn publish(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<B
         let message = "give the relay's secret: authorization: Bearer …";
         return error(StatusCode::UNAUTHORIZED, "unauthorized", message);
     }
-    let body = match Limited::new(request.into_body(), MAX_BATCH_BYTES).collect().await {
+    let body = match Limited::new(request.into_body(), MAX_BATCH_BYTES)
+        .collect()
+        .await
+    {
         Ok(body) => body.to_bytes(),
-        Err(_) => return error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "a publication has at most 4 MiB"),
+        Err(_) => {
+            return error(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                "a publication has at most 4 MiB",
+            );
+        }
     };
     let publication: Publication<'_> = match serde_json::from_slice(&body) {
         Ok(publication) => publication,
@@ -107,18 +120,44 @@ async fn publish(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<B
         let message = "data must be an array that begins with an event's name, not a reserved one";
         return error(StatusCode::BAD_REQUEST, "bad_request", message);
     }
-    let Publication { namespace, rooms, except, data, volatile } = publication;
-    let emit = Emit { rooms, except, data, attachments: Vec::new(), volatile };
-    let receivers = shared.lane(&namespace).map_or(0, |lane| lane.publish(shared, &emit));
+    let Publication {
+        namespace,
+        rooms,
+        except,
+        data,
+        volatile,
+    } = publication;
+    let emit = Emit {
+        rooms,
+        except,
+        data,
+        attachments: Vec::new(),
+        volatile,
+    };
+    let receivers = shared
+        .lane(&namespace)
+        .map_or(0, |lane| lane.publish(shared, &emit));
     shared.forward(&namespace, &emit);
-    respond(StatusCode::OK, JSON, serde_json::json!({ "receivers": receivers }).to_string())
+    respond(
+        StatusCode::OK,
+        JSON,
+        serde_json::json!({ "receivers": receivers }).to_string(),
+    )
 }
 
 /// Compares in a time that does not depend on where the two differ.
 fn knows_secret<B>(secret: &str, request: &Request<B>) -> bool {
-    let given = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes());
-    let Some(given) = given.and_then(|value| value.strip_prefix(b"Bearer ")) else { return false };
-    let differences = secret.bytes().zip(given).fold(0, |all, (a, b)| all | (a ^ b));
+    let given = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .map(|value| value.as_bytes());
+    let Some(given) = given.and_then(|value| value.strip_prefix(b"Bearer ")) else {
+        return false;
+    };
+    let differences = secret
+        .bytes()
+        .zip(given)
+        .fold(0, |all, (a, b)| all | (a ^ b));
     !secret.is_empty() && given.len() == secret.len() && differences == 0
 }
 

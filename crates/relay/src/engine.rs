@@ -52,11 +52,18 @@ impl Refusal {
     }
 
     fn new(code: u8, message: impl Into<String>) -> Refusal {
-        Refusal { code, message: message.into() }
+        Refusal {
+            code,
+            message: message.into(),
+        }
     }
 
     fn response(&self) -> Response<Body> {
-        let status = if self.code == Refusal::FORBIDDEN { StatusCode::FORBIDDEN } else { StatusCode::BAD_REQUEST };
+        let status = if self.code == Refusal::FORBIDDEN {
+            StatusCode::FORBIDDEN
+        } else {
+            StatusCode::BAD_REQUEST
+        };
         let body = serde_json::json!({ "code": self.code, "message": self.message }).to_string();
         respond(status, "application/json", body)
     }
@@ -64,7 +71,9 @@ impl Refusal {
     /// Instead of a WebSocket the reference answers with the bare message, always 400.
     fn upgrade_response(self) -> Response<Body> {
         let mut response = respond(StatusCode::BAD_REQUEST, "text/html", self.message);
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
         response
     }
 }
@@ -88,14 +97,20 @@ impl Query {
                 "sid" => &mut parsed.sid,
                 _ => continue,
             };
-            *target = percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned();
+            *target = percent_decode_str(&value.replace('+', " "))
+                .decode_utf8_lossy()
+                .into_owned();
         }
         parsed
     }
 }
 
 /// Answers a request under Engine.IO's path.
-pub async fn handle(shared: Arc<Shared>, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
+pub async fn handle(
+    shared: Arc<Shared>,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Response<Body> {
     let cors = shared.config.cors.as_ref();
     let mut cors_headers = HeaderMap::new();
     if let Some(cors) = cors {
@@ -121,14 +136,28 @@ async fn route(shared: Arc<Shared>, peer: IpAddr, request: Request<Incoming>) ->
 }
 
 /// The reference's `verify`, and the check of the revision that follows it.
-fn verify(shared: &Shared, request: &Request<Incoming>, query: &Query, upgrade: bool) -> Result<(), Refusal> {
+fn verify(
+    shared: &Shared,
+    request: &Request<Incoming>,
+    query: &Query,
+    upgrade: bool,
+) -> Result<(), Refusal> {
     if !matches!(query.transport.as_str(), "polling" | "websocket") {
         return Err(Refusal::unknown_transport());
     }
     if !query.sid.is_empty() {
-        let session = shared.connections.find(&query.sid).ok_or_else(Refusal::unknown_session)?;
-        let transport = if session.is_websocket() { "websocket" } else { "polling" };
-        return if upgrade && query.transport == "websocket" || !upgrade && query.transport == transport {
+        let session = shared
+            .connections
+            .find(&query.sid)
+            .ok_or_else(Refusal::unknown_session)?;
+        let transport = if session.is_websocket() {
+            "websocket"
+        } else {
+            "polling"
+        };
+        return if upgrade && query.transport == "websocket"
+            || !upgrade && query.transport == transport
+        {
             Ok(())
         } else {
             Err(Refusal::bad_request())
@@ -148,7 +177,11 @@ fn verify(shared: &Shared, request: &Request<Incoming>, query: &Query, upgrade: 
 
 /// Asks the app whether the client may open a connection. Gives the new session's id and the handshake
 /// as the relay protocol's JSON.
-async fn admit(shared: &Shared, peer: IpAddr, request: &Request<Incoming>) -> Result<(Sid, Box<str>), Refusal> {
+async fn admit(
+    shared: &Shared,
+    peer: IpAddr,
+    request: &Request<Incoming>,
+) -> Result<(Sid, Box<str>), Refusal> {
     let sid = Sid::random();
     let handshake: Box<str> = describe(peer, request).into();
     shared.handshakes.wait_for_room().await;
@@ -163,10 +196,17 @@ async fn admit(shared: &Shared, peer: IpAddr, request: &Request<Incoming>) -> Re
 fn describe(peer: IpAddr, request: &Request<Incoming>) -> String {
     let headers = request.headers().iter();
     let handshake = Handshake {
-        url: request.uri().path_and_query().map_or("/", |it| it.as_str()).into(),
+        url: request
+            .uri()
+            .path_and_query()
+            .map_or("/", |it| it.as_str())
+            .into(),
         headers: headers
             .filter_map(|(name, value)| {
-                Some((name.as_str().into(), std::str::from_utf8(value.as_bytes()).ok()?.into()))
+                Some((
+                    name.as_str().into(),
+                    std::str::from_utf8(value.as_bytes()).ok()?.into(),
+                ))
             })
             .collect(),
         address: peer.to_string().into(),
@@ -188,12 +228,20 @@ fn open_packet(shared: &Shared, sid: &Sid, upgrades: &[&str]) -> String {
     .packet()
 }
 
-pub fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
-    let body = Full::new(body.into()).map_err(|never| match never {}).boxed_unsync();
+pub fn respond(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Body> {
+    let body = Full::new(body.into())
+        .map_err(|never| match never {})
+        .boxed_unsync();
     let mut response = Response::new(body);
     *response.status_mut() = status;
     if !content_type.is_empty() {
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
     response
 }

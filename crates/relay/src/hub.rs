@@ -8,6 +8,7 @@ use parlour_protocol::socket::AckId;
 use rustc_hash::FxBuildHasher;
 use slab::Slab;
 
+use crate::config::MAX_ODD_ACKS;
 use crate::connection::Connection;
 use crate::sid::Sid;
 
@@ -27,8 +28,7 @@ pub struct Socket {
     rooms: Vec<Seat>,
     /// What their names take as JSON.
     rooms_bytes: usize,
-    /// Acknowledgement ids that are no exact numbers, by the number the app got instead.
-    pub odd_acks: Option<Box<Vec<(u64, AckId)>>>,
+    pub odd_acks: Option<Box<OddAcks>>,
     /// In which batch the socket was last mentioned, and as which of its sockets.
     pub mentioned: (u32, u32),
     /// For which run of commands the socket last got something, and in which outgoing entry.
@@ -44,9 +44,30 @@ impl Socket {
     }
 }
 
+/// Acknowledgement ids beyond JavaScript's exact numbers, with the numbers that stand in for them.
+#[derive(Default)]
+pub struct OddAcks(Vec<(u64, AckId)>);
+
+impl OddAcks {
+    pub fn remember(&mut self, stand_in: u64, id: AckId) {
+        if self.0.len() == MAX_ODD_ACKS {
+            self.0.remove(0);
+        }
+        self.0.push((stand_in, id));
+    }
+
+    pub fn take(&mut self, stand_in: u64) -> Option<AckId> {
+        let at = self.0.iter().position(|(other, _)| *other == stand_in)?;
+        Some(self.0.remove(at).1)
+    }
+}
+
 pub enum Phase {
     /// The app was asked. Holds the events that came too early, and why the client left meanwhile.
-    Connecting { held: Vec<Box<str>>, left: Option<&'static str> },
+    Connecting {
+        held: Vec<Box<str>>,
+        left: Option<&'static str>,
+    },
     /// In the namespace.
     In,
     /// Its `disconnect` event is under way; only the record remains.
@@ -85,7 +106,10 @@ impl Hub {
         let slot = self.sockets.insert(Socket {
             id,
             connection,
-            phase: Phase::Connecting { held: Vec::new(), left: None },
+            phase: Phase::Connecting {
+                held: Vec::new(),
+                left: None,
+            },
             state: None,
             rooms: Vec::new(),
             rooms_bytes: 0,
@@ -121,7 +145,9 @@ impl Hub {
     }
 
     pub fn join(&mut self, slot: Slot, name: &str) {
-        let Some(socket) = self.sockets.get_mut(slot as usize) else { return };
+        let Some(socket) = self.sockets.get_mut(slot as usize) else {
+            return;
+        };
         // A socket is always in its own room, which is not in the index.
         if name == socket.id.as_str() {
             return;
@@ -130,9 +156,14 @@ impl Hub {
             Some(room) => *room,
             None => {
                 let name: Arc<str> = name.into();
-                let quoted = serde_json::to_string(&*name).expect("a string is JSON").into();
-                let room =
-                    self.rooms.insert(Room { name: name.clone(), quoted, members: Vec::new() }) as RoomIndex;
+                let quoted = serde_json::to_string(&*name)
+                    .expect("a string is JSON")
+                    .into();
+                let room = self.rooms.insert(Room {
+                    name: name.clone(),
+                    quoted,
+                    members: Vec::new(),
+                }) as RoomIndex;
                 self.by_name.insert(name, room);
                 room
             }
@@ -140,19 +171,30 @@ impl Hub {
         if socket.rooms.iter().any(|seat| seat.room == room) {
             return;
         }
-        let Room { members, quoted, .. } = &mut self.rooms[room as usize];
+        let Room {
+            members, quoted, ..
+        } = &mut self.rooms[room as usize];
         socket.rooms_bytes += quoted.len() + 1;
         if socket.rooms.capacity() == 0 {
             socket.rooms.reserve_exact(1);
         }
-        socket.rooms.push(Seat { room, position: members.len() as u32 });
+        socket.rooms.push(Seat {
+            room,
+            position: members.len() as u32,
+        });
         members.push(slot);
     }
 
     pub fn leave(&mut self, slot: Slot, name: &str) {
-        let Some(room) = self.by_name.get(name).copied() else { return };
-        let Some(socket) = self.sockets.get_mut(slot as usize) else { return };
-        let Some(seat) = socket.rooms.iter().position(|seat| seat.room == room) else { return };
+        let Some(room) = self.by_name.get(name).copied() else {
+            return;
+        };
+        let Some(socket) = self.sockets.get_mut(slot as usize) else {
+            return;
+        };
+        let Some(seat) = socket.rooms.iter().position(|seat| seat.room == room) else {
+            return;
+        };
         let seat = socket.rooms.remove(seat);
         socket.rooms_bytes -= self.rooms[room as usize].quoted.len() + 1;
         self.vacate(seat);
@@ -190,18 +232,33 @@ impl Hub {
     }
 
     pub fn is_in_rooms(&self, slot: Slot) -> bool {
-        self.sockets.get(slot as usize).is_some_and(|socket| !socket.rooms.is_empty())
+        self.sockets
+            .get(slot as usize)
+            .is_some_and(|socket| !socket.rooms.is_empty())
     }
 
     /// Calls `each` once for every socket in any of `rooms` (in the namespace, if there are none) and
     /// in none of `except`.
-    pub fn reach<R: AsRef<str>>(&mut self, rooms: &[R], except: &[R], mut each: impl FnMut(Slot, &mut Socket)) {
+    pub fn reach<R: AsRef<str>>(
+        &mut self,
+        rooms: &[R],
+        except: &[R],
+        mut each: impl FnMut(Slot, &mut Socket),
+    ) {
         self.emit = self.emit.wrapping_add(1);
         let emit = self.emit;
-        let Hub { sockets, by_id, rooms: index, by_name, .. } = self;
+        let Hub {
+            sockets,
+            by_id,
+            rooms: index,
+            by_name,
+            ..
+        } = self;
         let slots = |name: &str| {
             let own = Sid::parse(name).and_then(|id| by_id.get(&id).copied());
-            let members = by_name.get(name).map_or(&[][..], |room| &index[*room as usize].members);
+            let members = by_name
+                .get(name)
+                .map_or(&[][..], |room| &index[*room as usize].members);
             own.into_iter().chain(members.iter().copied())
         };
         for slot in except.iter().flat_map(|name| slots(name.as_ref())) {
@@ -214,7 +271,9 @@ impl Hub {
             }
         };
         if rooms.is_empty() {
-            sockets.iter_mut().for_each(|(slot, socket)| visit(slot as Slot, socket));
+            sockets
+                .iter_mut()
+                .for_each(|(slot, socket)| visit(slot as Slot, socket));
         }
         for slot in rooms.iter().flat_map(|name| slots(name.as_ref())) {
             visit(slot, &mut sockets[slot as usize]);

@@ -15,7 +15,7 @@ use parlour_protocol::socket::{self, AckId, Head, Kind};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tokio::sync::{Notify, oneshot};
 
-use crate::config::{MAX_HELD_BYTES, MAX_ODD_ACKS, MAX_PENDING_BYTES};
+use crate::config::{MAX_HELD_BYTES, MAX_PENDING_BYTES};
 use crate::connection::{Connection, Membership};
 use crate::hub::{Hub, Phase, Slot, Socket};
 use crate::shared::Shared;
@@ -76,10 +76,16 @@ pub enum Pushed {
 impl Lane {
     pub fn new(namespace: &str) -> Lane {
         let header = utf8_percent_encode(namespace, NOT_IN_HEADERS).to_string();
-        let head = Head { kind: Kind::Event, attachments: 0, namespace, id: None };
+        let head = Head {
+            kind: Kind::Event,
+            attachments: 0,
+            namespace,
+            id: None,
+        };
         Lane {
             namespace: namespace.into(),
-            header: HeaderValue::from_str(&header).expect("percent-encoded text is legal in a header"),
+            header: HeaderValue::from_str(&header)
+                .expect("percent-encoded text is legal in a header"),
             event_head: head.to_string().into(),
             disconnect_packet: socket::disconnect(namespace).into(),
             state: Mutex::default(),
@@ -130,7 +136,11 @@ impl Lane {
         if inner.memberships.capacity() == 0 {
             inner.memberships.reserve_exact(1);
         }
-        inner.memberships.push(Membership { lane: self.clone(), slot, socket: id });
+        inner.memberships.push(Membership {
+            lane: self.clone(),
+            slot,
+            socket: id,
+        });
         drop(inner);
         if let Some(socket) = hub.get(slot) {
             queue.push_connect(slot, socket, auth);
@@ -149,15 +159,26 @@ impl Lane {
         attachments: &[Vec<u8>],
     ) -> Pushed {
         let mut state = self.lock();
-        let State { hub, queue, odd_acks, .. } = &mut *state;
-        let Some(socket) = hub.same(member.slot, member.socket) else { return Pushed::Fine };
+        let State {
+            hub,
+            queue,
+            odd_acks,
+            ..
+        } = &mut *state;
+        let Some(socket) = hub.same(member.slot, member.socket) else {
+            return Pushed::Fine;
+        };
         let id = id.map(|id| id.exact().unwrap_or_else(|| remember(socket, odd_acks, id)));
         match &mut socket.phase {
             Phase::Left => return Pushed::Fine,
             Phase::Connecting { held, .. } => {
                 held.push(batch::packet(id, data, attachments));
                 let held: usize = held.iter().map(|event| event.len()).sum();
-                return if held > MAX_HELD_BYTES { Pushed::TooMuchHeld } else { Pushed::Fine };
+                return if held > MAX_HELD_BYTES {
+                    Pushed::TooMuchHeld
+                } else {
+                    Pushed::Fine
+                };
             }
             Phase::In => queue.push_packet(member.slot, socket, id, data, attachments),
         }
@@ -172,7 +193,9 @@ impl Lane {
     pub fn left(&self, shared: &Shared, slot: Slot, id: Sid, reason: &'static str) {
         let mut state = self.lock();
         let State { hub, queue, .. } = &mut *state;
-        let Some(socket) = hub.same(slot, id) else { return };
+        let Some(socket) = hub.same(slot, id) else {
+            return;
+        };
         match &mut socket.phase {
             Phase::Left => return,
             // The app was asked and must have its answer heard: then it is told.
@@ -245,10 +268,9 @@ impl Lane {
 fn remember(socket: &mut Socket, count: &mut u64, id: AckId) -> u64 {
     let stand_in = ODD_ACK_BASE + 2 * *count;
     *count += 1;
-    let odd = socket.odd_acks.get_or_insert_default();
-    if odd.len() == MAX_ODD_ACKS {
-        odd.remove(0);
-    }
-    odd.push((stand_in, id));
+    socket
+        .odd_acks
+        .get_or_insert_default()
+        .remember(stand_in, id);
     stand_in
 }

@@ -67,7 +67,10 @@ impl Relay {
     }
 
     fn build(config: Config, origin: Arc<dyn Origin>, bus: Option<Arc<dyn Bus>>) -> Relay {
-        Relay { shared: Arc::new(Shared::new(config, origin, bus)), started: Arc::default() }
+        Relay {
+            shared: Arc::new(Shared::new(config, origin, bus)),
+            started: Arc::default(),
+        }
     }
 
     /// Serves clients on `listener` until `stop` is ready. Then closes them as a server that shuts down
@@ -99,7 +102,9 @@ impl Relay {
     /// Emits to this relay's sockets, as a [`Bus`] does with what comes from other relays. Returns how
     /// many it was for.
     pub fn publish(&self, namespace: &str, emit: &Emit<'_>) -> usize {
-        self.shared.lane(namespace).map_or(0, |lane| lane.publish(&self.shared, emit))
+        self.shared
+            .lane(namespace)
+            .map_or(0, |lane| lane.publish(&self.shared, emit))
     }
 }
 

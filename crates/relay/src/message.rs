@@ -24,17 +24,23 @@ pub struct Message<'a> {
 impl<'a> Message<'a> {
     /// A packet without attachments, whole.
     pub fn text(packet: &'a str) -> Message<'a> {
-        Message { head: packet, data: "", attachments: &[] }
+        Message {
+            head: packet,
+            data: "",
+            attachments: &[],
+        }
     }
 
     /// Appends WebSocket frames.
     pub fn write_frames(&self, out: &mut Vec<u8>) {
         ws::write_text(out, &[MESSAGE, self.head, self.data]);
         for attachment in self.attachments {
-            let bytes = STANDARD.decode(attachment.as_bytes()).unwrap_or_else(|error| {
-                tracing::error!(%error, "the app sent an attachment that is not base64");
-                Vec::new()
-            });
+            let bytes = STANDARD
+                .decode(attachment.as_bytes())
+                .unwrap_or_else(|error| {
+                    tracing::error!(%error, "the app sent an attachment that is not base64");
+                    Vec::new()
+                });
             ws::write_frame(out, Opcode::Binary, &bytes);
         }
     }

@@ -51,16 +51,66 @@ impl Metrics {
                 "# HELP parlour_{name} {help}\n# TYPE parlour_{name} {kind}\nparlour_{name} {value}\n"
             );
         };
-        line("connections", "gauge", "Open Engine.IO connections.", &self.connections.0);
-        line("sockets", "gauge", "Sockets in namespaces.", &self.sockets.0);
-        line("batches_total", "counter", "Batches answered by the app.", &self.batches.0);
-        line("retries_total", "counter", "Batches sent again.", &self.retries.0);
-        line("events_total", "counter", "Events taken from clients.", &self.events.0);
-        line("commands_total", "counter", "Commands of the app carried out.", &self.commands.0);
-        line("deliveries_total", "counter", "Packets sent to clients.", &self.deliveries.0);
-        line("volatile_drops_total", "counter", "Volatile packets not sent.", &self.volatile_drops.0);
-        line("received_bytes_total", "counter", "Bytes read from WebSockets.", &self.received_bytes.0);
-        line("sent_bytes_total", "counter", "Bytes queued for clients.", &self.sent_bytes.0);
+        line(
+            "connections",
+            "gauge",
+            "Open Engine.IO connections.",
+            &self.connections.0,
+        );
+        line(
+            "sockets",
+            "gauge",
+            "Sockets in namespaces.",
+            &self.sockets.0,
+        );
+        line(
+            "batches_total",
+            "counter",
+            "Batches answered by the app.",
+            &self.batches.0,
+        );
+        line(
+            "retries_total",
+            "counter",
+            "Batches sent again.",
+            &self.retries.0,
+        );
+        line(
+            "events_total",
+            "counter",
+            "Events taken from clients.",
+            &self.events.0,
+        );
+        line(
+            "commands_total",
+            "counter",
+            "Commands of the app carried out.",
+            &self.commands.0,
+        );
+        line(
+            "deliveries_total",
+            "counter",
+            "Packets sent to clients.",
+            &self.deliveries.0,
+        );
+        line(
+            "volatile_drops_total",
+            "counter",
+            "Volatile packets not sent.",
+            &self.volatile_drops.0,
+        );
+        line(
+            "received_bytes_total",
+            "counter",
+            "Bytes read from WebSockets.",
+            &self.received_bytes.0,
+        );
+        line(
+            "sent_bytes_total",
+            "counter",
+            "Bytes queued for clients.",
+            &self.sent_bytes.0,
+        );
         text
     }
 }

@@ -33,9 +33,15 @@ pub trait Origin: Send + Sync + 'static {
 #[derive(Debug, thiserror::Error)]
 pub enum OriginError {
     #[error("no connection to the app at {origin}: {source}")]
-    Connect { origin: String, source: std::io::Error },
+    Connect {
+        origin: String,
+        source: std::io::Error,
+    },
     #[error("the app at {origin} gave no answer: {source}")]
-    Exchange { origin: String, source: hyper::Error },
+    Exchange {
+        origin: String,
+        source: hyper::Error,
+    },
     /// For origins that are not HTTP.
     #[error("the app gave no answer: {0}")]
     Other(String),
@@ -67,7 +73,9 @@ impl HttpOrigin {
             uri.path().is_empty() || uri.path() == "/",
             "the origin {origin:?} has a path: give http://host:port"
         );
-        let authority = uri.authority().context("the origin has no host: give http://host:port")?;
+        let authority = uri
+            .authority()
+            .context("the origin has no host: give http://host:port")?;
         let host = authority.host();
         let port = authority.port_u16().unwrap_or(80);
         Ok(HttpOrigin {
@@ -94,14 +102,18 @@ impl HttpOrigin {
     }
 
     async fn connect(&self) -> Result<SendRequest<Body>, OriginError> {
-        let failed = |source| OriginError::Connect { origin: self.address.clone(), source };
+        let failed = |source| OriginError::Connect {
+            origin: self.address.clone(),
+            source,
+        };
         let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(&self.address))
             .await
             .map_err(|_| failed(std::io::ErrorKind::TimedOut.into()))?
             .map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
-        let (sender, connection) =
-            http1::handshake(TokioIo::new(QuickAck::new(stream))).await.map_err(|e| self.exchange(e))?;
+        let (sender, connection) = http1::handshake(TokioIo::new(QuickAck::new(stream)))
+            .await
+            .map_err(|e| self.exchange(e))?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection to the app ended");
@@ -111,11 +123,20 @@ impl HttpOrigin {
     }
 
     fn exchange(&self, source: hyper::Error) -> OriginError {
-        OriginError::Exchange { origin: self.address.clone(), source }
+        OriginError::Exchange {
+            origin: self.address.clone(),
+            source,
+        }
     }
 
-    async fn exchange_on_any(&self, mut request: Request<Body>) -> Result<Response<Body>, OriginError> {
-        request.headers_mut().entry(header::HOST).or_insert_with(|| self.host.clone());
+    async fn exchange_on_any(
+        &self,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, OriginError> {
+        request
+            .headers_mut()
+            .entry(header::HOST)
+            .or_insert_with(|| self.host.clone());
         loop {
             let (mut sender, was_kept) = match self.idle() {
                 Some(sender) => (sender, true),
@@ -124,7 +145,9 @@ impl HttpOrigin {
             match sender.try_send_request(request).await {
                 Ok(response) => {
                     self.keep(sender);
-                    return Ok(response.map(|body| body.map_err(std::io::Error::other).boxed_unsync()));
+                    return Ok(
+                        response.map(|body| body.map_err(std::io::Error::other).boxed_unsync())
+                    );
                 }
                 // The app had closed the kept connection before anything was sent: nothing happened yet.
                 Err(mut error) => match error.take_message() {

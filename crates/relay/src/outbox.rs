@@ -100,7 +100,12 @@ impl Outbox {
     fn slices(&self) -> Vec<IoSlice<'_>> {
         let mut slices = Vec::with_capacity((self.pieces.len() + 1).min(MAX_SLICES));
         let mut skip = self.sent;
-        for piece in self.pieces.iter().map(Bytes::as_ref).chain([self.tail.as_slice()]) {
+        for piece in self
+            .pieces
+            .iter()
+            .map(Bytes::as_ref)
+            .chain([self.tail.as_slice()])
+        {
             if slices.len() == MAX_SLICES {
                 break;
             }
@@ -156,7 +161,9 @@ mod tests {
     #[tokio::test]
     async fn bytes_arrive_in_order_through_a_socket_that_blocks() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut reader = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
         let (writer, _) = listener.accept().await.unwrap();
         let mut expected = Vec::new();
         let mut outbox = Outbox::default();
@@ -166,13 +173,13 @@ mod tests {
             outbox.push(&small);
             expected.extend_from_slice(&small);
             if round % 3 == 0 {
-                let large = Bytes::from(vec![round as u8; 50_000]);
+                let large = Bytes::from(vec![round as u8; 500_000]);
                 expected.extend_from_slice(&large);
                 let mut other = Outbox::default();
                 other.push(b"before");
                 other.push_shared(large);
                 other.push(b"after");
-                let at = expected.len() - 50_000;
+                let at = expected.len() - 500_000;
                 expected.splice(at..at, *b"before");
                 expected.extend_from_slice(b"after");
                 outbox.append(&mut other);
@@ -181,7 +188,10 @@ mod tests {
             outbox.write_to(&writer).unwrap();
             blocked |= !outbox.is_empty();
         }
-        assert!(blocked, "the socket took everything: the test shows nothing");
+        assert!(
+            blocked,
+            "the socket took everything: the test shows nothing"
+        );
         let mut received = vec![0; expected.len()];
         let write = async {
             while !outbox.is_empty() {

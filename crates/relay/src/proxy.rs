@@ -35,15 +35,26 @@ const RESERVED_PREFIXES: [&str; 2] = ["spin-", "parlour-"];
 /// Whether a path is the relays' own, however it is written. Clients get 404 for it.
 pub fn is_private(path: &str) -> bool {
     let decoded = percent_decode_str(path).decode_utf8_lossy();
-    let mut segments = decoded.split(['/', '\\']).filter(|segment| !segment.is_empty() && *segment != ".");
+    let mut segments = decoded
+        .split(['/', '\\'])
+        .filter(|segment| !segment.is_empty() && *segment != ".");
     segments.next() == relay::PATH.strip_prefix('/') && segments.next().is_none()
 }
 
 pub async fn handle(shared: &Shared, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
     let (mut head, body) = request.into_parts();
     drop_hop_by_hop(&mut head.headers);
-    let reserved = |name: &HeaderName| RESERVED_PREFIXES.iter().any(|it| name.as_str().starts_with(it));
-    let names: Vec<HeaderName> = head.headers.keys().filter(|name| reserved(name)).cloned().collect();
+    let reserved = |name: &HeaderName| {
+        RESERVED_PREFIXES
+            .iter()
+            .any(|it| name.as_str().starts_with(it))
+    };
+    let names: Vec<HeaderName> = head
+        .headers
+        .keys()
+        .filter(|name| reserved(name))
+        .cloned()
+        .collect();
     for name in names {
         head.headers.remove(name);
     }
@@ -61,7 +72,11 @@ pub async fn handle(shared: &Shared, peer: IpAddr, request: Request<Incoming>) -
         }
         Err(error) => {
             tracing::warn!(%error, "cannot hand a request to the app");
-            respond(StatusCode::BAD_GATEWAY, "text/plain; charset=utf-8", "The app does not answer.\n")
+            respond(
+                StatusCode::BAD_GATEWAY,
+                "text/plain; charset=utf-8",
+                "The app does not answer.\n",
+            )
         }
     }
 }
@@ -80,12 +95,16 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 fn add_forwarded(headers: &mut HeaderMap, peer: IpAddr) {
-    let before = headers.get(FORWARDED_FOR).and_then(|value| value.to_str().ok());
+    let before = headers
+        .get(FORWARDED_FOR)
+        .and_then(|value| value.to_str().ok());
     let chain = before.map_or_else(|| peer.to_string(), |before| format!("{before}, {peer}"));
     if let Ok(chain) = HeaderValue::from_str(&chain) {
         headers.insert(FORWARDED_FOR, chain);
     }
-    headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
+    headers
+        .entry(FORWARDED_PROTO)
+        .or_insert(HeaderValue::from_static("http"));
     if let Some(host) = headers.get(header::HOST).cloned() {
         headers.entry(FORWARDED_HOST).or_insert(host);
     }
@@ -117,7 +136,10 @@ mod tests {
             headers.insert(name, HeaderValue::from_static(value));
         }
         drop_hop_by_hop(&mut headers);
-        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["accept"]);
+        assert_eq!(
+            headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
+            ["accept"]
+        );
     }
 
     #[test]

@@ -56,7 +56,12 @@ pub async fn serve(
     };
     drop((listener, alive));
     for connection in shared.connections.all() {
-        close(&shared, &connection, reason::SERVER_SHUTTING_DOWN, How::Abort);
+        close(
+            &shared,
+            &connection,
+            reason::SERVER_SHUTTING_DOWN,
+            How::Abort,
+        );
     }
     stopping.send_replace(true);
     let ended = async {
@@ -66,11 +71,15 @@ pub async fn serve(
         let _ = all_ended.recv().await;
     };
     if tokio::time::timeout(SHUTDOWN_WAIT, ended).await.is_err() {
-        tracing::warn!("the app or a client did not finish within {SHUTDOWN_WAIT:?}; stopping all the same");
+        tracing::warn!(
+            "the app or a client did not finish within {SHUTDOWN_WAIT:?}; stopping all the same"
+        );
     }
     if superseded {
         let (relay, epoch) = (&shared.config.relay, shared.epoch);
-        bail!("another relay named {relay:?} has started after this one ({epoch}): give every relay its own name");
+        bail!(
+            "another relay named {relay:?} has started after this one ({epoch}): give every relay its own name"
+        );
     }
     Ok(())
 }
@@ -129,14 +138,20 @@ async fn route(shared: Arc<Shared>, peer: IpAddr, request: Request<Incoming>) ->
         return Box::pin(engine::handle(shared, peer, request)).await;
     }
     if proxy::is_private(path) {
-        return respond(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "Not found.\n");
+        return respond(
+            StatusCode::NOT_FOUND,
+            "text/plain; charset=utf-8",
+            "Not found.\n",
+        );
     }
     Box::pin(proxy::handle(&shared, peer, request)).await
 }
 
 /// Everything under the path is Engine.IO's, but for the client's files, which the app serves.
 fn is_engine_path(prefix: &str, path: &str) -> bool {
-    let Some(file) = path.strip_prefix(prefix.trim_end_matches('/')).and_then(|rest| rest.strip_prefix('/'))
+    let Some(file) = path
+        .strip_prefix(prefix.trim_end_matches('/'))
+        .and_then(|rest| rest.strip_prefix('/'))
     else {
         return false;
     };
@@ -158,7 +173,11 @@ mod tests {
 
     #[test]
     fn engine_io_has_its_path_but_for_the_clients_files() {
-        for path in ["/socket.io/", "/socket.io/anything", "/socket.io/socket.io.css"] {
+        for path in [
+            "/socket.io/",
+            "/socket.io/anything",
+            "/socket.io/socket.io.css",
+        ] {
             assert!(is_engine_path("/socket.io", path), "{path}");
             assert!(is_engine_path("/socket.io/", path), "{path}");
         }

@@ -48,7 +48,12 @@ pub enum Life {
 impl Shared {
     pub fn new(config: Config, origin: Arc<dyn Origin>, bus: Option<Arc<dyn Bus>>) -> Shared {
         Shared {
-            timers: Timers::new(config.ping_interval.min(config.ping_timeout).min(config.connect_timeout)),
+            timers: Timers::new(
+                config
+                    .ping_interval
+                    .min(config.ping_timeout)
+                    .min(config.connect_timeout),
+            ),
             config,
             origin,
             epoch: unix_millis(),
@@ -106,8 +111,14 @@ impl Shared {
     }
 
     pub fn set_timer(&self, connection: &Connection, after: Duration, purpose: Purpose) {
-        let timer = Timer { key: connection.key, stamp: connection.stamp, purpose, turn: 0 };
-        self.timers.at(self.timers.now() + after.as_millis() as u64, timer);
+        let timer = Timer {
+            key: connection.key,
+            stamp: connection.stamp,
+            purpose,
+            turn: 0,
+        };
+        self.timers
+            .at(self.timers.now() + after.as_millis() as u64, timer);
     }
 
     /// The app is committed to another life of this relay: this one must end.
@@ -124,7 +135,9 @@ impl Shared {
 }
 
 pub fn unix_millis() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
 }
 
 /// All connections, by number and, while they are open, by session id.
@@ -161,7 +174,11 @@ impl Connections {
     }
 
     pub fn of_timer(&self, timer: Timer) -> Option<Arc<Connection>> {
-        self.lock().by_key.get(timer.key as usize).filter(|it| it.stamp == timer.stamp).cloned()
+        self.lock()
+            .by_key
+            .get(timer.key as usize)
+            .filter(|it| it.stamp == timer.stamp)
+            .cloned()
     }
 
     /// The connection is closed. Its session id means nothing any more, unless it polls and has to be
@@ -179,16 +196,26 @@ impl Connections {
         let mut registered = self.lock();
         registered.by_id.remove(&connection.id);
         let key = connection.key as usize;
-        if registered.by_key.get(key).is_some_and(|other| other.stamp == connection.stamp) {
+        if registered
+            .by_key
+            .get(key)
+            .is_some_and(|other| other.stamp == connection.stamp)
+        {
             registered.by_key.remove(key);
         }
     }
 
     pub fn all(&self) -> Vec<Arc<Connection>> {
-        self.lock().by_key.iter().map(|(_, connection)| connection.clone()).collect()
+        self.lock()
+            .by_key
+            .iter()
+            .map(|(_, connection)| connection.clone())
+            .collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Registered> {
-        self.registered.lock().unwrap_or_else(PoisonError::into_inner)
+        self.registered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

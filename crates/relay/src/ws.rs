@@ -11,7 +11,6 @@ use sha1::{Digest, Sha1};
 
 /// Close codes (RFC 6455, section 7.4.1).
 pub mod code {
-    pub const NORMAL: u16 = 1000;
     pub const PROTOCOL_ERROR: u16 = 1002;
     /// Stands for a close frame without a code.
     pub const NO_STATUS: u16 = 1005;
@@ -45,7 +44,9 @@ struct Header {
 
 /// Reads a client's frame header. `Ok(None)`: it is not all there yet. `Err` is a close code.
 fn read_header(bytes: &[u8], max_payload: usize) -> Result<Option<Header>, u16> {
-    let &[first, second, ..] = bytes else { return Ok(None) };
+    let &[first, second, ..] = bytes else {
+        return Ok(None);
+    };
     let opcode = match first & 0x0f {
         0 => Opcode::Continuation,
         1 => Opcode::Text,
@@ -76,9 +77,17 @@ fn read_header(bytes: &[u8], max_payload: usize) -> Result<Option<Header>, u16> 
     if payload > max_payload as u64 && !control {
         return Err(code::TOO_BIG);
     }
-    let Some(mask) = bytes.get(at..at + 4) else { return Ok(None) };
+    let Some(mask) = bytes.get(at..at + 4) else {
+        return Ok(None);
+    };
     let mask = mask.try_into().expect("4 bytes");
-    Ok(Some(Header { last, opcode, mask, size: at + 4, payload: payload as usize }))
+    Ok(Some(Header {
+        last,
+        opcode,
+        mask,
+        size: at + 4,
+        payload: payload as usize,
+    }))
 }
 
 /// Applies a client's mask, eight bytes at a time.

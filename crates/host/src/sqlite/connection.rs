@@ -207,7 +207,10 @@ impl Shared {
         let Some(connection) = &mut handle.connection else {
             return Err(Error::InvalidConnection);
         };
-        let mut query = sqlx::query_with(AssertSqlSafe(prepared.sql.clone()), SqliteArguments::default());
+        let mut query = sqlx::query_with(
+            AssertSqlSafe(prepared.sql.clone()),
+            SqliteArguments::default(),
+        );
         for value in parameters {
             query = match value {
                 Value::Integer(value) => query.bind(value),
@@ -226,7 +229,8 @@ impl Shared {
                     out.row(convert(&row)?).await?;
                 }
                 Ok(Either::Left(done)) => {
-                    self.last_insert_rowid.store(done.last_insert_rowid(), Relaxed);
+                    self.last_insert_rowid
+                        .store(done.last_insert_rowid(), Relaxed);
                     self.changes.store(done.rows_affected(), Relaxed);
                     out.columns(Ok(prepared.columns.clone()));
                 }
@@ -279,7 +283,10 @@ impl Handle {
 }
 
 fn names(columns: &[sqlx::sqlite::SqliteColumn]) -> Vec<String> {
-    columns.iter().map(|column| column.name().to_owned()).collect()
+    columns
+        .iter()
+        .map(|column| column.name().to_owned())
+        .collect()
 }
 
 fn convert(row: &SqliteRow) -> Result<RowResult, Error> {
@@ -314,11 +321,16 @@ fn size(row: &RowResult) -> usize {
         Value::Blob(blob) => blob.len(),
         _ => 0,
     };
-    row.values.iter().map(|value| size_of::<Value>() + bytes(value)).sum()
+    row.values
+        .iter()
+        .map(|value| size_of::<Value>() + bytes(value))
+        .sum()
 }
 
 fn too_large() -> Error {
-    Error::Io(format!("query result exceeds limit of {MAX_RESULT_BYTES} bytes"))
+    Error::Io(format!(
+        "query result exceeds limit of {MAX_RESULT_BYTES} bytes"
+    ))
 }
 
 /// SQLite's own words, without the library's around them.

@@ -217,15 +217,27 @@ mod tests {
         let trigger = "CREATE TEMP TRIGGER t AFTER INSERT ON a BEGIN \
                        SELECT CASE 1 WHEN 1 THEN 2 END; DELETE FROM b; END;";
         assert_eq!(first(&format!("{trigger} SELECT 1;")), trigger);
-        assert_eq!(first("CREATE TABLE trigger_(a); X"), "CREATE TABLE trigger_(a);");
+        assert_eq!(
+            first("CREATE TABLE trigger_(a); X"),
+            "CREATE TABLE trigger_(a);"
+        );
     }
 
     #[test]
     fn opening_another_file_is_noticed() {
-        for sql in ["ATTACH 'a.db' AS a", " /**/attach database ? as x", "VACUUM INTO 'b.db'"] {
+        for sql in [
+            "ATTACH 'a.db' AS a",
+            " /**/attach database ? as x",
+            "VACUUM INTO 'b.db'",
+        ] {
             assert!(opens_another_file(sql), "{sql}");
         }
-        for sql in ["ATTACH ':memory:' AS a", "VACUUM", "SELECT 'attach'", "ATTACH DATABASE '' AS x"] {
+        for sql in [
+            "ATTACH ':memory:' AS a",
+            "VACUUM",
+            "SELECT 'attach'",
+            "ATTACH DATABASE '' AS x",
+        ] {
             assert!(!opens_another_file(sql), "{sql}");
         }
     }

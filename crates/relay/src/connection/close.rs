@@ -30,12 +30,16 @@ pub enum How {
 pub fn close(shared: &Arc<Shared>, connection: &Arc<Connection>, reason: &'static str, how: How) {
     let memberships = {
         let mut inner = connection.lock();
-        let Some(memberships) = shut(shared, connection, &mut inner, how) else { return };
+        let Some(memberships) = shut(shared, connection, &mut inner, how) else {
+            return;
+        };
         memberships
     };
     tracing::debug!(connection = %connection.id, reason, "connection closed");
     for membership in memberships {
-        membership.lane.left(shared, membership.slot, membership.socket, reason);
+        membership
+            .lane
+            .left(shared, membership.slot, membership.socket, reason);
     }
 }
 
@@ -46,7 +50,12 @@ pub fn close_kicked(shared: &Arc<Shared>, connection: &Arc<Connection>) {
     for Membership { lane, .. } in &memberships {
         let _ = connection.send_message(&crate::message::Message::text(lane.disconnect_packet()));
     }
-    close(shared, connection, reason::SERVER_NAMESPACE_DISCONNECT, How::Orderly);
+    close(
+        shared,
+        connection,
+        reason::SERVER_NAMESPACE_DISCONNECT,
+        How::Orderly,
+    );
 }
 
 /// Ends the transport and gives back what the client was in. None if that has happened before.
@@ -73,7 +82,11 @@ fn shut(
         }
         _ => {
             if how != How::Gone {
-                let code = if let How::Code(code) = how { code } else { code::NO_STATUS };
+                let code = if let How::Code(code) = how {
+                    code
+                } else {
+                    code::NO_STATUS
+                };
                 let mut outbox = Outbox::default();
                 outbox.write(|out| ws::write_close(out, code));
                 let _ = connection.transmit(inner, &mut outbox);

@@ -56,7 +56,12 @@ impl Connection {
     /// From now on, only this timer counts as the heartbeat's.
     fn set_heartbeat(&self, shared: &Shared, inner: &mut Inner) {
         inner.turn = inner.turn.wrapping_add(1);
-        let timer = Timer { key: self.key, stamp: self.stamp, purpose: Purpose::Heartbeat, turn: inner.turn };
+        let timer = Timer {
+            key: self.key,
+            stamp: self.stamp,
+            purpose: Purpose::Heartbeat,
+            turn: inner.turn,
+        };
         shared.timers.at(inner.due, timer);
     }
 }
@@ -70,7 +75,12 @@ pub fn on_timer(shared: &Arc<Shared>, connection: &Arc<Connection>, timer: Timer
             let idle = !inner.joined && inner.memberships.is_empty();
             drop(inner);
             if idle {
-                close(shared, connection, reason::FORCED_SERVER_CLOSE, How::Orderly);
+                close(
+                    shared,
+                    connection,
+                    reason::FORCED_SERVER_CLOSE,
+                    How::Orderly,
+                );
             }
         }
         Purpose::Linger => {

@@ -74,7 +74,9 @@ impl Connection {
     /// A poll has come.
     pub fn poll(&self) -> PollAnswer {
         let inner = &mut *self.lock();
-        let Transport::Polling(polling) = &mut inner.transport else { return PollAnswer::No };
+        let Transport::Polling(polling) = &mut inner.transport else {
+            return PollAnswer::No;
+        };
         if polling.closing {
             polling.push_packet(CLOSE);
             return PollAnswer::Last(std::mem::take(&mut polling.payload));
@@ -119,7 +121,10 @@ pub struct PollGuard {
 
 impl PollGuard {
     pub fn new(shared: Arc<Shared>, connection: Arc<Connection>) -> PollGuard {
-        PollGuard { shared, connection: Some(connection) }
+        PollGuard {
+            shared,
+            connection: Some(connection),
+        }
     }
 
     pub fn answered(mut self) {
@@ -130,7 +135,12 @@ impl PollGuard {
 impl Drop for PollGuard {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
-            close(&self.shared, &connection, reason::TRANSPORT_ERROR, How::Abort);
+            close(
+                &self.shared,
+                &connection,
+                reason::TRANSPORT_ERROR,
+                How::Abort,
+            );
         }
     }
 }

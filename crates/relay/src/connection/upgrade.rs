@@ -16,8 +16,9 @@ impl Connection {
     /// A WebSocket wants to take over. False: another one does, or did, or there is nothing to take over.
     pub fn begin_upgrade(&self) -> bool {
         let mut inner = self.lock();
-        let possible =
-            inner.open && inner.upgrade == Upgrade::No && matches!(inner.transport, Transport::Polling(_));
+        let possible = inner.open
+            && inner.upgrade == Upgrade::No
+            && matches!(inner.transport, Transport::Polling(_));
         if possible {
             inner.upgrade = Upgrade::Begun;
         }
@@ -51,7 +52,9 @@ impl Connection {
         half: OwnedWriteHalf,
     ) -> Result<(), OwnedWriteHalf> {
         let inner = &mut *self.lock();
-        let Transport::Polling(polling) = &mut inner.transport else { return Err(half) };
+        let Transport::Polling(polling) = &mut inner.transport else {
+            return Err(half);
+        };
         if !inner.open {
             return Err(half);
         }
@@ -71,7 +74,10 @@ impl Connection {
 }
 
 fn write_payload_as_frames(payload: &str, out: &mut Vec<u8>) {
-    for packet in payload.split(engine::SEPARATOR).filter(|packet| !packet.is_empty()) {
+    for packet in payload
+        .split(engine::SEPARATOR)
+        .filter(|packet| !packet.is_empty())
+    {
         match engine::decode(packet) {
             Ok(Packet::Binary(bytes)) => ws::write_frame(out, Opcode::Binary, &bytes),
             _ => ws::write_text(out, &[packet]),

@@ -15,7 +15,10 @@ pub fn preflight(cors: &Cors, request: &HeaderMap) -> Response<Body> {
     let headers = response.headers_mut();
     headers.extend(self::headers(cors, request));
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-    headers.append(header::VARY, HeaderValue::from_static("Access-Control-Request-Headers"));
+    headers.append(
+        header::VARY,
+        HeaderValue::from_static("Access-Control-Request-Headers"),
+    );
     if let Some(asked) = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
     }
@@ -27,7 +30,10 @@ pub fn headers(cors: &Cors, request: &HeaderMap) -> HeaderMap {
     let mut headers = HeaderMap::new();
     match &cors.origins {
         AllowedOrigins::Any => {
-            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            headers.insert(
+                header::ACCESS_CONTROL_ALLOW_ORIGIN,
+                HeaderValue::from_static("*"),
+            );
         }
         AllowedOrigins::These(origins) => {
             headers.insert(header::VARY, HeaderValue::from_static("Origin"));
@@ -38,7 +44,10 @@ pub fn headers(cors: &Cors, request: &HeaderMap) -> HeaderMap {
         }
     }
     if cors.credentials {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+            HeaderValue::from_static("true"),
+        );
     }
     headers
 }

@@ -16,11 +16,18 @@ use crate::reason;
 use crate::shared::Shared;
 
 /// A request without a session opens one.
-pub async fn handle(shared: Arc<Shared>, peer: IpAddr, request: Request<Incoming>, sid: &str) -> Response<Body> {
+pub async fn handle(
+    shared: Arc<Shared>,
+    peer: IpAddr,
+    request: Request<Incoming>,
+    sid: &str,
+) -> Response<Body> {
     if sid.is_empty() {
         return open(shared, peer, request).await;
     }
-    let Some(connection) = shared.connections.find(sid) else { return Refusal::unknown_session().response() };
+    let Some(connection) = shared.connections.find(sid) else {
+        return Refusal::unknown_session().response();
+    };
     match *request.method() {
         Method::GET => poll(shared, connection).await,
         Method::POST => post(shared, connection, request).await,
@@ -33,8 +40,9 @@ async fn open(shared: Arc<Shared>, peer: IpAddr, request: Request<Incoming>) -> 
         Ok(admitted) => admitted,
         Err(refusal) => return refusal.response(),
     };
-    let connection =
-        shared.connections.open(|key, stamp| Connection::polling(sid, handshake, key, stamp));
+    let connection = shared
+        .connections
+        .open(|key, stamp| Connection::polling(sid, handshake, key, stamp));
     shared.metrics.connections.up();
     connection.start_timers(&shared);
     payload(open_packet(&shared, &sid, &["websocket"]))
@@ -64,7 +72,11 @@ async fn poll(shared: Arc<Shared>, connection: Arc<Connection>) -> Response<Body
     }
 }
 
-async fn post(shared: Arc<Shared>, connection: Arc<Connection>, request: Request<Incoming>) -> Response<Body> {
+async fn post(
+    shared: Arc<Shared>,
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+) -> Response<Body> {
     let binary = request
         .headers()
         .get(header::CONTENT_TYPE)
@@ -74,10 +86,21 @@ async fn post(shared: Arc<Shared>, connection: Arc<Connection>, request: Request
         return respond(StatusCode::BAD_REQUEST, "", "");
     }
     let guard = PollGuard::new(shared.clone(), connection.clone());
-    let body = Limited::new(request.into_body(), shared.config.max_payload).collect().await;
+    let body = Limited::new(request.into_body(), shared.config.max_payload)
+        .collect()
+        .await;
     let response = match body {
-        Ok(body) => take(&shared, &connection, &String::from_utf8_lossy(&body.to_bytes())).await,
-        Err(error) if error.is::<LengthLimitError>() => respond(StatusCode::PAYLOAD_TOO_LARGE, "", ""),
+        Ok(body) => {
+            take(
+                &shared,
+                &connection,
+                &String::from_utf8_lossy(&body.to_bytes()),
+            )
+            .await
+        }
+        Err(error) if error.is::<LengthLimitError>() => {
+            respond(StatusCode::PAYLOAD_TOO_LARGE, "", "")
+        }
         Err(error) => {
             tracing::debug!(connection = connection.id.shown(), %error, "a request with packets broke off");
             close(&shared, &connection, reason::TRANSPORT_ERROR, How::Abort);
@@ -133,10 +156,16 @@ pub fn other(shared: &Arc<Shared>, connection: &Arc<Connection>, packet: &Packet
 }
 
 fn payload(packets: String) -> Response<Body> {
-    no_store(respond(StatusCode::OK, "text/plain; charset=UTF-8", packets))
+    no_store(respond(
+        StatusCode::OK,
+        "text/plain; charset=UTF-8",
+        packets,
+    ))
 }
 
 fn no_store(mut response: Response<Body>) -> Response<Body> {
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -46,8 +46,15 @@ pub fn is_upgrade(request: &Request<Incoming>) -> bool {
 }
 
 /// Answers a verified upgrade request. What follows happens in a task of its own.
-pub async fn handle(shared: Arc<Shared>, peer: IpAddr, mut request: Request<Incoming>, sid: &str) -> Response<Body> {
-    let Some(response) = switching_protocols(&request) else { return Refusal::bad_request().upgrade_response() };
+pub async fn handle(
+    shared: Arc<Shared>,
+    peer: IpAddr,
+    mut request: Request<Incoming>,
+    sid: &str,
+) -> Response<Body> {
+    let Some(response) = switching_protocols(&request) else {
+        return Refusal::bad_request().upgrade_response();
+    };
     if sid.is_empty() {
         let (sid, handshake) = match admit(&shared, peer, &request).await {
             Ok(admitted) => admitted,
@@ -57,7 +64,9 @@ pub async fn handle(shared: Arc<Shared>, peer: IpAddr, mut request: Request<Inco
         tokio::spawn(Box::pin(open(shared, sid, handshake, upgraded)));
     } else {
         let connection = shared.connections.find(sid);
-        let Some(connection) = connection else { return Refusal::unknown_session().upgrade_response() };
+        let Some(connection) = connection else {
+            return Refusal::unknown_session().upgrade_response();
+        };
         let upgraded = hyper::upgrade::on(&mut request);
         tokio::spawn(Box::pin(probe::run(shared, connection, upgraded)));
     }
@@ -69,7 +78,9 @@ fn switching_protocols(request: &Request<Incoming>) -> Option<Response<Body>> {
     let headers = request.headers();
     let key = headers.get(header::SEC_WEBSOCKET_KEY)?.as_bytes();
     let legal = key.len() == 24 && headers.get(header::SEC_WEBSOCKET_VERSION)? == "13";
-    let accept = HeaderValue::from_str(&ws::accept_key(key)).ok().filter(|_| legal)?;
+    let accept = HeaderValue::from_str(&ws::accept_key(key))
+        .ok()
+        .filter(|_| legal)?;
     let mut response = respond(StatusCode::SWITCHING_PROTOCOLS, "", Bytes::new());
     let headers = response.headers_mut();
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
@@ -87,10 +98,13 @@ async fn raw(upgraded: OnUpgrade) -> Option<(TcpStream, Bytes)> {
 
 /// Opens a session on a new WebSocket.
 async fn open(shared: Arc<Shared>, sid: Sid, handshake: Box<str>, upgraded: OnUpgrade) {
-    let Some((stream, received)) = raw(upgraded).await else { return };
+    let Some((stream, received)) = raw(upgraded).await else {
+        return;
+    };
     let (read, write) = stream.into_split();
-    let connection =
-        shared.connections.open(|key, stamp| Connection::websocket(sid, handshake, key, stamp, write));
+    let connection = shared
+        .connections
+        .open(|key, stamp| Connection::websocket(sid, handshake, key, stamp, write));
     shared.metrics.connections.up();
     let mut outbox = Outbox::default();
     outbox.write(|out| ws::write_text(out, &[&open_packet(&shared, &sid, &[])]));
@@ -100,10 +114,17 @@ async fn open(shared: Arc<Shared>, sid: Sid, handshake: Box<str>, upgraded: OnUp
 }
 
 /// Reads a WebSocket until its end.
-async fn run(shared: Arc<Shared>, connection: Arc<Connection>, mut read: OwnedReadHalf, mut reader: Reader) {
+async fn run(
+    shared: Arc<Shared>,
+    connection: Arc<Connection>,
+    mut read: OwnedReadHalf,
+    mut reader: Reader,
+) {
     let mut waits = None;
     loop {
-        let step = poll_fn(|cx| poll_read(cx, &shared, &connection, &mut read, &mut reader, &mut waits)).await;
+        let step =
+            poll_fn(|cx| poll_read(cx, &shared, &connection, &mut read, &mut reader, &mut waits))
+                .await;
         match step {
             Step::Continue => {}
             Step::Pause => {
@@ -113,11 +134,21 @@ async fn run(shared: Arc<Shared>, connection: Arc<Connection>, mut read: OwnedRe
             }
             Step::Stop => break,
             Step::Violation(code) => {
-                close(&shared, &connection, reason::TRANSPORT_ERROR, How::Code(code));
+                close(
+                    &shared,
+                    &connection,
+                    reason::TRANSPORT_ERROR,
+                    How::Code(code),
+                );
                 break;
             }
             Step::Closed(code) => {
-                close(&shared, &connection, reason::TRANSPORT_CLOSE, How::Code(code));
+                close(
+                    &shared,
+                    &connection,
+                    reason::TRANSPORT_CLOSE,
+                    How::Code(code),
+                );
                 break;
             }
         }
@@ -138,7 +169,11 @@ fn poll_read(
     waits: &mut Option<Arc<Lane>>,
 ) -> Poll<Step> {
     let max_payload = shared.config.max_payload;
-    let mut session = Session { shared, connection, waits };
+    let mut session = Session {
+        shared,
+        connection,
+        waits,
+    };
     if reader.is_due() {
         return Poll::Ready(reader.feed(&mut [], max_payload, &mut session));
     }
@@ -160,7 +195,9 @@ fn poll_discard(cx: &mut Context<'_>, read: &mut OwnedReadHalf) -> Poll<()> {
     RECEIVED.with_borrow_mut(|buffer| {
         loop {
             let mut received = ReadBuf::new(buffer);
-            if ready!(Pin::new(&mut *read).poll_read(cx, &mut received)).is_err() || received.filled().is_empty() {
+            if ready!(Pin::new(&mut *read).poll_read(cx, &mut received)).is_err()
+                || received.filled().is_empty()
+            {
                 return Poll::Ready(());
             }
         }

@@ -25,7 +25,9 @@ impl Fixture {
     }
 
     fn join(&mut self, index: usize, rooms: &[&str]) {
-        rooms.iter().for_each(|room| self.hub.join(self.slots[index], room));
+        rooms
+            .iter()
+            .for_each(|room| self.hub.join(self.slots[index], room));
     }
 
     fn reach(&mut self, rooms: &[&str], except: &[&str]) -> Vec<usize> {
@@ -102,8 +104,15 @@ fn who_is_not_in_the_namespace_is_not_reached() {
     f.join(0, &["a"]);
     f.join(1, &["a"]);
     f.hub.get(f.slots[0]).unwrap().phase = Phase::Left;
-    f.hub.get(f.slots[2]).unwrap().phase = Phase::Connecting { held: Vec::new(), left: None };
+    f.hub.get(f.slots[2]).unwrap().phase = Phase::Connecting {
+        held: Vec::new(),
+        left: None,
+    };
     assert_eq!(f.reach(&["a"], &[]), [1]);
     assert_eq!(f.reach(&[], &[]), [1, 3]);
-    assert_eq!(f.rooms(0), "\"a\"", "the record remains until it is removed");
+    assert_eq!(
+        f.rooms(0),
+        "\"a\"",
+        "the record remains until it is removed"
+    );
 }

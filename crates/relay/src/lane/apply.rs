@@ -42,7 +42,7 @@ impl Lane {
         for command in commands {
             self.command(shared, &mut state, command, outgoing, &mut afterwards);
         }
-        self.settle(shared, &mut state, batch, outgoing, &mut afterwards);
+        self.settle(&mut state, batch, outgoing, &mut afterwards);
         drop(state);
         shared.metrics.commands.add(commands.len());
         outgoing.flush(shared);
@@ -66,7 +66,13 @@ impl Lane {
             Command::Admit(admit) => state.decide(&admit.connection, Verdict::Admitted),
             Command::Reject(reject) => {
                 let message = reject.message.to_string();
-                state.decide(&reject.connection, Verdict::Rejected { code: reject.code, message });
+                state.decide(
+                    &reject.connection,
+                    Verdict::Rejected {
+                        code: reject.code,
+                        message,
+                    },
+                );
             }
             Command::Accept(accept) => self.accept(shared, state, accept, outgoing),
             Command::Refuse(refuse) => self.refuse(state, refuse, outgoing, afterwards),
@@ -77,12 +83,18 @@ impl Lane {
             }
             Command::Join(rooms) => {
                 if let Some(slot) = state.hub.find(&rooms.socket) {
-                    rooms.rooms.iter().for_each(|room| state.hub.join(slot, room));
+                    rooms
+                        .rooms
+                        .iter()
+                        .for_each(|room| state.hub.join(slot, room));
                 }
             }
             Command::Leave(rooms) => {
                 if let Some(slot) = state.hub.find(&rooms.socket) {
-                    rooms.rooms.iter().for_each(|room| state.hub.leave(slot, room));
+                    rooms
+                        .rooms
+                        .iter()
+                        .for_each(|room| state.hub.leave(slot, room));
                 }
             }
             Command::State(new) => {
@@ -95,11 +107,21 @@ impl Lane {
         }
     }
 
-    fn accept(&self, shared: &Shared, state: &mut State, accept: &Accept<'_>, outgoing: &mut Outgoing) {
+    fn accept(
+        &self,
+        shared: &Shared,
+        state: &mut State,
+        accept: &Accept<'_>,
+        outgoing: &mut Outgoing,
+    ) {
         let State { hub, queue, .. } = state;
-        let Some(slot) = hub.find(&accept.socket) else { return };
+        let Some(slot) = hub.find(&accept.socket) else {
+            return;
+        };
         let Some(socket) = hub.get(slot) else { return };
-        let Phase::Connecting { held, left } = &mut socket.phase else { return };
+        let Phase::Connecting { held, left } = &mut socket.phase else {
+            return;
+        };
         let (held, left) = (std::mem::take(held), left.take());
         socket.state = accept.state.map(|state| state.get().into());
         if let Some(reason) = left {
@@ -128,47 +150,81 @@ impl Lane {
         outgoing: &mut Outgoing,
         afterwards: &mut Vec<Afterwards>,
     ) {
-        let Some(slot) = state.hub.find(&refuse.socket) else { return };
-        let Some(socket) = state.hub.get(slot) else { return };
-        let Phase::Connecting { held, .. } = &socket.phase else { return };
+        let Some(slot) = state.hub.find(&refuse.socket) else {
+            return;
+        };
+        let Some(socket) = state.hub.get(slot) else {
+            return;
+        };
+        let Phase::Connecting { held, .. } = &socket.phase else {
+            return;
+        };
         if !held.is_empty() {
             afterwards.push(Afterwards::InvalidState(socket.connection.clone()));
         }
         let packet = socket::connect_error(&self.namespace, &refuse.message, refuse.data);
         outgoing.send(socket, &Message::text(&packet));
-        socket.connection.lock().memberships.retain(|member| member.socket != socket.id);
+        socket
+            .connection
+            .lock()
+            .memberships
+            .retain(|member| member.socket != socket.id);
         state.hub.remove(slot);
     }
 
     fn ack(&self, hub: &mut Hub, ack: &Ack<'_>, outgoing: &mut Outgoing) {
-        let Some(socket) = hub.find(&ack.socket).and_then(|slot| hub.get(slot)) else { return };
+        let Some(socket) = hub.find(&ack.socket).and_then(|slot| hub.get(slot)) else {
+            return;
+        };
         if !matches!(socket.phase, Phase::In) {
             return;
         }
-        let odd = socket.odd_acks.as_mut().and_then(|odd| {
-            let at = odd.iter().position(|(stand_in, _)| *stand_in == ack.id)?;
-            Some(odd.remove(at).1)
-        });
+        let odd = socket.odd_acks.as_mut().and_then(|odd| odd.take(ack.id));
         let attachments = ack.attachments.len();
-        let head = Head { kind: Kind::Ack, attachments, namespace: &self.namespace, id: odd };
+        let head = Head {
+            kind: Kind::Ack,
+            attachments,
+            namespace: &self.namespace,
+            id: odd,
+        };
         let mut text = String::with_capacity(32);
         let _ = write!(text, "{head}");
         if odd.is_none() {
             text.push_str(itoa::Buffer::new().format(ack.id));
         }
-        let message = Message { head: &text, data: ack.data.get(), attachments: &ack.attachments };
+        let message = Message {
+            head: &text,
+            data: ack.data.get(),
+            attachments: &ack.attachments,
+        };
         outgoing.send(socket, &message);
     }
 
     /// Sends an event to those it is for; returns how many they are.
-    pub(super) fn emit(&self, shared: &Shared, hub: &mut Hub, emit: &Emit<'_>, outgoing: &mut Outgoing) -> usize {
+    pub(super) fn emit(
+        &self,
+        shared: &Shared,
+        hub: &mut Hub,
+        emit: &Emit<'_>,
+        outgoing: &mut Outgoing,
+    ) -> usize {
         let binary = (!emit.attachments.is_empty()).then(|| {
             let attachments = emit.attachments.len();
             let id: Option<AckId> = None;
-            Head { kind: Kind::Event, attachments, namespace: &self.namespace, id }.to_string()
+            Head {
+                kind: Kind::Event,
+                attachments,
+                namespace: &self.namespace,
+                id,
+            }
+            .to_string()
         });
         let head = binary.as_deref().unwrap_or(&self.event_head);
-        let message = Message { head, data: emit.data.get(), attachments: &emit.attachments };
+        let message = Message {
+            head,
+            data: emit.data.get(),
+            attachments: &emit.attachments,
+        };
         let mut broadcast = Broadcast::new(message);
         let mut receivers = 0;
         hub.reach(&emit.rooms, &emit.except, |_, socket| {
@@ -191,14 +247,26 @@ impl Lane {
         afterwards: &mut Vec<Afterwards>,
     ) {
         let State { hub, queue, .. } = state;
-        let Some(slot) = hub.find(&kick.socket) else { return };
+        let Some(slot) = hub.find(&kick.socket) else {
+            return;
+        };
         let Some(socket) = hub.get(slot) else { return };
         if !matches!(socket.phase, Phase::In) {
             return;
         }
         outgoing.send(socket, &Message::text(&self.disconnect_packet));
-        socket.connection.lock().memberships.retain(|member| member.socket != socket.id);
-        self.disconnect(shared, queue, slot, socket, reason::SERVER_NAMESPACE_DISCONNECT);
+        socket
+            .connection
+            .lock()
+            .memberships
+            .retain(|member| member.socket != socket.id);
+        self.disconnect(
+            shared,
+            queue,
+            slot,
+            socket,
+            reason::SERVER_NAMESPACE_DISCONNECT,
+        );
         if kick.close {
             afterwards.push(Afterwards::Kick(socket.connection.clone()));
         }
@@ -219,7 +287,8 @@ impl Lane {
         }
         for (slot, id) in &batch.connecting {
             let unanswered = |hub: &mut Hub| {
-                hub.same(*slot, *id).is_some_and(|socket| matches!(socket.phase, Phase::Connecting { .. }))
+                hub.same(*slot, *id)
+                    .is_some_and(|socket| matches!(socket.phase, Phase::Connecting { .. }))
             };
             if unanswered(&mut state.hub) {
                 tracing::error!(namespace = &*self.namespace, socket = %id, "the app did not answer a connect event");
@@ -228,11 +297,13 @@ impl Lane {
         }
         for connection in &batch.opening {
             if state.waiting.contains_key(connection) {
-                tracing::error!(connection = connection.shown(), "the app did not answer an open event");
+                tracing::error!(
+                    connection = connection.shown(),
+                    "the app did not answer an open event"
+                );
                 state.decide(connection.as_str(), Verdict::internal());
             }
         }
-        let _ = shared;
     }
 
     fn refuse_internal(
@@ -242,9 +313,15 @@ impl Lane {
         outgoing: &mut Outgoing,
         afterwards: &mut Vec<Afterwards>,
     ) {
-        let Some(socket) = state.hub.get(slot) else { return };
+        let Some(socket) = state.hub.get(slot) else {
+            return;
+        };
         let id = socket.id;
-        let refuse = Refuse { socket: id.as_str().into(), message: INTERNAL.into(), data: None };
+        let refuse = Refuse {
+            socket: id.as_str().into(),
+            message: INTERNAL.into(),
+            data: None,
+        };
         self.refuse(state, &refuse, outgoing, afterwards);
     }
 }
@@ -262,6 +339,9 @@ impl State {
 impl Verdict {
     /// The app failed at this handshake.
     pub(super) fn internal() -> Verdict {
-        Verdict::Rejected { code: 3, message: "Bad request".into() }
+        Verdict::Rejected {
+            code: 3,
+            message: "Bad request".into(),
+        }
     }
 }

@@ -96,14 +96,19 @@ impl Queue {
         data: &str,
         attachments: &[Vec<u8>],
     ) {
-        let size = data.len() + attachments.iter().map(|it| it.len() / 3 * 4 + 8).sum::<usize>();
+        let size = data.len()
+            + attachments
+                .iter()
+                .map(|it| it.len() / 3 * 4 + 8)
+                .sum::<usize>();
         let batch = self.begin(slot, socket, size, &Kind::Packet);
         write_packet(&mut batch.events, id, data, attachments);
     }
 
     /// An event that was held back: what [`packet`] made of it.
     pub fn push_held(&mut self, slot: Slot, socket: &mut Socket, packet: &str) {
-        self.begin(slot, socket, packet.len(), &Kind::Packet).extend(&[packet]);
+        self.begin(slot, socket, packet.len(), &Kind::Packet)
+            .extend(&[packet]);
     }
 
     pub fn push_disconnect(&mut self, slot: Slot, socket: &mut Socket, reason: &str) {
@@ -119,7 +124,13 @@ impl Queue {
     }
 
     /// Writes the beginning of an event, up to the index of its socket.
-    fn begin(&mut self, slot: Slot, socket: &mut Socket, payload: usize, kind: &Kind) -> &mut Batch {
+    fn begin(
+        &mut self,
+        slot: Slot,
+        socket: &mut Socket,
+        payload: usize,
+        kind: &Kind,
+    ) -> &mut Batch {
         let description = DESCRIPTION_BYTES + socket.state.as_ref().map_or(0, |state| state.len());
         let batch = self.with_room(EVENT_BYTES + payload + description + socket.rooms_bytes());
         let (serial, mut index) = socket.mentioned;
@@ -141,11 +152,17 @@ impl Queue {
     /// The batch that takes `size` more bytes.
     fn with_room(&mut self, size: usize) -> &mut Batch {
         self.bytes += size;
-        let fits = self.batches.back().is_some_and(|batch| batch.size + size <= MAX_BATCH_BYTES);
+        let fits = self
+            .batches
+            .back()
+            .is_some_and(|batch| batch.size + size <= MAX_BATCH_BYTES);
         if !fits {
             // 0 means: in no batch yet.
             self.serial = self.serial.wrapping_add(1).max(1);
-            self.batches.push_back(Batch { serial: self.serial, ..Batch::default() });
+            self.batches.push_back(Batch {
+                serial: self.serial,
+                ..Batch::default()
+            });
         }
         let batch = self.batches.back_mut().expect("a batch was pushed");
         batch.size += size;
@@ -205,7 +222,11 @@ impl Batch {
         self.events()
             .iter()
             .map(|event| {
-                let mut one = Batch { count: 1, size: event.get().len(), ..Batch::default() };
+                let mut one = Batch {
+                    count: 1,
+                    size: event.get().len(),
+                    ..Batch::default()
+                };
                 match cut_at_socket(event.get()) {
                     None => one.events = event.get().into(),
                     Some((before, index, after)) => {
@@ -242,7 +263,13 @@ fn describe(hub: &mut Hub, slot: Slot, out: &mut Vec<u8>) {
         out.extend_from_slice(br#"{"id":"","connection":""}"#);
         return;
     };
-    for part in [r#"{"id":""#, socket.id.as_str(), r#"","connection":""#, socket.connection.id.as_str(), "\""] {
+    for part in [
+        r#"{"id":""#,
+        socket.id.as_str(),
+        r#"","connection":""#,
+        socket.connection.id.as_str(),
+        "\"",
+    ] {
         out.extend_from_slice(part.as_bytes());
     }
     if let Some(state) = &socket.state {

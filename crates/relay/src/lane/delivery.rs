@@ -15,8 +15,8 @@ use super::batch::Batch;
 use super::outgoing::Outgoing;
 use super::{Lane, Verdict};
 use crate::config::{
-    ANSWER_TIMEOUT, MAX_ANSWER_BYTES, MAX_BACKOFF, MAX_FAILURES, MAX_PENDING_BYTES, MIN_BACKOFF, TICK_AFTER,
-    TRIM_AFTER,
+    ANSWER_TIMEOUT, MAX_ANSWER_BYTES, MAX_BACKOFF, MAX_FAILURES, MAX_PENDING_BYTES, MIN_BACKOFF,
+    TICK_AFTER, TRIM_AFTER,
 };
 use crate::origin::Body;
 use crate::shared::Shared;
@@ -70,7 +70,9 @@ pub async fn run(shared: Arc<Shared>, lane: Arc<Lane>) {
                     }
                 }
             }
-            Outcome::GivenUp(code, message) => lane.give_up(&shared, &batch, code, &message, &mut outgoing),
+            Outcome::GivenUp(code, message) => {
+                lane.give_up(&shared, &batch, code, &message, &mut outgoing)
+            }
             Outcome::Superseded => return shared.supersede(),
         }
         lane.done();
@@ -78,7 +80,13 @@ pub async fn run(shared: Arc<Shared>, lane: Arc<Lane>) {
 }
 
 /// Sends a batch until it is answered, and carries out the answer.
-async fn deliver(shared: &Arc<Shared>, lane: &Lane, batch: &Batch, body: Bytes, outgoing: &mut Outgoing) -> Outcome {
+async fn deliver(
+    shared: &Arc<Shared>,
+    lane: &Lane,
+    batch: &Batch,
+    body: Bytes,
+    outgoing: &mut Outgoing,
+) -> Outcome {
     let sequence = shared.next_sequence();
     let (mut attempt, mut failures, mut backoff) = (1, 0, MIN_BACKOFF);
     loop {
@@ -95,19 +103,31 @@ async fn deliver(shared: &Arc<Shared>, lane: &Lane, batch: &Batch, body: Bytes, 
                 }
             },
             Reply::Refused(StatusCode::CONFLICT, body) => {
-                tracing::error!(relay = shared.config.relay, epoch = shared.epoch, body, "a younger relay of this name has taken over");
+                tracing::error!(
+                    relay = shared.config.relay,
+                    epoch = shared.epoch,
+                    body,
+                    "a younger relay of this name has taken over"
+                );
                 return Outcome::Superseded;
             }
             Reply::Refused(StatusCode::BAD_REQUEST, body) => {
                 let namespace = lane.namespace();
-                tracing::error!(namespace, sequence, body, "the app says that this relay breaks the protocol");
+                tracing::error!(
+                    namespace,
+                    sequence,
+                    body,
+                    "the app says that this relay breaks the protocol"
+                );
                 return Outcome::GivenUp(INTERNAL, "the app did not understand the event".into());
             }
             Reply::Refused(StatusCode::PAYLOAD_TOO_LARGE, _) => {
                 return Outcome::GivenUp("too_large", "the event is too large for the app".into());
             }
             Reply::Refused(status @ StatusCode::UNAUTHORIZED, _) => {
-                tracing::error!("the app does not accept the relay's secret: give both the same relay_secret");
+                tracing::error!(
+                    "the app does not accept the relay's secret: give both the same relay_secret"
+                );
                 status.to_string()
             }
             Reply::Refused(StatusCode::INTERNAL_SERVER_ERROR, body) => {
@@ -119,10 +139,22 @@ async fn deliver(shared: &Arc<Shared>, lane: &Lane, batch: &Batch, body: Bytes, 
         };
         if failures >= MAX_FAILURES {
             let namespace = lane.namespace();
-            tracing::error!(namespace, sequence, events = batch.count, failure, "the app fails at a batch");
+            tracing::error!(
+                namespace,
+                sequence,
+                events = batch.count,
+                failure,
+                "the app fails at a batch"
+            );
             return Outcome::GivenUp(INTERNAL, "the app failed at this event".into());
         }
-        tracing::warn!(namespace = lane.namespace(), sequence, attempt, failure, "no answer from the app, trying again");
+        tracing::warn!(
+            namespace = lane.namespace(),
+            sequence,
+            attempt,
+            failure,
+            "no answer from the app, trying again"
+        );
         shared.metrics.retries.add(1);
         tokio::time::sleep(jittered(backoff)).await;
         backoff = (backoff * 2).min(MAX_BACKOFF);
@@ -136,10 +168,21 @@ fn jittered(backoff: Duration) -> Duration {
 }
 
 /// Sends a batch once.
-async fn ask(shared: &Shared, lane: &Lane, batch: &Batch, body: Bytes, sequence: u64, attempt: u32) -> Reply {
+async fn ask(
+    shared: &Shared,
+    lane: &Lane,
+    batch: &Batch,
+    body: Bytes,
+    sequence: u64,
+    attempt: u32,
+) -> Reply {
     let request = request(shared, lane, batch, body, sequence, attempt);
     let exchange = async {
-        let response = shared.origin.call(request).await.map_err(|error| error.to_string())?;
+        let response = shared
+            .origin
+            .call(request)
+            .await
+            .map_err(|error| error.to_string())?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
         let body = body.map_err(|error| format!("the answer broke off: {error}"))?;
@@ -156,21 +199,37 @@ async fn ask(shared: &Shared, lane: &Lane, batch: &Batch, body: Bytes, sequence:
     }
 }
 
-fn request(shared: &Shared, lane: &Lane, batch: &Batch, body: Bytes, sequence: u64, attempt: u32) -> Request<Body> {
-    let text = |text: &str| HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""));
+fn request(
+    shared: &Shared,
+    lane: &Lane,
+    batch: &Batch,
+    body: Bytes,
+    sequence: u64,
+    attempt: u32,
+) -> Request<Body> {
+    let text =
+        |text: &str| HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""));
     let mut authorization = text(&format!("Bearer {}", shared.config.secret));
     authorization.set_sensitive(true);
     let length = body.len();
-    let body = Full::new(body).map_err(|never| match never {}).boxed_unsync();
+    let body = Full::new(body)
+        .map_err(|never| match never {})
+        .boxed_unsync();
     let mut request = Request::new(body);
     *request.method_mut() = Method::POST;
     *request.uri_mut() = http::Uri::from_static(relay::PATH);
     let headers = request.headers_mut();
     headers.reserve(10);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     headers.insert(header::CONTENT_LENGTH, length.into());
     headers.insert(header::AUTHORIZATION, authorization);
-    headers.insert(relay::header::PROTOCOL, HeaderValue::from_static(relay::VERSION));
+    headers.insert(
+        relay::header::PROTOCOL,
+        HeaderValue::from_static(relay::VERSION),
+    );
     headers.insert(relay::header::RELAY, text(&shared.config.relay));
     headers.insert(relay::header::EPOCH, shared.epoch.into());
     headers.insert(relay::header::LANE, lane.header.clone());
@@ -206,7 +265,10 @@ impl Lane {
     /// Waits for events. If none come for long, gives buffers back, then adds one tick unless that was
     /// the last thing; true if it did.
     async fn rest(&self, outgoing: &mut Outgoing, ticked: bool) -> bool {
-        if tokio::time::timeout(TRIM_AFTER, self.work.notified()).await.is_ok() {
+        if tokio::time::timeout(TRIM_AFTER, self.work.notified())
+            .await
+            .is_ok()
+        {
             return false;
         }
         *outgoing = Outgoing::default();
@@ -214,7 +276,10 @@ impl Lane {
             self.work.notified().await;
             return false;
         }
-        if tokio::time::timeout(TICK_AFTER, self.work.notified()).await.is_ok() {
+        if tokio::time::timeout(TICK_AFTER, self.work.notified())
+            .await
+            .is_ok()
+        {
             return false;
         }
         self.lock().queue.push_tick();
@@ -222,9 +287,17 @@ impl Lane {
     }
 
     /// The app cannot handle these events: those who wait for an answer get an error.
-    fn give_up(&self, shared: &Arc<Shared>, batch: &Batch, code: &str, message: &str, outgoing: &mut Outgoing) {
+    fn give_up(
+        &self,
+        shared: &Arc<Shared>,
+        batch: &Batch,
+        code: &str,
+        message: &str,
+        outgoing: &mut Outgoing,
+    ) {
         let error = serde_json::json!([{ "error": { "code": code, "message": message } }]);
-        let error: Box<RawValue> = serde_json::value::to_raw_value(&error).expect("JSON of strings");
+        let error: Box<RawValue> =
+            serde_json::value::to_raw_value(&error).expect("JSON of strings");
         let events = batch.events();
         let ids = self.ids(batch);
         let socket = |index: usize| ids.get(index).cloned().unwrap_or_default().into();
@@ -233,8 +306,14 @@ impl Lane {
             .filter_map(|event| serde_json::from_str(event.get()).ok())
             .filter_map(|event| match event {
                 Event::Open(open) => {
-                    let Verdict::Rejected { code, message } = Verdict::internal() else { return None };
-                    Some(Command::Reject(Reject { connection: open.connection, code, message: message.into() }))
+                    let Verdict::Rejected { code, message } = Verdict::internal() else {
+                        return None;
+                    };
+                    Some(Command::Reject(Reject {
+                        connection: open.connection,
+                        code,
+                        message: message.into(),
+                    }))
                 }
                 Event::Connect(connect) => Some(Command::Refuse(Refuse {
                     socket: socket(connect.socket),
@@ -242,20 +321,39 @@ impl Lane {
                     data: None,
                 })),
                 Event::Packet(packet) => packet.id.map(|id| {
-                    Command::Ack(Ack { socket: socket(packet.socket), id, data: &error, attachments: Vec::new() })
+                    Command::Ack(Ack {
+                        socket: socket(packet.socket),
+                        id,
+                        data: &error,
+                        attachments: Vec::new(),
+                    })
                 }),
                 Event::Disconnect(_) | Event::Tick {} => None,
             })
             .collect();
         let namespace = self.namespace();
-        tracing::error!(namespace, events = events.len(), code, "giving up events that the app cannot handle");
+        tracing::error!(
+            namespace,
+            events = events.len(),
+            code,
+            "giving up events that the app cannot handle"
+        );
         self.apply(shared, batch, &commands, outgoing);
     }
 
     /// The ids of a batch's sockets.
     fn ids(&self, batch: &Batch) -> Vec<String> {
         let mut state = self.lock();
-        let id = |slot| state.hub.get(slot).map(|socket| socket.id.to_string()).unwrap_or_default();
-        (0..).map_while(|index| batch.socket(index)).map(id).collect()
+        let id = |slot| {
+            state
+                .hub
+                .get(slot)
+                .map(|socket| socket.id.to_string())
+                .unwrap_or_default()
+        };
+        (0..)
+            .map_while(|index| batch.socket(index))
+            .map(id)
+            .collect()
     }
 }

@@ -46,7 +46,10 @@ enum Frames {
 
 impl<'a> Broadcast<'a> {
     pub fn new(message: Message<'a>) -> Broadcast<'a> {
-        Broadcast { message, frames: Frames::NotMade }
+        Broadcast {
+            message,
+            frames: Frames::NotMade,
+        }
     }
 }
 
@@ -110,7 +113,9 @@ impl Outgoing {
     pub fn flush(&mut self, shared: &Arc<Shared>) {
         let mut bytes = 0;
         for entry in &mut self.entries[..self.used] {
-            let Some(connection) = entry.connection.take() else { continue };
+            let Some(connection) = entry.connection.take() else {
+                continue;
+            };
             bytes += entry.outbox.len();
             if connection.send(&mut entry.outbox) == Sent::Overflow {
                 overflow(shared, &connection);
@@ -120,14 +125,20 @@ impl Outgoing {
             }
         }
         shared.metrics.sent_bytes.add(bytes);
-        shared.metrics.deliveries.add(std::mem::take(&mut self.deliveries));
+        shared
+            .metrics
+            .deliveries
+            .add(std::mem::take(&mut self.deliveries));
         self.used = 0;
     }
 }
 
 /// A client that does not read what it is sent cannot be kept.
 fn overflow(shared: &Arc<Shared>, connection: &Arc<Connection>) {
-    tracing::warn!(connection = connection.id.shown(), "closing a client that does not read");
+    tracing::warn!(
+        connection = connection.id.shown(),
+        "closing a client that does not read"
+    );
     close(shared, connection, reason::TRANSPORT_ERROR, How::Gone);
     connection.abandon();
 }

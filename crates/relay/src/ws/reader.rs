@@ -43,7 +43,11 @@ struct Fragments {
 
 impl Reader {
     pub fn new(received: &[u8]) -> Reader {
-        Reader { rest: received.to_vec(), due: !received.is_empty(), fragments: None }
+        Reader {
+            rest: received.to_vec(),
+            due: !received.is_empty(),
+            fragments: None,
+        }
     }
 
     /// Whether there is something to handle without reading more.
@@ -52,13 +56,23 @@ impl Reader {
     }
 
     /// Handles what is complete. `received` may be empty: then what was kept is looked at again.
-    pub fn feed(&mut self, received: &mut [u8], max_payload: usize, handler: &mut impl Handler) -> Step {
+    pub fn feed(
+        &mut self,
+        received: &mut [u8],
+        max_payload: usize,
+        handler: &mut impl Handler,
+    ) -> Step {
         let step = self.feed_all(received, max_payload, handler);
         self.due = step == Step::Pause && !self.rest.is_empty();
         step
     }
 
-    fn feed_all(&mut self, received: &mut [u8], max_payload: usize, handler: &mut impl Handler) -> Step {
+    fn feed_all(
+        &mut self,
+        received: &mut [u8],
+        max_payload: usize,
+        handler: &mut impl Handler,
+    ) -> Step {
         if self.rest.is_empty() {
             let (used, step) = self.frames(received, max_payload, handler);
             self.keep(&received[used..], max_payload);
@@ -89,7 +103,12 @@ impl Reader {
     }
 
     /// Handles the frames that are complete in `bytes`, and says how many bytes they had.
-    fn frames(&mut self, bytes: &mut [u8], max_payload: usize, handler: &mut impl Handler) -> (usize, Step) {
+    fn frames(
+        &mut self,
+        bytes: &mut [u8],
+        max_payload: usize,
+        handler: &mut impl Handler,
+    ) -> (usize, Step) {
         let mut used = 0;
         loop {
             let header = match read_header(&bytes[used..], max_payload) {
@@ -110,7 +129,13 @@ impl Reader {
         }
     }
 
-    fn frame(&mut self, header: &Header, payload: &[u8], max_payload: usize, handler: &mut impl Handler) -> Step {
+    fn frame(
+        &mut self,
+        header: &Header,
+        payload: &[u8],
+        max_payload: usize,
+        handler: &mut impl Handler,
+    ) -> Step {
         match (header.opcode, &mut self.fragments) {
             (Opcode::Ping, _) => {
                 handler.ping(payload);
@@ -122,7 +147,10 @@ impl Reader {
             (Opcode::Binary, None) if header.last => handler.binary(payload),
             (Opcode::Text | Opcode::Binary, None) => {
                 let text = header.opcode == Opcode::Text;
-                self.fragments = Some(Box::new(Fragments { text, data: payload.to_vec() }));
+                self.fragments = Some(Box::new(Fragments {
+                    text,
+                    data: payload.to_vec(),
+                }));
                 Step::Continue
             }
             (Opcode::Continuation, Some(fragments)) => {
@@ -153,7 +181,11 @@ fn text(payload: &[u8], handler: &mut impl Handler) -> Step {
 fn close(payload: &[u8]) -> Step {
     let Some((code, reason)) = payload.split_first_chunk::<2>() else {
         let empty = payload.is_empty();
-        return if empty { Step::Closed(code::NO_STATUS) } else { Step::Violation(code::PROTOCOL_ERROR) };
+        return if empty {
+            Step::Closed(code::NO_STATUS)
+        } else {
+            Step::Violation(code::PROTOCOL_ERROR)
+        };
     };
     match u16::from_be_bytes(*code) {
         1000..=1003 | 1007..=1014 | 3000..=4999 if std::str::from_utf8(reason).is_err() => {

@@ -9,7 +9,11 @@ struct Seen {
 impl Handler for Seen {
     fn text(&mut self, text: &str) -> Step {
         self.messages.push(format!("text {text}"));
-        if self.pause_at == Some(text) { Step::Pause } else { Step::Continue }
+        if self.pause_at == Some(text) {
+            Step::Pause
+        } else {
+            Step::Continue
+        }
     }
     fn binary(&mut self, data: &[u8]) -> Step {
         self.messages.push(format!("binary {data:?}"));
@@ -74,7 +78,13 @@ fn frames_are_read_however_they_are_cut() {
 fn what_was_received_during_a_pause_is_kept() {
     let mut bytes = frame(0x81, b"a");
     bytes.extend(frame(0x81, b"b"));
-    let (mut reader, mut seen) = (Reader::default(), Seen { pause_at: Some("a"), ..Seen::default() });
+    let (mut reader, mut seen) = (
+        Reader::default(),
+        Seen {
+            pause_at: Some("a"),
+            ..Seen::default()
+        },
+    );
     assert_eq!(reader.feed(&mut bytes, 1000, &mut seen), Step::Pause);
     assert_eq!(seen.messages, ["text a"]);
     assert_eq!(reader.feed(&mut [], 1000, &mut seen), Step::Continue);
@@ -96,33 +106,56 @@ fn violations_get_their_close_code() {
         (frame(0x88, &1005u16.to_be_bytes()), code::PROTOCOL_ERROR),
         (frame(0x81, &[0xff]), code::INVALID_TEXT),
         (frame(0x81, &[b'x'; 1001]), code::TOO_BIG),
-        ([frame(0x01, &[b'x'; 600]), frame(0x80, &[b'x'; 600])].concat(), code::TOO_BIG),
+        (
+            [frame(0x01, &[b'x'; 600]), frame(0x80, &[b'x'; 600])].concat(),
+            code::TOO_BIG,
+        ),
     ];
     for (bytes, code) in cases {
-        assert_eq!(feed_all(&[&bytes]).1, Step::Violation(code), "{:x?}", &bytes[..2]);
+        assert_eq!(
+            feed_all(&[&bytes]).1,
+            Step::Violation(code),
+            "{:x?}",
+            &bytes[..2]
+        );
     }
     let interrupted = [frame(0x01, b"a"), frame(0x81, b"b")].concat();
-    assert_eq!(feed_all(&[&interrupted]).1, Step::Violation(code::PROTOCOL_ERROR));
+    assert_eq!(
+        feed_all(&[&interrupted]).1,
+        Step::Violation(code::PROTOCOL_ERROR)
+    );
     // Refused by its header alone, before the client sends it all.
-    assert_eq!(feed_all(&[&frame(0x82, &[0; 2000])[..4]]).1, Step::Violation(code::TOO_BIG));
+    assert_eq!(
+        feed_all(&[&frame(0x82, &[0; 2000])[..4]]).1,
+        Step::Violation(code::TOO_BIG)
+    );
 }
 
 #[test]
 fn random_bytes_never_panic() {
     let mut state = 1u64;
     let mut next = || {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
         (state >> 33) as u8
     };
     for _ in 0..5000 {
         let bytes: Vec<u8> = (0..next() % 64).map(|_| next()).collect();
         let mut masked = frame(next(), &bytes);
         masked.extend(&bytes);
-        feed_all(&masked.chunks(usize::from(next() % 16) + 1).collect::<Vec<_>>());
+        feed_all(
+            &masked
+                .chunks(usize::from(next() % 16) + 1)
+                .collect::<Vec<_>>(),
+        );
     }
 }
 
 #[test]
 fn the_accept_key_is_the_rfcs() {
-    assert_eq!(accept_key(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    assert_eq!(
+        accept_key(b"dGhlIHNhbXBsZSBub25jZQ=="),
+        "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+    );
 }

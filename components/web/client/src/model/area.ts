@@ -34,6 +34,8 @@ export class Area {
   me: string | undefined;
   /** Why the server did not let us in. */
   refusal: Problem | undefined;
+  /** Whether somebody looks at the current room. */
+  isWatched: () => boolean = () => !document.hidden;
   onCall: (kind: "announcement" | "shout", call: Call) => void = () => {};
   readonly #changes: Changes;
   readonly #settings: Settings;
@@ -70,7 +72,7 @@ export class Area {
     const room = this.#enter(name);
     room.unread = 0;
     this.#remember();
-    if (this.socket.connected && !room.isJoined) void this.#join(room);
+    if (this.socket.connected && !room.isJoined) void this.#join(room).then(() => this.refresh());
     this.#changes.notify();
   }
 
@@ -200,7 +202,8 @@ export class Area {
   async #connected(): Promise<void> {
     this.refusal = undefined;
     this.#changes.notify();
-    await Promise.all([...this.rooms.values()].map((room) => this.#join(room)));
+    const joined = [...this.rooms.values()].map((room) => this.#join(room));
+    await Promise.all(this.me === undefined ? [this.#askWhoWeAre(), ...joined] : joined);
     await this.refresh();
   }
 
@@ -211,7 +214,6 @@ export class Area {
     else room.enter(answer);
     this.#changes.notify();
     for (const { id, problem } of room.outbox) if (!problem) void this.#deliver(room, id);
-    if (!this.listed.some(({ name }) => name === room.name)) await this.refresh();
   }
 
   /** Sends a message, again and again under the same id, until the server says what became of it. */
@@ -239,12 +241,22 @@ export class Area {
     if (this.#own.has(message.id) && this.me !== message.from.id) this.#learn(message.from.id);
     this.#in(message.room, (room) => {
       const isNews = room.receive(message);
-      const isSeen = this.current === room.name && !document.hidden;
+      const isSeen = this.current === room.name && this.isWatched();
       if (isNews && !isSeen && !this.isMine(message)) room.unread += 1;
     });
   }
 
-  /** The echo of our own message says who we are. */
+  /** A room whose name nobody else knows has nobody but us in it. */
+  async #askWhoWeAre(): Promise<void> {
+    const room = messageId();
+    const answer = await this.#ask(() => this.socket.timeout(PATIENCE).emitWithAck("join", room));
+    const us = answer && !("error" in answer) ? answer.members[0] : undefined;
+    if (us) this.#learn(us.id);
+    await this.#ask(() => this.socket.timeout(PATIENCE).emitWithAck("leave", room));
+    this.#changes.notify();
+  }
+
+  /** The echo of our own message says who we are, too. */
   #learn(id: string): void {
     this.me = id;
     if (this.name === "lobby") this.#settings.me = id;

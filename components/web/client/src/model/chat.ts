@@ -157,6 +157,7 @@ export class Chat {
     members.socket.on("connect_error", () => {
       if (members.refusal && this.shown === "members") this.isSigningIn = true;
     });
+    for (const area of [lobby, members]) area.isWatched = () => this.area === area && !document.hidden;
     members.onCall = (kind, call) => this.#called(kind, call);
     for (const event of ["online", "offline"]) addEventListener(event, () => changes.notify());
     addEventListener("hashchange", () => this.#readAddress());

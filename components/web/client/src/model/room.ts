@@ -10,6 +10,9 @@ const TYPING_ENDS = 6000;
 const MANY = 600;
 const ENOUGH = 300;
 
+/** How many of the last messages are read out. */
+const HEARD = 5;
+
 /** A message of ours that the server has not confirmed. */
 export interface Outgoing extends Message {
   /** Why the server will not take it. */
@@ -24,6 +27,8 @@ export class Room {
   outbox: Outgoing[] = [];
   members = new Map<string, Member>();
   readonly typing = new Map<string, { member: Member; timer: ReturnType<typeof setTimeout> }>();
+  /** The last that came while we were here, for those who listen instead of looking. */
+  heard: Message[] = [];
   unread = 0;
   /** Whether the server has us in it, on this connection. */
   isJoined = false;
@@ -65,6 +70,7 @@ export class Room {
     const at = this.messages.findLastIndex(({ id }) => id === message.id);
     const isNews = at < 0;
     this.messages = isNews ? [...this.messages, message] : this.messages.with(at, message);
+    if (isNews) this.heard = [...this.heard, message].slice(-HEARD);
     this.#confirm([message]);
     this.stopTyping(message.from.id);
     if (this.members.has(message.from.id)) this.members.set(message.from.id, message.from);

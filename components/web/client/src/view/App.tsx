@@ -18,7 +18,7 @@ export type Side = "rooms" | "people";
 export function App({ chat }: { chat: Chat }) {
   useChanges(chat);
   const [open, setOpen] = useState<Side>();
-  const opener = useRef<HTMLElement>(null);
+  const opener = useRef<HTMLElement | null>(null);
   const isNarrow = useMedia("(max-width: 760px)");
   const isMedium = useMedia("(max-width: 1080px)");
   const { area } = chat;
@@ -33,10 +33,13 @@ export function App({ chat }: { chat: Chat }) {
     opener.current = document.activeElement as HTMLElement | null;
     setOpen(side);
   };
-  const close = () => {
-    setOpen(undefined);
+  const close = () => setOpen(undefined);
+  const isCovered = (open === "rooms" && isNarrow) || (open === "people" && isMedium);
+  useEffect(() => {
+    if (isCovered) return;
     opener.current?.focus();
-  };
+    opener.current = null;
+  }, [isCovered]);
 
   return (
     <div class="app">
@@ -46,7 +49,7 @@ export function App({ chat }: { chat: Chat }) {
       <Drawer side="rooms" label="Rooms" isDrawer={isNarrow} isOpen={open === "rooms"} onClose={close}>
         <Sidebar chat={chat} onChosen={close} />
       </Drawer>
-      <main class="room" aria-label={`Room ${room.name}`}>
+      <main class="room" aria-label={`Room ${room.name}`} inert={isCovered}>
         <Header chat={chat} hasMenu={isNarrow} hasPeople={isMedium} onOpen={show} />
         <Notices chat={chat} />
         <Log key={`${area.name} ${room.name}`} area={area} room={room} />

@@ -24,27 +24,32 @@ export function Bubble({ row, area }: { row: MessageRow; area: Area }) {
     >
       {!isMine && isFirst && <Avatar member={message.from} />}
       <div class="body">
-        <p class={isFirst && !isMine ? "from" : "hidden"}>{message.from.name}</p>
+        <p class={isFirst && !isMine ? "from" : "hidden"}>
+          <b>{message.from.name}</b> <Time at={message.at} />
+        </p>
         <div class="bubble" data-large={isOnlyEmoji(message.text)}>
           <Words text={message.text} />
         </div>
-        {problem ? (
-          <Failed id={message.id} problem={problem} area={area} />
-        ) : (
-          <p class={isLast || isPending ? "when" : "when hidden"}>
-            <time dateTime={new Date(message.at).toISOString()} title={fullTimeOf(message.at)}>
-              {timeOf(message.at)}
-            </time>
-            {isMine && (
-              <span class="state" title={isPending ? "On its way" : "Stored on the server"}>
-                <Icon name={isPending ? "clock" : "tick"} />
-                <span class="hidden">{isPending ? " sending" : " sent"}</span>
-              </span>
-            )}
+        {problem && <Failed id={message.id} problem={problem} area={area} />}
+        {isMine && !problem && (isLast || isPending) && (
+          <p class="when">
+            <Time at={message.at} />
+            <span class="state" title={isPending ? "On its way" : "Stored on the server"}>
+              <Icon name={isPending ? "clock" : "tick"} />
+              <span class="hidden">{isPending ? "sending" : "sent"}</span>
+            </span>
           </p>
         )}
       </div>
     </li>
+  );
+}
+
+function Time({ at }: { at: number }) {
+  return (
+    <time dateTime={new Date(at).toISOString()} title={fullTimeOf(at)}>
+      {timeOf(at)}
+    </time>
   );
 }
 

@@ -38,6 +38,7 @@ export function Header({ chat, hasMenu, hasPeople, onOpen }: Props) {
         </h1>
         <p>
           {area.name === "lobby" ? "Lobby" : "Members"}
+          {area.refusal && ` · ${area.refusal.message}`}
           {room.isJoined && ` · ${people} ${people === 1 ? "person" : "people"} here`}
         </p>
       </div>

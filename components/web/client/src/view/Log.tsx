@@ -66,7 +66,7 @@ export function Log({ area, room }: { area: Area; room: Room }) {
       <div
         ref={log}
         class="log"
-        role="log"
+        role="region"
         aria-label={`Messages in ${room.name}`}
         aria-busy={room.isLoading || !room.isJoined}
         tabIndex={0}
@@ -85,11 +85,27 @@ export function Log({ area, room }: { area: Area; room: Room }) {
           )}
         </ol>
       </div>
+      <ReadOut area={area} room={room} />
       {isBehind && (
         <button class="to-end" type="button" onClick={toEnd}>
           <Icon name="down" /> New messages
         </button>
       )}
+    </div>
+  );
+}
+
+/** Reads out what others say now. Not the log itself, which would read out all that history brings. */
+function ReadOut({ area, room }: { area: Area; room: Room }) {
+  return (
+    <div class="hidden" role="log" aria-live="polite" aria-label="New messages">
+      {room.heard
+        .filter((message) => !area.isMine(message))
+        .map(({ id, from, text }) => (
+          <p key={id}>
+            {from.name}: {text}
+          </p>
+        ))}
     </div>
   );
 }
@@ -103,7 +119,7 @@ function Start({ room }: { room: Room }) {
   if (!room.isJoined && isEmpty) return <p class="start">Opening the door…</p>;
   if (!room.isJoined) return <p class="start" />;
   return (
-    <div class="start welcome">
+    <div class="start welcome" data-empty={isEmpty}>
       <span aria-hidden="true">#</span>
       <p>
         <strong>{isEmpty ? `Nobody has said anything in ${room.name} yet` : `This is where ${room.name} began`}</strong>

@@ -27,8 +27,8 @@ export function SignIn({ chat }: { chat: Chat }) {
       <form onSubmit={submit}>
         <h2 id="sign-in-title">Members only</h2>
         <p>
-          The members’ rooms are for people with a token. On your own server, make one with{" "}
-          <code>parlour token --sub ann --name Ann</code>.
+          The members’ rooms are for people with a token. On your own server, make one with:
+          <code>parlour token --sub ann --name Ann</code>
         </p>
         <label>
           Your token

@@ -49,13 +49,28 @@ pub async fn run(shared: Arc<Shared>, connection: Arc<Connection>, upgraded: OnU
 }
 
 /// Reads until the client says `5`. False if it says anything that does not belong here.
-async fn probe(shared: &Shared, connection: &Connection, stream: &mut TcpStream, reader: &mut Reader) -> bool {
+async fn probe(
+    shared: &Shared,
+    connection: &Connection,
+    stream: &mut TcpStream,
+    reader: &mut Reader,
+) -> bool {
     let mut buffer = vec![0; 1024];
-    let mut candidate = Candidate { connection, stream, upgraded: false };
+    let mut candidate = Candidate {
+        connection,
+        stream,
+        upgraded: false,
+    };
     let mut step = reader.feed(&mut [], shared.config.max_payload, &mut candidate);
     while step == Step::Continue {
-        let Ok(count @ 1..) = candidate.stream.read(&mut buffer).await else { return false };
-        step = reader.feed(&mut buffer[..count], shared.config.max_payload, &mut candidate);
+        let Ok(count @ 1..) = candidate.stream.read(&mut buffer).await else {
+            return false;
+        };
+        step = reader.feed(
+            &mut buffer[..count],
+            shared.config.max_payload,
+            &mut candidate,
+        );
     }
     candidate.upgraded
 }

@@ -1,0 +1,431 @@
+//! Transactions on a real SQLite file, opened as Spin opens it.
+
+use std::{path::Path, thread};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    database::use_file,
+    interface::{Membership, Once, Presence},
+};
+
+/// A new database for this thread.
+fn new_file() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    use_file(folder.path().join("test.db"));
+    folder
+}
+
+fn test(run: impl AsyncFnOnce()) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(run());
+}
+
+fn batch(epoch: u64, sequence: u64, attempt: u32) -> Batch {
+    let (relay, namespace) = ("r".into(), "/".into());
+    Batch {
+        relay,
+        epoch,
+        namespace,
+        sequence,
+        attempt,
+    }
+}
+
+async fn fresh(batch: Batch) -> Transaction {
+    match Transaction::open(batch).await.unwrap() {
+        Opened::Fresh(transaction) => transaction,
+        Opened::Done(response) => panic!("done: {}", String::from_utf8_lossy(&response)),
+    }
+}
+
+/// Applies and commits a batch of its own.
+async fn commit(sequence: u64, changes: Vec<Change>) -> Applied {
+    let transaction = fresh(batch(1, sequence, 1)).await;
+    let applied = transaction.apply(changes).await.unwrap();
+    transaction
+        .commit(sequence.to_string().into())
+        .await
+        .unwrap();
+    applied
+}
+
+fn connect(socket: &str) -> Change {
+    Change::Connect(Presence {
+        socket: socket.into(),
+        data: format!("{{\"is\":\"{socket}\"}}"),
+    })
+}
+
+fn join(socket: &str, room: &str) -> Change {
+    Change::Join(Membership {
+        socket: socket.into(),
+        room: room.into(),
+    })
+}
+
+fn leave(socket: &str, room: &str) -> Change {
+    Change::Leave(Membership {
+        socket: socket.into(),
+        room: room.into(),
+    })
+}
+
+fn emission(room: &str, text: &str) -> Emission {
+    Emission {
+        rooms: vec![room.into()],
+        except: vec![],
+        event: "message".into(),
+        data: json!(["message", text]).to_string(),
+        attachments: vec![],
+        id: None,
+        once: None,
+    }
+}
+
+fn say(room: &str, text: &str) -> Change {
+    Change::Emit(Emission {
+        id: Some(text.into()),
+        ..emission(room, text)
+    })
+}
+
+fn say_once(room: &str, text: &str, id: &str, sender: &str) -> Change {
+    let once = Once {
+        sender: sender.into(),
+        ack: json!([text]).to_string(),
+    };
+    Change::Emit(Emission {
+        id: Some(id.into()),
+        once: Some(once),
+        ..emission(room, text)
+    })
+}
+
+async fn members(transaction: &Transaction, room: &str) -> Vec<String> {
+    let members = transaction.members(room.into()).await.unwrap();
+    let mut sockets: Vec<_> = members.into_iter().map(|member| member.socket).collect();
+    sockets.sort();
+    sockets
+}
+
+async fn texts(transaction: &Transaction, until: Position, limit: u32) -> Option<Vec<String>> {
+    let page = transaction
+        .history("a".into(), "message".into(), until, limit)
+        .await
+        .unwrap();
+    let text = |entry: Entry| {
+        serde_json::from_str::<(String, String)>(&entry.data)
+            .unwrap()
+            .1
+    };
+    page.map(|entries| entries.into_iter().map(text).collect())
+}
+
+#[test]
+fn members_come_change_and_go() {
+    let _folder = new_file();
+    test(async || {
+        let changes = vec![connect("x"), connect("y"), join("x", "a"), join("y", "a")];
+        commit(1, changes).await;
+        let update = Presence {
+            socket: "x".into(),
+            data: "\"new\"".into(),
+        };
+        commit(
+            2,
+            vec![leave("y", "a"), join("y", "b"), Change::Update(update)],
+        )
+        .await;
+        let transaction = fresh(batch(1, 3, 1)).await;
+        let found = transaction.members("a".into()).await.unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            (found[0].socket.as_str(), found[0].data.as_str()),
+            ("x", "\"new\"")
+        );
+        assert_eq!(members(&transaction, "b").await, ["y"]);
+        transaction
+            .apply(vec![Change::Disconnect("y".into())])
+            .await
+            .unwrap();
+        assert!(members(&transaction, "b").await.is_empty());
+        // Who is not connected joins nothing.
+        transaction
+            .apply(vec![join("y", "b"), join("ghost", "b")])
+            .await
+            .unwrap();
+        assert!(members(&transaction, "b").await.is_empty());
+    });
+}
+
+#[test]
+fn a_retry_gets_the_first_response() {
+    let _folder = new_file();
+    test(async || {
+        commit(7, vec![connect("x"), say("a", "1")]).await;
+        match Transaction::open(batch(1, 7, 2)).await.unwrap() {
+            Opened::Done(response) => assert_eq!(response, b"7"),
+            Opened::Fresh(_) => panic!("the batch ran twice"),
+        }
+        fresh(batch(1, 8, 2)).await;
+    });
+}
+
+#[test]
+fn a_first_attempt_that_comes_after_the_second_changes_nothing() {
+    let _folder = new_file();
+    test(async || {
+        let late = fresh(batch(1, 1, 1)).await;
+        let second = fresh(batch(1, 1, 2)).await;
+        second.commit(b"second".to_vec()).await.unwrap();
+        let error = late.apply(vec![say("a", "late")]).await.unwrap_err();
+        assert!(
+            matches!(&error, Error::Storage(text) if text.contains("overtaken")),
+            "{error:?}"
+        );
+        let next = fresh(batch(1, 2, 1)).await;
+        assert_eq!(next.last_offset().await.unwrap(), 0);
+    });
+}
+
+#[test]
+fn a_new_epoch_declares_the_old_sockets_gone() {
+    let _folder = new_file();
+    test(async || {
+        commit(1, vec![connect("x"), join("x", "a")]).await;
+        let transaction = fresh(batch(2, 1, 1)).await;
+        transaction
+            .apply(vec![connect("y"), join("y", "a")])
+            .await
+            .unwrap();
+        assert_eq!(members(&transaction, "a").await, ["y"]);
+        transaction.commit(vec![]).await.unwrap();
+        let old = fresh(batch(1, 2, 1)).await;
+        assert!(matches!(
+            old.apply(vec![say("a", "1")]).await,
+            Err(Error::Stale(2))
+        ));
+        let old = fresh(batch(1, 2, 1)).await;
+        assert!(matches!(old.commit(vec![]).await, Err(Error::Stale(2))));
+    });
+}
+
+#[test]
+fn what_is_not_committed_never_was() {
+    let _folder = new_file();
+    test(async || {
+        let transaction = fresh(batch(1, 1, 1)).await;
+        transaction
+            .apply(vec![connect("x"), join("x", "a"), say("a", "1")])
+            .await
+            .unwrap();
+        drop(transaction);
+        let transaction = fresh(batch(1, 1, 2)).await;
+        assert!(members(&transaction, "a").await.is_empty());
+        assert_eq!(texts(&transaction, Position::End, 9).await, Some(vec![]));
+        assert_eq!(transaction.last_offset().await.unwrap(), 0);
+    });
+}
+
+#[test]
+fn offsets_have_no_gaps_and_repetitions_none() {
+    let _folder = new_file();
+    test(async || {
+        let first = commit(1, vec![say_once("a", "one", "1", "x"), say("a", "two")]).await;
+        assert_eq!((first.first, first.repetitions.len()), (1, 0));
+        let changes = vec![
+            say_once("a", "again", "1", "x"),
+            say_once("a", "three", "1", "y"),
+            say_once("b", "four", "2", "x"),
+            say_once("a", "four again", "2", "x"),
+        ];
+        let applied = commit(2, changes).await;
+        assert_eq!(applied.first, 3);
+        let found: Vec<_> = applied
+            .repetitions
+            .iter()
+            .map(|r| (r.index, r.ack.as_str()))
+            .collect();
+        assert_eq!(found, [(0, "[\"one\"]"), (3, "[\"four\"]")]);
+        let transaction = fresh(batch(1, 3, 1)).await;
+        assert_eq!(transaction.last_offset().await.unwrap(), 4);
+        let page = texts(&transaction, Position::End, 9).await.unwrap();
+        assert_eq!(page, ["one", "two", "three"]);
+    });
+}
+
+#[test]
+fn history_comes_in_pages_oldest_first() {
+    let _folder = new_file();
+    test(async || {
+        let say = |text: &u32| say("a", &text.to_string());
+        commit(1, (1..=5).collect::<Vec<u32>>().iter().map(say).collect()).await;
+        let transaction = fresh(batch(1, 2, 1)).await;
+        let page = texts(&transaction, Position::End, 2).await.unwrap();
+        assert_eq!(page, ["4", "5"]);
+        let page = texts(&transaction, Position::BeforeId("4".into()), 2)
+            .await
+            .unwrap();
+        assert_eq!(page, ["2", "3"]);
+        let page = texts(&transaction, Position::Before(2), 2).await.unwrap();
+        assert_eq!(page, ["1"]);
+        assert_eq!(
+            texts(&transaction, Position::BeforeId("x".into()), 2).await,
+            None
+        );
+    });
+}
+
+#[test]
+fn attachments_and_odd_text_come_back_as_they_went() {
+    let _folder = new_file();
+    test(async || {
+        let text = "\u{1F600}\u{0}\"\\ \u{2028}";
+        let odd = Emission {
+            attachments: vec!["AA==".into()],
+            ..emission("a", text)
+        };
+        let data = odd.data.clone();
+        commit(1, vec![Change::Emit(odd)]).await;
+        let transaction = fresh(batch(1, 2, 1)).await;
+        let page = transaction
+            .history("a".into(), "message".into(), Position::End, 1)
+            .await;
+        let page = page.unwrap().unwrap();
+        assert_eq!(page[0].data, data);
+        assert_eq!(page[0].attachments, ["AA=="]);
+    });
+}
+
+#[test]
+fn rooms_are_those_with_members_or_messages() {
+    let _folder = new_file();
+    test(async || {
+        let changes = vec![connect("x"), connect("y"), join("x", "b"), join("y", "b")];
+        commit(1, changes).await;
+        commit(
+            2,
+            vec![
+                say("a", "1"),
+                say("a", "2"),
+                say("x", "to a socket"),
+                say("b", "3"),
+            ],
+        )
+        .await;
+        let transaction = fresh(batch(1, 3, 1)).await;
+        let rooms = transaction.rooms("message".into()).await.unwrap();
+        let found: Vec<_> = rooms
+            .iter()
+            .map(|room| (room.name.as_str(), room.members, room.messages))
+            .collect();
+        assert_eq!(found, [("a", 0, 2), ("b", 2, 1)]);
+        let rooms = transaction.rooms("other".into()).await.unwrap();
+        assert_eq!(rooms.len(), 1);
+    });
+}
+
+#[test]
+fn namespaces_do_not_see_each_other() {
+    let _folder = new_file();
+    test(async || {
+        commit(1, vec![connect("x"), join("x", "a"), say("a", "1")]).await;
+        let other = fresh(Batch {
+            namespace: "/members".into(),
+            ..batch(1, 1, 1)
+        })
+        .await;
+        assert!(members(&other, "a").await.is_empty());
+        assert_eq!(texts(&other, Position::End, 9).await, Some(vec![]));
+        assert!(other.rooms("message".into()).await.unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_rollback_undoes_what_came_after_the_savepoint() {
+    let _folder = new_file();
+    test(async || {
+        let transaction = fresh(batch(1, 1, 1)).await;
+        transaction
+            .apply(vec![connect("x"), say("a", "1")])
+            .await
+            .unwrap();
+        transaction.savepoint().await.unwrap();
+        transaction
+            .apply(vec![join("x", "a"), say("a", "2")])
+            .await
+            .unwrap();
+        transaction.savepoint().await.unwrap();
+        transaction
+            .apply(vec![say("a", "3"), leave("x", "a")])
+            .await
+            .unwrap();
+        transaction.rollback().await.unwrap();
+        assert_eq!(members(&transaction, "a").await, ["x"]);
+        assert_eq!(
+            transaction.apply(vec![say("a", "4")]).await.unwrap().first,
+            3
+        );
+        transaction.commit(vec![]).await.unwrap();
+        let transaction = fresh(batch(1, 2, 1)).await;
+        let page = texts(&transaction, Position::End, 9).await.unwrap();
+        assert_eq!(page, ["1", "2", "4"]);
+    });
+}
+
+#[test]
+fn two_hosts_that_start_together_make_one_schema() {
+    let folder = new_file();
+    let start = |path: &Path, n: u64| {
+        let path = path.join("test.db");
+        thread::spawn(move || {
+            use_file(path);
+            test(async || {
+                let batch = Batch {
+                    relay: n.to_string(),
+                    ..batch(1, 1, 1)
+                };
+                let transaction = fresh(batch).await;
+                transaction
+                    .apply(vec![say("a", &n.to_string())])
+                    .await
+                    .unwrap();
+                transaction.commit(vec![]).await.unwrap();
+            });
+        })
+    };
+    let hosts: Vec<_> = (0..8).map(|n| start(folder.path(), n)).collect();
+    for host in hosts {
+        host.join().unwrap();
+    }
+    test(async || {
+        let transaction = fresh(batch(1, 1, 1)).await;
+        assert_eq!(transaction.last_offset().await.unwrap(), 8);
+    });
+}
+
+#[test]
+fn a_database_of_a_newer_version_is_left_alone() {
+    let _folder = new_file();
+    test(async || {
+        commit(1, vec![]).await;
+        let database = pool::take().await.unwrap();
+        database
+            .run("INSERT INTO parlour_schema VALUES (99)", [])
+            .await
+            .unwrap();
+    });
+    let file = _folder.path().join("test.db");
+    let newcomer = thread::spawn(move || {
+        use_file(file);
+        test(async || {
+            let outcome = Transaction::open(batch(1, 2, 1)).await;
+            assert!(matches!(outcome, Err(Error::NewerSchema(_))));
+        });
+    });
+    newcomer.join().unwrap();
+}

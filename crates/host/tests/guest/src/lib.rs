@@ -1,0 +1,1 @@
+//! Nothing: the components are this crate's examples.

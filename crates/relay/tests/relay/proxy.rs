@@ -1,0 +1,57 @@
+//! Requests that are not Engine.IO's go to the app.
+
+use crate::client::request;
+use crate::start;
+
+#[tokio::test]
+async fn other_requests_reach_the_app_and_its_answer_the_client() {
+    let server = start().await;
+    let headers = "connection: x-mine\r\nx-mine: 1\r\nx-kept: 2\r\nspin-full-url: forged\r\nparlour-lane: forged\r\n";
+    let answer = request(server.address, "POST", "/some/page?a=b", headers, "hello").await;
+    assert_eq!(answer.status, 200);
+    let (first, rest) = answer.body.split_once('\n').unwrap();
+    assert_eq!(first, "POST /some/page?a=b");
+    assert!(rest.ends_with("\n\nhello"), "{rest}");
+    for line in [
+        "x-kept: 2",
+        "x-forwarded-for: 127.0.0.1",
+        "x-forwarded-proto: http",
+        "x-forwarded-host: relay.test",
+    ] {
+        assert!(rest.lines().any(|it| it == line), "{line} is not in {rest}");
+    }
+    for gone in ["x-mine", "spin-", "parlour-"] {
+        assert!(!rest.contains(gone), "{gone} is in {rest}");
+    }
+    assert_eq!(answer.header("x-between"), None);
+}
+
+#[tokio::test]
+async fn the_clients_files_come_from_the_app() {
+    let server = start().await;
+    for path in [
+        "/socket.io/socket.io.js",
+        "/socket.io/socket.io.esm.min.js.map",
+        "/socket.io",
+        "/",
+    ] {
+        let answer = request(server.address, "GET", path, "", "").await;
+        assert!(
+            answer.body.starts_with(&format!("GET {path}\n")),
+            "{path}: {}",
+            answer.body
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_relays_own_path_is_closed_to_the_outside() {
+    let server = start().await;
+    for path in ["/relay", "/relay/", "/relay?x", "//relay", "/%72%65lay"] {
+        assert_eq!(
+            request(server.address, "POST", path, "", "{}").await.status,
+            404,
+            "{path}"
+        );
+    }
+}
