@@ -1,23 +1,28 @@
-//! Runs a manifest and measures requests per second: `load MANIFEST PATH BODY REQUESTS CONCURRENCY`.
+//! Runs a manifest and measures how long a request takes:
+//! `load MANIFEST PATH BODY REQUESTS CONCURRENCY [HEADER:VALUE…]`. A body that begins with `@` is a file.
 
 use std::{sync::Arc, time::Instant};
 
 use http_body_util::{BodyExt, Full};
 use parlour_host::{App, Body, Options};
 
-fn request(path: &str, body: &str) -> http::Request<Body> {
+fn request(path: &str, body: &str, headers: &[String]) -> http::Request<Body> {
     let body = Full::new(bytes::Bytes::from(body.to_owned()))
         .map_err(|never| match never {})
         .boxed_unsync();
-    let request = http::Request::post(path).header("host", "localhost:3000");
+    let mut request = http::Request::post(path).header("host", "localhost:3000");
+    for (name, value) in headers.iter().filter_map(|header| header.split_once(':')) {
+        request = request.header(name, value);
+    }
     request.body(body).expect("the path is a valid URI")
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, manifest, path, body, requests, concurrency] = arguments.as_slice() else {
-        anyhow::bail!("load MANIFEST PATH BODY REQUESTS CONCURRENCY");
+    let [_, manifest, path, body, requests, concurrency, headers @ ..] = arguments.as_slice()
+    else {
+        anyhow::bail!("load MANIFEST PATH BODY REQUESTS CONCURRENCY [HEADER:VALUE…]");
     };
     let body = match body.strip_prefix('@') {
         Some(file) => std::fs::read_to_string(file)?,
@@ -35,7 +40,7 @@ async fn main() -> anyhow::Result<()> {
         app.cache_use()
     );
     let (requests, concurrency): (usize, usize) = (requests.parse()?, concurrency.parse()?);
-    let first = app.handle(request(path, &body)).await;
+    let first = app.handle(request(path, &body, headers)).await;
     let status = first.status();
     let answer = first.into_body().collect().await?.to_bytes();
     let shown = &answer[..answer.len().min(200)];
@@ -43,11 +48,12 @@ async fn main() -> anyhow::Result<()> {
     let begin = Instant::now();
     let mut tasks = Vec::new();
     for _ in 0..concurrency {
-        let (app, path, body) = (app.clone(), path.clone(), body.clone());
+        let (app, path, body, headers) =
+            (app.clone(), path.clone(), body.clone(), headers.to_vec());
         tasks.push(tokio::spawn(async move {
             let mut failed = 0;
             for _ in 0..requests / concurrency {
-                let response = app.handle(request(&path, &body)).await;
+                let response = app.handle(request(&path, &body, &headers)).await;
                 failed += usize::from(response.status() != 200);
                 if response.into_body().collect().await.is_err() {
                     failed += 1;

@@ -113,8 +113,8 @@ impl App {
         self.databases.checkpoint().await;
     }
 
-    /// The resolved value of an application variable; an error if the manifest declares none of
-    /// that name.
+    /// The resolved value of an application variable; none if the manifest declares none of that
+    /// name.
     pub fn variable(&self, name: &str) -> Result<Option<String>> {
         Ok(self.variables.application(name).map(str::to_owned))
     }

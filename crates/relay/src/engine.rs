@@ -16,8 +16,10 @@ use parlour_protocol::engine::{Open, REVISION};
 use parlour_protocol::relay::Handshake;
 use percent_encoding::percent_decode_str;
 
+use crate::connection::{How, close};
 use crate::lane::Verdict;
 use crate::origin::Body;
+use crate::reason;
 use crate::shared::{Shared, unix_millis};
 use crate::sid::Sid;
 
@@ -137,7 +139,7 @@ async fn route(shared: Arc<Shared>, peer: IpAddr, request: Request<Incoming>) ->
 
 /// The reference's `verify`, and the check of the revision that follows it.
 fn verify(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     request: &Request<Incoming>,
     query: &Query,
     upgrade: bool,
@@ -150,6 +152,10 @@ fn verify(
             .connections
             .find(&query.sid)
             .ok_or_else(Refusal::unknown_session)?;
+        if session.is_overdue(shared) {
+            close(shared, &session, reason::PING_TIMEOUT, How::Abort);
+            return Err(Refusal::unknown_session());
+        }
         let transport = if session.is_websocket() {
             "websocket"
         } else {

@@ -119,7 +119,10 @@ fn check_name(name: &str) -> anyhow::Result<()> {
 
 async fn run_timers(shared: Arc<Shared>) {
     loop {
-        for timer in shared.timers.due().await {
+        let due = shared.timers.due().await;
+        // What clients have sent in time is read first.
+        tokio::task::yield_now().await;
+        for timer in due {
             if let Some(connection) = shared.connections.of_timer(timer) {
                 connection::on_timer(&shared, &connection, timer);
             }

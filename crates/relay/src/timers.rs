@@ -37,11 +37,11 @@ pub struct Timers {
 }
 
 impl Timers {
-    /// Precise to a part of `shortest`.
+    /// Precise to a small part of `shortest`.
     pub fn new(shortest: Duration) -> Timers {
         Timers {
             start: Instant::now(),
-            bucket: (shortest.as_millis() as u64 / 64).clamp(2, 250),
+            bucket: (shortest.as_millis() as u64 / 256).clamp(1, 100),
             buckets: Mutex::default(),
             earlier: Notify::new(),
         }

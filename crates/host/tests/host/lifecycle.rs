@@ -78,3 +78,12 @@ async fn an_application_is_served_on_a_port_until_it_is_stopped() {
     server.await.unwrap().unwrap();
     app.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_for_wasi_0_2_is_run_too() {
+    let app = start("older").await;
+    for path in ["/a", "/b?c"] {
+        let answer = app.ask(path, &[], "").await;
+        assert_eq!(answer.body, format!("WASI 0.2 at {path}"));
+    }
+}

@@ -11,6 +11,9 @@ use crate::timers::{Purpose, Timer};
 
 const PING: &str = "2";
 
+/// How late a timer usually is, in milliseconds.
+const USUAL_LATENESS: u64 = 5;
+
 impl Connection {
     /// Schedules the first ping and the deadline for a namespace.
     pub fn start_timers(self: &Arc<Self>, shared: &Shared) {
@@ -40,6 +43,13 @@ impl Connection {
         }
     }
 
+    /// Whether the client should have answered a ping by now. Timers are a little late; a request that
+    /// comes after the deadline must not be luckier than one that comes later.
+    pub fn is_overdue(&self, shared: &Shared) -> bool {
+        let inner = self.lock();
+        inner.open && inner.is_overdue() && shared.timers.now() >= inner.due
+    }
+
     /// While reading pauses, a missing pong is no fault of the client's.
     pub fn pause(&self, shared: &Shared, paused: bool) {
         let mut inner = self.lock();
@@ -63,6 +73,13 @@ impl Connection {
             turn: inner.turn,
         };
         shared.timers.at(inner.due, timer);
+    }
+}
+
+impl Inner {
+    /// Whether the end of the present wait is the end of the connection.
+    fn is_overdue(&self) -> bool {
+        self.awaiting_pong && !self.paused
     }
 }
 
@@ -99,15 +116,21 @@ fn heartbeat(shared: &Arc<Shared>, connection: &Arc<Connection>, turn: u8) {
         return;
     }
     if shared.timers.now() >= inner.due {
-        if !inner.awaiting_pong {
-            connection.send_control(&mut inner, PING);
-            inner.awaiting_pong = true;
-        } else if !inner.paused {
+        if inner.is_overdue() {
             drop(inner);
             close(shared, connection, reason::PING_TIMEOUT, How::Abort);
             return;
         }
-        connection.set_due(shared, &mut inner, shared.config.ping_timeout);
+        if !inner.awaiting_pong {
+            connection.send_control(&mut inner, PING);
+            inner.awaiting_pong = true;
+        }
+        // From when it was due, so that timers' lateness does not add up; but a relay that was held up
+        // itself does not take that from the client's time.
+        let since = inner
+            .due
+            .max(shared.timers.now().saturating_sub(USUAL_LATENESS));
+        inner.due = since + shared.config.ping_timeout.as_millis() as u64;
     }
     connection.set_heartbeat(shared, &mut inner);
 }

@@ -276,7 +276,6 @@ impl Lane {
     /// refused rather than left to wait.
     fn settle(
         &self,
-        shared: &Shared,
         state: &mut State,
         batch: &Batch,
         outgoing: &mut Outgoing,

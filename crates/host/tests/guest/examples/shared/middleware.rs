@@ -1,4 +1,4 @@
-//! Middleware that signs the request on its way in and the response on its way out.
+// Middleware that signs the request on its way in and the response on its way out.
 
 use http::HeaderValue;
 use spin_sdk::{
