@@ -95,6 +95,19 @@ test("the attachments of one socket do not mix with the packets of its other nam
   stayedConnected(custom);
 });
 
+test("twenty clients send as much as one message may hold at the same time, and each gets its own back", async (t) => {
+  const clients = await Promise.all(Array.from({ length: 20 }, () => connected(t, server.url)));
+  const picture = (n) => ({ n, bytes: Buffer.alloc(900_000, n) });
+
+  const answers = await Promise.all(clients.map((socket, n) => ask(socket, "echo", picture(n))));
+
+  answers.forEach(({ n, bytes }, at) => {
+    assert.equal(n, at);
+    assert.ok(bytes.equals(picture(at).bytes));
+  });
+  clients.forEach(stayedConnected);
+});
+
 test("an eleventh attachment ends the connection of its sender only", async (t) => {
   const other = await connected(t, server.url);
   const socket = await connected(t, server.url, { reconnection: false });

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
-import { readFile, readdir } from "node:fs/promises";
+import { readFile, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { ask, client, connected, newRoom, next } from "./harness/clients.mjs";
@@ -138,6 +138,51 @@ describe("what is wrong with the manifest", () => {
     const { code, stderr } = await up("/no/such/spin.toml");
     assert.notEqual(code, 0);
     assert.match(stderr, /\/no\/such\/spin\.toml/);
+  });
+
+  /** The application's own manifest, changed, beside the real one's paths. */
+  const changed = async (change) => {
+    const file = join(await newStateDir(), "spin.toml");
+    const manifest = await readFile(join(ROOT, "spin.toml"), "utf8");
+    await writeFile(file, change(manifest.replaceAll('"target/', `"${ROOT}/target/`)));
+    return file;
+  };
+
+  test("a changed copy of the manifest runs, so that the next tests fail for their own reason", async (t) => {
+    const server = await startUp({ manifest: await changed((manifest) => manifest) });
+    t.after(() => server.kill9());
+    await ask(await connected(t, server.url), "rooms");
+  });
+
+  test("an unknown key is named, with its file", async () => {
+    const manifest = await changed((text) => text.replace("[component.rooms]", "[component.rooms]\nsauce = true"));
+    const { code, stderr } = await up(manifest);
+    assert.notEqual(code, 0);
+    assert.match(stderr, /sauce/);
+    assert.ok(stderr.includes(manifest), stderr);
+  });
+
+  test("a component that is not built is named, with its file", async () => {
+    const manifest = await changed((text) => text.replace("wasm/lobby.wasm", "wasm/no-lobby.wasm"));
+    const { code, stderr } = await up(manifest);
+    assert.notEqual(code, 0);
+    assert.match(stderr, /no-lobby\.wasm/);
+    assert.match(stderr, /lobby\b/);
+  });
+
+  test("a dependency that does not fit is named", async () => {
+    const manifest = await changed((text) => text.replace('{ component = "rooms", inherit', '{ component = "web", inherit'));
+    const { code, stderr } = await up(manifest);
+    assert.notEqual(code, 0);
+    assert.match(stderr, /parlour:rooms\/rooms@0\.1\.0/);
+    assert.match(stderr, /lobby/);
+  });
+
+  test("a variable without a value is named", async () => {
+    const manifest = await changed((text) => text.replace("[variables]", "[variables]\nhouse_rules = { required = true }"));
+    const { code, stderr } = await up(manifest);
+    assert.notEqual(code, 0);
+    assert.match(stderr, /house_rules/);
   });
 
   test("an address that is taken is named", async (t) => {

@@ -182,6 +182,30 @@ test("a relay that comes back has none of its old members, and its clients retur
   assert.deepEqual((await ask(ada, "join", room)).members.map(({ name }) => name), ["Ada"]);
 });
 
+test("two apps that start together on a new database share it", async (t) => {
+  const room = newRoom();
+  const env = secrets();
+  const stateDir = await newStateDir();
+  const apps = await Promise.all([startApp({ stateDir, env }), startApp({ stateDir, env })]);
+  t.after(() => Promise.all(apps.map((app) => app.kill9())));
+  const relays = await Promise.all(apps.map(({ url: origin }) => startRelay({ origin, env, stateDir })));
+  t.after(() => Promise.all(relays.map((relay) => relay.kill9())));
+  const enter = async (name, { url }) => {
+    const socket = await connected(t, url, { auth: { name } });
+    await ask(socket, "join", room);
+    return socket;
+  };
+
+  const [ada, ben] = await Promise.all([enter("Ada", relays[0]), enter("Ben", relays[1])]);
+  const said = await Promise.all(
+    [ada, ben].flatMap((socket, whose) => Array.from({ length: 20 }, (_, n) => ask(socket, "message", { room, text: `${whose} ${n}` }))),
+  );
+
+  const { messages, members } = await ask(ada, "join", room);
+  assert.deepEqual(messages.map(({ id }) => id).sort(), said.map(({ id }) => id).sort());
+  assert.deepEqual(members.map(({ name }) => name), ["Ada", "Ben"]);
+});
+
 test("a relay with the wrong secret lets nobody in, says so, and hurts no other", async (t) => {
   const { url, origin, env } = await deploy(t);
   const impostor = await startRelay({ origin, env: { ...env, SPIN_VARIABLE_RELAY_SECRET: "guessed" } });

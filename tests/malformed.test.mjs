@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { ask, connected, newRoom, next, stayedConnected } from "./harness/clients.mjs";
+import { ask, connected, newRoom, next, nextFew, stayedConnected } from "./harness/clients.mjs";
 import { startUp } from "./harness/parlour.mjs";
 import { enterRaw, openPolling, openRaw } from "./harness/raw.mjs";
 import { startReference } from "./harness/reference.mjs";
@@ -44,6 +44,13 @@ const PACKETS = {
   "an event for a namespace that does not exist": ['42/nowhere,["rooms"]'],
   "a namespace that does not exist": ["40/nowhere,"],
   "a namespace without a comma": ["40/nowhere"],
+  "a namespace with a query": ["40/nowhere?token=x,"],
+  "a namespace in another script": ["40/房间🏠,"],
+  "a namespace with quotes, percent signs and a line break": ['40/"%2f%00\r\n\u0000",'],
+  "a namespace of a thousand characters": [`40/${"n".repeat(1000)},`],
+  "a namespace of two hundred thousand characters": [`40/${"n".repeat(200_000)},`],
+  "a namespace of nothing but its slash, with a comma": ['42/,["rooms"]'],
+  "a namespace with a dot segment": ["40/../members,"],
   "a second CONNECT": ["40"],
   "a CONNECT whose payload is an array": ["40/nowhere,[]"],
   "a CONNECT whose payload is a string": ['40/nowhere,"token"'],
@@ -91,6 +98,8 @@ const PACKETS_BEFORE_CONNECT = {
   "a CONNECT whose payload is a string": ['40"token"'],
   "a CONNECT whose payload is null": ["40null"],
   "a CONNECT whose payload is cut off": ['40{"token":'],
+  "two CONNECTs at once": ["40", "40"],
+  "a CONNECT and a DISCONNECT at once": ["40", "41"],
 };
 
 /** What is POSTed to a long-polling connection that is in the namespace "/". */
@@ -148,6 +157,47 @@ test("an Engine.IO close ends a WebSocket at once, as the protocol says, where n
   const raw = await enterRaw(t, parlour.url);
   raw.send("1");
   assert.notEqual((await raw.closed()).code, 1006);
+});
+
+test("a CONNECT whose payload is nested five hundred deep is one like any other", (t) =>
+  alike(t, async (url) => {
+    const raw = await openRaw(t, url);
+    raw.send(`40{"x":${"[".repeat(500)}${"]".repeat(500)}}`);
+    return (await raw.until((frame) => frame.startsWith("4"))).map(withoutIds);
+  }));
+
+test("a hundred namespaces that do not exist are refused one by one", (t) =>
+  alike(t, async (url) => {
+    const raw = await enterRaw(t, url);
+    for (let n = 0; n < 100; n++) raw.send(`40/nowhere-${n},`);
+    const refused = [];
+    while (refused.length < 100) refused.push(...(await raw.until(() => true)));
+    // Namespaces do not wait for each other, so their answers have no order.
+    return { refused: refused.sort(), ...(await answers(raw, [])) };
+  }));
+
+test("a client that reads nothing is given up in the end, and holds nobody up", async (t) => {
+  const room = newRoom();
+  const ada = await connected(t, parlour.url, { auth: { name: "Ada" } });
+  const ben = await connected(t, parlour.url, { auth: { name: "Ben" } });
+  for (const socket of [ada, ben]) await ask(socket, "join", room);
+  const deaf = await enterRaw(t, parlour.url);
+  deaf.send(`421["join",${JSON.stringify(room)}]`);
+  await deaf.until((frame) => frame.startsWith("431"));
+  deaf.ws.pause();
+  const text = "x".repeat(16_000);
+
+  // More than the relay keeps for one client, and the system's buffers.
+  let gone = false;
+  next(ada, "left").then(() => (gone = true));
+  for (let n = 0; n < 200 && !gone; n++) {
+    const many = Array.from({ length: 50 }, () => ask(ada, "message", { room, text }));
+    await Promise.all([...many, nextFew(ben, "message", many.length)]);
+  }
+
+  assert.ok(gone, "the others are told that it left");
+  stayedConnected(ada);
+  stayedConnected(ben);
 });
 
 test("a hundred broken clients at once hurt nobody else", async (t) => {

@@ -14,7 +14,7 @@ const WEB_CLIENT: &str = "components/web/client";
 pub const COMPONENTS: &[&str] = &["gateway", "lobby", "members", "auth", "rooms", "web"];
 
 /// The components that only tests and benchmarks use.
-pub const FIXTURES: &[&str] = &[];
+pub const FIXTURES: &[&str] = &["conformance-main", "conformance-custom"];
 
 pub fn everything() -> Result<()> {
     tools::need_node()?;
@@ -29,10 +29,17 @@ pub fn everything() -> Result<()> {
 fn web_client() -> Result<()> {
     tools::npm_install(WEB_CLIENT)?;
     let folder = Path::new(WEB_CLIENT);
-    let sources: Vec<_> = ["src", "index.html", "package-lock.json", "vite.config.ts"]
-        .iter()
-        .map(|name| folder.join(name))
-        .collect();
+    let sources: Vec<_> = [
+        "src",
+        "public",
+        "index.html",
+        "package-lock.json",
+        "tsconfig.json",
+        "vite.config.ts",
+    ]
+    .iter()
+    .map(|name| folder.join(name))
+    .collect();
     let sources: Vec<&Path> = sources.iter().map(|path| path.as_path()).collect();
     if tools::is_newer(&folder.join("dist/index.html"), &sources) {
         return Ok(());

@@ -214,7 +214,7 @@ fn is_origin(text: &str) -> bool {
     })
 }
 
-fn relay_id(text: &str) -> Result<String, String> {
+pub fn relay_id(text: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     if (1..=64).contains(&text.len()) && text.chars().all(allowed) {
         Ok(text.to_owned())

@@ -1,8 +1,9 @@
 //! The relay's name when none is given: the host's name and the port. It must be the same after a
-//! restart, so that the app can tell which sockets are gone. Where the port is picked at random, a
-//! number takes its place that is locked in the state directory for as long as the process lives.
+//! restart, so that the app can tell which sockets are gone. Where the port is picked at random, a name is
+//! made and kept in the state directory, in a file that is locked for as long as the process lives.
 
 use std::fs::{File, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -39,12 +40,19 @@ pub fn of(given: Option<&str>, listen: SocketAddr, state_dir: &Path) -> Result<I
         .with_context(|| format!("cannot create the state directory {}", state_dir.display()))?;
     for slot in 1..=MAX_SLOTS {
         let path = state_dir.join(format!("relay-{slot}.lock"));
-        let file =
-            File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .with_context(|| format!("cannot open {}", path.display()))?;
         match file.try_lock() {
             Ok(()) => {
+                let name = kept_name(&file, &host)
+                    .with_context(|| format!("cannot keep a name in {}", path.display()))?;
                 return Ok(Identity {
-                    name: format!("{host}-r{slot}"),
+                    name,
                     _lock: Some(file),
                 });
             }
@@ -58,6 +66,22 @@ pub fn of(given: Option<&str>, listen: SocketAddr, state_dir: &Path) -> Result<I
         "{MAX_SLOTS} relays use {} already; name this one with --relay-id",
         state_dir.display()
     )
+}
+
+/// The name in the file, or a new one where it has none: random, because another state directory
+/// may serve the same database.
+fn kept_name(mut file: &File, host: &str) -> std::io::Result<String> {
+    let mut kept = String::new();
+    file.read_to_string(&mut kept)?;
+    if let Ok(name) = crate::flags::relay_id(kept.trim()) {
+        return Ok(name);
+    }
+    let name = format!("{host}-{:08x}", rand::random::<u32>());
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(name.as_bytes())?;
+    file.sync_all()?;
+    Ok(name)
 }
 
 /// The host's name, in the characters that a relay's name may have.
@@ -110,5 +134,7 @@ mod tests {
         let name = first.name.clone();
         drop(first);
         assert_eq!(of(None, listen, dir.path()).unwrap().name, name);
+        let elsewhere = tempfile::tempdir().unwrap();
+        assert_ne!(of(None, listen, elsewhere.path()).unwrap().name, name);
     }
 }

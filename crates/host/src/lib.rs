@@ -33,8 +33,8 @@ pub use serve::serve;
 /// The body of requests and responses.
 pub type Body = http_body_util::combinators::UnsyncBoxBody<bytes::Bytes, std::io::Error>;
 
-/// What to run, and with what.
-#[derive(Clone, Debug, Default)]
+/// What to run, and with what. Not `Debug`, because variables may be secret.
+#[derive(Clone, Default)]
 pub struct Options {
     /// The `spin.toml`.
     pub manifest: PathBuf,

@@ -93,15 +93,22 @@ fn check_application(manifest: &Manifest) -> Result<()> {
             "[variables] {name}: must be `required` OR have a `default`"
         );
     }
-    let base = manifest
+    for (key, value) in manifest
         .application
         .trigger
         .get("http")
-        .and_then(|t| t.get("base"));
-    ensure!(
-        base.is_none_or(|base| base.as_str() == Some("/")),
-        "[application.trigger.http] base: no longer supported; put it before each route"
-    );
+        .into_iter()
+        .flatten()
+    {
+        ensure!(
+            key == "base",
+            "[application.trigger.http] {key}: unknown field, expected `base`"
+        );
+        ensure!(
+            value.as_str() == Some("/"),
+            "[application.trigger.http] base: no longer supported; put it before each route"
+        );
+    }
     Ok(())
 }
 

@@ -15,6 +15,9 @@ pub fn register(ns: &mut Namespace) {
     ns.on("leave", leave);
     ns.on("rooms", rooms);
     ns.on("name", name);
+    ns.on("whoami", async |socket: Socket, (): (), ack: Ack| {
+        ack.send(Member::of(&socket)?)
+    });
     ns.on_disconnecting(async |socket, _reason| {
         for key in socket.rooms() {
             announce_leaving(&socket, &key).await?;
@@ -96,6 +99,10 @@ async fn name(socket: Socket, name: Nickname, ack: Ack) -> Result<()> {
     };
     socket.set_data(&member)?;
     ack.send(json!({ "name": member.name }))
+}
+
+async fn whoami(socket: Socket, _: Args<()>, ack: Ack) -> Result<()> {
+    ack.send(Member::of(&socket)?)
 }
 
 /// Tells the others in a room, unless the member stays in it with another socket.

@@ -246,13 +246,9 @@ export class Area {
     });
   }
 
-  /** A room whose name nobody else knows has nobody but us in it. */
   async #askWhoWeAre(): Promise<void> {
-    const room = messageId();
-    const answer = await this.#ask(() => this.socket.timeout(PATIENCE).emitWithAck("join", room));
-    const us = answer && !("error" in answer) ? answer.members[0] : undefined;
-    if (us) this.#learn(us.id);
-    await this.#ask(() => this.socket.timeout(PATIENCE).emitWithAck("leave", room));
+    const us = await this.#ask(() => this.socket.timeout(PATIENCE).emitWithAck("whoami"));
+    if (us && !("error" in us)) this.#learn(us.id);
     this.#changes.notify();
   }
 

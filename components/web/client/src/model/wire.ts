@@ -65,6 +65,7 @@ export interface ClientEvents {
   ) => void;
   rooms: (ack: (answer: Answer<RoomInfo[]>) => void) => void;
   name: (name: string, ack: (answer: Answer<{ name: string }>) => void) => void;
+  whoami: (ack: (answer: Answer<Member>) => void) => void;
   announce: (text: string, ack: (answer: Answer<{ at: number }>) => void) => void;
   shout: (text: string, ack: (answer: Answer<{ at: number }>) => void) => void;
 }

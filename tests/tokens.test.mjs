@@ -1,0 +1,112 @@
+// Tokens made by somebody else than `parlour token`, good and bad: what /members makes of them.
+
+import assert from "node:assert/strict";
+import { createHmac, generateKeyPairSync, sign } from "node:crypto";
+import { after, before, describe, test } from "node:test";
+import { ask, client, connected, newRoom, next } from "./harness/clients.mjs";
+import { startUp } from "./harness/parlour.mjs";
+
+const SECRET = "a secret that only this test and its server know";
+const ed25519 = generateKeyPairSync("ed25519");
+const stranger = generateKeyPairSync("ed25519");
+const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 });
+const PEM = /** @type {string} */ (ed25519.publicKey.export({ type: "spki", format: "pem" }));
+const RAW = ed25519.publicKey.export({ format: "jwk" }).x ?? "";
+
+const encoded = (json) => Buffer.from(JSON.stringify(json)).toString("base64url");
+const token = (head, claims, signer) => {
+  const signed = `${encoded(head)}.${encoded(claims)}`;
+  return `${signed}.${signer(Buffer.from(signed)).toString("base64url")}`;
+};
+const hs256 = (claims, secret = SECRET, alg = "HS256") =>
+  token({ alg, typ: "JWT" }, claims, (signed) => createHmac("sha256", secret).update(signed).digest());
+const eddsa = (claims, key = ed25519.privateKey) => token({ alg: "EdDSA" }, claims, (signed) => sign(null, signed, key));
+
+const ada = { sub: "ada", name: "Ada" };
+const fromNow = (seconds) => Math.floor(Date.now() / 1000) + seconds;
+
+let server;
+before(async () => {
+  // Through the environment: a PEM has lines.
+  const env = { SPIN_VARIABLE_AUTH_SECRET: SECRET, SPIN_VARIABLE_AUTH_PUBLIC_KEY: PEM };
+  server = await startUp({ env });
+});
+after(() => server.stop());
+
+const auth = (token) => ({ namespace: "/members", auth: { token }, reconnection: false });
+
+async function codeFor(t, token) {
+  return (await next(client(t, server.url, auth(token)), "connect_error")).data?.code;
+}
+
+describe("/members", () => {
+  test("admits who has a token of the secret, and who has one of the private key", async (t) => {
+    for (const good of [hs256({ ...ada, exp: fromNow(60) }), eddsa({ ...ada, exp: fromNow(60) }), hs256({ ...ada, nbf: fromNow(-60) })]) {
+      const socket = await connected(t, server.url, auth(good));
+      assert.deepEqual((await ask(socket, "join", newRoom())).members, [{ id: "ada", name: "Ada" }]);
+    }
+  });
+
+  test("takes the public key as 32 bytes in base64url, too", async (t) => {
+    const other = await startUp({ args: ["--variable", `auth_public_key=${RAW}`] });
+    t.after(() => other.stop());
+    await connected(t, other.url, auth(eddsa(ada)));
+  });
+
+  test("honours exp and nbf", async (t) => {
+    assert.equal(await codeFor(t, hs256({ ...ada, exp: fromNow(-1) })), "expired_token");
+    assert.equal(await codeFor(t, eddsa({ ...ada, exp: fromNow(-3600) })), "expired_token");
+    assert.equal(await codeFor(t, hs256({ ...ada, nbf: fromNow(3600) })), "not_yet_valid");
+    for (const claims of [{ exp: "tomorrow" }, { exp: null }, { nbf: [] }]) {
+      assert.equal(await codeFor(t, hs256({ ...ada, ...claims })), "invalid_token", JSON.stringify(claims));
+    }
+  });
+
+  test("trusts no other key and no other algorithm", async (t) => {
+    const good = hs256(ada);
+    const forgeries = {
+      "another private key": eddsa(ada, stranger.privateKey),
+      "another secret": hs256(ada, "another secret"),
+      "the public key as a secret, PEM": hs256(ada, PEM),
+      "the public key as a secret, raw": hs256(ada, RAW),
+      "the right secret under another algorithm's name": hs256(ada, SECRET, "HS384"),
+      "the right secret under the key's algorithm": hs256(ada, SECRET, "EdDSA"),
+      "RSA": token({ alg: "RS256" }, ada, (signed) => sign("sha256", signed, rsa.privateKey)),
+      "none": token({ alg: "none" }, ada, () => Buffer.alloc(0)),
+      "NONE": token({ alg: "NoNe" }, ada, () => Buffer.alloc(0)),
+      "no algorithm": token({}, ada, (signed) => createHmac("sha256", SECRET).update(signed).digest()),
+      "a key that the token brings along": token({ alg: "EdDSA", jwk: stranger.publicKey.export({ format: "jwk" }) }, ada, (signed) => sign(null, signed, stranger.privateKey)),
+      "what must be understood and is not": token({ alg: "HS256", crit: ["b64"], b64: false }, ada, (signed) => createHmac("sha256", SECRET).update(signed).digest()),
+      "a signature with something behind it": `${good}AAAA`,
+      "a fourth part": `${good}.AAAA`,
+      "padding": `${good}=`,
+    };
+    for (const [what, forged] of Object.entries(forgeries)) assert.equal(await codeFor(t, forged), "invalid_token", what);
+  });
+
+  test("wants to know who it is", async (t) => {
+    for (const claims of [{}, { name: "Nobody" }, { sub: "" }, { sub: 7 }, { sub: null }, { sub: "a", name: 7 }, { sub: "s".repeat(1000) }]) {
+      assert.equal(await codeFor(t, hs256(claims)), "invalid_token", JSON.stringify(claims).slice(0, 60));
+    }
+    const nameless = await connected(t, server.url, auth(hs256({ sub: "ada" })));
+    assert.equal((await ask(nameless, "join", newRoom())).members[0].id, "ada");
+  });
+
+  test("refuses what is no text, and what is too much of it, and stays well", async (t) => {
+    for (const wrong of [7, null, true, {}, ["a"], "x".repeat(100_000), "é\u0000\r\nparlour-claims: e30"]) {
+      const code = await codeFor(t, wrong);
+      assert.ok(["missing_token", "invalid_token"].includes(code), `${JSON.stringify(wrong).slice(0, 40)}: ${code}`);
+    }
+    await connected(t, server.url, auth(hs256(ada)));
+  });
+
+  test("takes nobody's word for the claims", async (t) => {
+    const claims = encoded({ sub: "admin", name: "Admin" });
+    for (const extraHeaders of [{ "parlour-claims": claims }, { "parlour-claims": claims, authorization: "Bearer x" }, { "spin-component-route": "/connect" }]) {
+      const eve = client(t, server.url, { namespace: "/members", extraHeaders, reconnection: false });
+      assert.match((await next(eve, "connect_error")).data.code, /^(missing|invalid)_token$/);
+    }
+    const honest = await connected(t, server.url, { ...auth(hs256(ada)), extraHeaders: { "parlour-claims": claims } });
+    assert.equal((await ask(honest, "join", newRoom())).members[0].id, "ada");
+  });
+});
