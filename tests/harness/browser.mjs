@@ -1,8 +1,7 @@
 // A real headless Chromium, the distribution's own, driven by playwright-core.
 
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { ARTIFACTS } from "./parlour.mjs";
@@ -23,22 +22,15 @@ const FLAGS = [
 export const DESKTOP = { width: 1280, height: 800 };
 export const PHONE = { width: 390, height: 844 };
 
-/** A browser with a profile of its own. @param {import("playwright-core").ViewportSize} viewport */
-export async function openBrowser(viewport = DESKTOP, options = {}) {
+/** A browser without a past: playwright gives it an empty profile and removes that afterwards. */
+export async function openBrowser() {
   const executablePath = PLACES.find((path) => path && existsSync(path));
   if (!executablePath) {
     throw new Error(
       "There is no Chromium, and the page must be tested in one: install it (Debian: `apt-get install chromium`), or name it in CHROMIUM",
     );
   }
-  const profile = await mkdtemp(join(tmpdir(), "parlour-chromium-"));
-  const context = await chromium.launchPersistentContext(profile, { executablePath, args: FLAGS, viewport, ...options });
-  return Object.assign(context, {
-    async end() {
-      await context.close();
-      await rm(profile, { recursive: true, force: true });
-    },
-  });
+  return chromium.launch({ executablePath, args: FLAGS });
 }
 
 /** Keeps what the page looks like as a test artifact. @param {import("playwright-core").Page} page */
