@@ -188,7 +188,7 @@ test("two apps that start together on a new database share it", async (t) => {
   const stateDir = await newStateDir();
   const apps = await Promise.all([startApp({ stateDir, env }), startApp({ stateDir, env })]);
   t.after(() => Promise.all(apps.map((app) => app.kill9())));
-  const relays = await Promise.all(apps.map(({ url: origin }) => startRelay({ origin, env, stateDir })));
+  const relays = await Promise.all(apps.map(({ url: origin }) => startRelay({ origin, env })));
   t.after(() => Promise.all(relays.map((relay) => relay.kill9())));
   const enter = async (name, { url }) => {
     const socket = await connected(t, url, { auth: { name } });

@@ -15,9 +15,7 @@ pub fn register(ns: &mut Namespace) {
     ns.on("leave", leave);
     ns.on("rooms", rooms);
     ns.on("name", name);
-    ns.on("whoami", async |socket: Socket, (): (), ack: Ack| {
-        ack.send(Member::of(&socket)?)
-    });
+    ns.on("whoami", whoami);
     ns.on_disconnecting(async |socket, _reason| {
         for key in socket.rooms() {
             announce_leaving(&socket, &key).await?;
