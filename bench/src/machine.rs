@@ -74,10 +74,30 @@ pub fn cpu_of(process: u32) -> Result<Duration> {
     let (Some(user), Some(system)) = (ticks(11), ticks(12)) else {
         bail!("cannot understand {path}: {stat}");
     };
+    Ok(from_ticks(user + system))
+}
+
+fn from_ticks(ticks: u64) -> Duration {
     let per_second = rustix::param::clock_ticks_per_second();
-    Ok(Duration::from_secs_f64(
-        (user + system) as f64 / per_second as f64,
-    ))
+    Duration::from_secs_f64(ticks as f64 / per_second as f64)
+}
+
+/// Time that the cores did anything for anybody, added up, to 10 ms. Stolen time counts: it was not ours.
+pub fn busy(cores: Cores) -> Result<Duration> {
+    let stat = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
+    let mut ticks = 0;
+    for core in [cores.server, cores.generator] {
+        let name = format!("cpu{core} ");
+        let line = stat.lines().find_map(|line| line.strip_prefix(&name));
+        let line = line.with_context(|| format!("/proc/stat has no {name}"))?;
+        let times: Vec<u64> = line
+            .split_whitespace()
+            .map_while(|time| time.parse().ok())
+            .collect();
+        // user, nice, system, then idle and waiting for a disk, then interrupts and stolen time.
+        ticks += times.iter().take(3).sum::<u64>() + times.iter().skip(5).take(3).sum::<u64>();
+    }
+    Ok(from_ticks(ticks))
 }
 
 /// Memory of a process in bytes: its own pages and its part of shared ones (PSS).

@@ -11,6 +11,8 @@ use crate::work::{self, Sample};
 
 /// Above this share of its core the generator, and not the server, may be what was measured.
 pub const GENERATOR_LIMIT: f64 = 0.9;
+/// Above this share of a core other programs have disturbed the run.
+const OTHERS_LIMIT: f64 = 0.1;
 
 /// What was measured: a work and the clients' thinking time in µs.
 pub type Case = (work::Kind, u64);
@@ -92,6 +94,7 @@ impl Report {
                         "delay_us": samples.iter().map(|sample| sample.delay).collect::<Vec<_>>(),
                         "server_cpu": samples.iter().map(|sample| sample.server_cpu).collect::<Vec<_>>(),
                         "generator_cpu": samples.iter().map(|sample| sample.generator_cpu).collect::<Vec<_>>(),
+                        "others_cpu": samples.iter().map(|sample| sample.others_cpu).collect::<Vec<_>>(),
                     }));
                 }
             }
@@ -122,6 +125,13 @@ pub fn line(case: Case, sample: &Sample) -> String {
     );
     if sample.generator_cpu > GENERATOR_LIMIT {
         out.push_str("  <- the generator may be the limit");
+    }
+    if sample.others_cpu > OTHERS_LIMIT {
+        let _ = write!(
+            out,
+            "  <- disturbed: other programs took {:.0} % of a core",
+            sample.others_cpu * 100.0
+        );
     }
     out
 }

@@ -67,6 +67,7 @@ impl Setup {
 pub struct Server {
     pub kind: Kind,
     pub address: SocketAddr,
+    pub cores: Cores,
     child: Child,
 }
 
@@ -89,6 +90,7 @@ impl Server {
             Ok(address) => Ok(Self {
                 kind,
                 address,
+                cores: setup.cores,
                 child,
             }),
             Err(error) => {

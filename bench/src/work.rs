@@ -56,6 +56,8 @@ pub struct Sample {
     /// CPU used, as fractions of one core.
     pub server_cpu: f64,
     pub generator_cpu: f64,
+    /// What other programs took of the two cores.
+    pub others_cpu: f64,
 }
 
 /// The names of the figures that a work yields, and whether more is better.
@@ -117,7 +119,7 @@ fn steady(
     let before = (load.count(), Spent::now(server)?);
     turn_for(fleet, &mut load, time)?;
     let spent = Spent::now(server)?.since(&before.1);
-    let rate = (load.count() - before.0) as f64 / spent.wall.as_secs_f64();
+    let rate = (load.count() - before.0) as f64 / spent.seconds();
     let mut delays = load.delays();
 
     load.stop();
@@ -132,12 +134,8 @@ fn steady(
     if !load.is_complete() {
         bail!("an ack or a message had not come after {DRAIN_TIMEOUT:?}");
     }
-    Ok(Sample {
-        values: vec![rate],
-        delay: Some((percentile(&mut delays, 0.5), percentile(&mut delays, 0.99))),
-        server_cpu: spent.server_share(),
-        generator_cpu: spent.generator_share(),
-    })
+    let delay = (percentile(&mut delays, 0.5), percentile(&mut delays, 0.99));
+    Ok(spent.sample(vec![rate], Some(delay)))
 }
 
 fn turn_for(fleet: &mut Fleet, handler: &mut impl Handler, time: Duration) -> Result<()> {
@@ -158,6 +156,8 @@ pub struct Spent {
     wall: Duration,
     server: Duration,
     generator: Duration,
+    /// Everybody's, on both cores.
+    busy: Duration,
 }
 
 impl Spent {
@@ -167,6 +167,7 @@ impl Spent {
             wall: Duration::ZERO,
             server: server.cpu()?,
             generator: machine::own_cpu(),
+            busy: machine::busy(server.cores)?,
         })
     }
 
@@ -176,18 +177,24 @@ impl Spent {
             wall: self.begin - before.begin,
             server: self.server.saturating_sub(before.server),
             generator: self.generator.saturating_sub(before.generator),
+            busy: self.busy.saturating_sub(before.busy),
         }
     }
 
-    pub fn wall(&self) -> Duration {
-        self.wall
+    /// What was found, with the shares of CPU in this time.
+    pub fn sample(&self, values: Vec<f64>, delay: Option<(f64, f64)>) -> Sample {
+        let share = |time: Duration| time.as_secs_f64() / self.wall.as_secs_f64();
+        let others = self.busy.saturating_sub(self.server + self.generator);
+        Sample {
+            values,
+            delay,
+            server_cpu: share(self.server),
+            generator_cpu: share(self.generator),
+            others_cpu: share(others),
+        }
     }
 
-    pub fn server_share(&self) -> f64 {
-        self.server.as_secs_f64() / self.wall.as_secs_f64()
-    }
-
-    pub fn generator_share(&self) -> f64 {
-        self.generator.as_secs_f64() / self.wall.as_secs_f64()
+    pub fn seconds(&self) -> f64 {
+        self.wall.as_secs_f64()
     }
 }

@@ -19,12 +19,8 @@ pub fn run(fleet: &mut Fleet, server: &Server, time: Duration) -> Result<Sample>
     connect_for(fleet, time, MOST)?;
     let made = fleet.ready() - before.0;
     let spent = Spent::now(server)?.since(&before.1);
-    Ok(Sample {
-        values: vec![made as f64 / spent.wall().as_secs_f64()],
-        delay: None,
-        server_cpu: spent.server_share(),
-        generator_cpu: spent.generator_share(),
-    })
+    let values = vec![made as f64 / spent.seconds()];
+    Ok(spent.sample(values, None))
 }
 
 /// Makes connections, a bounded number at the same time, until it is time or there are `most`.

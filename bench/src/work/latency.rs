@@ -33,12 +33,8 @@ pub fn run(fleet: &mut Fleet, server: &Server, time: Duration) -> Result<Sample>
         .check()
         .context("the server failed its clients")?;
     let mut delays = chat.delays();
-    Ok(Sample {
-        values: vec![percentile(&mut delays, 0.5), percentile(&mut delays, 0.99)],
-        delay: None,
-        server_cpu: spent.server_share(),
-        generator_cpu: spent.generator_share(),
-    })
+    let values = vec![percentile(&mut delays, 0.5), percentile(&mut delays, 0.99)];
+    Ok(spent.sample(values, None))
 }
 
 fn one_message(fleet: &mut Fleet, chat: &mut Chat) -> Result<()> {

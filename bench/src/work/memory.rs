@@ -24,12 +24,8 @@ pub fn run(fleet: &mut Fleet, server: &Server) -> Result<Sample> {
     fleet.connect(IDLE)?;
     let after = settled(fleet, server)?;
     let spent = Spent::now(server)?.since(&begin);
-    Ok(Sample {
-        values: vec![after.saturating_sub(before) as f64 / IDLE as f64],
-        delay: None,
-        server_cpu: spent.server_share(),
-        generator_cpu: spent.generator_share(),
-    })
+    let values = vec![after.saturating_sub(before) as f64 / IDLE as f64];
+    Ok(spent.sample(values, None))
 }
 
 fn settled(fleet: &mut Fleet, server: &Server) -> Result<u64> {

@@ -3,12 +3,13 @@
 
 mod connection;
 mod host;
+mod keeper;
 mod statement;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -21,6 +22,7 @@ use sqlx::{
 
 pub use connection::OpenConnection;
 pub use host::{SqliteData, SqliteState, SqliteView};
+use keeper::Keeper;
 
 /// The label that needs no configuration.
 const DEFAULT_LABEL: &str = "default";
@@ -33,8 +35,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Databases {
     by_label: BTreeMap<String, Database>,
-    /// Files that were opened, to be checkpointed at the end.
-    opened: Mutex<Vec<PathBuf>>,
+    /// Files that were opened: kept open meanwhile, checkpointed at the end.
+    opened: Mutex<HashMap<PathBuf, Arc<Keeper>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -106,22 +108,34 @@ impl Databases {
     }
 
     fn connect(&self, database: &Database) -> Result<OpenConnection> {
-        let options = match &database.path {
+        let (options, keeper) = match &database.path {
             Some(path) => {
                 if let Some(parent) = path.parent() {
                     std::fs::create_dir_all(parent)
                         .with_context(|| format!("cannot create {}", parent.display()))?;
                 }
-                if let Ok(mut opened) = self.opened.lock()
-                    && !opened.contains(path)
-                {
-                    opened.push(path.clone());
-                }
-                options(path)
+                (options(path), self.keeper(path))
             }
-            None => SqliteConnectOptions::new().in_memory(true),
+            None => (SqliteConnectOptions::new().in_memory(true), None),
         };
-        Ok(OpenConnection::new(options, database.allow_attach_file))
+        Ok(OpenConnection::new(
+            options,
+            database.allow_attach_file,
+            keeper,
+        ))
+    }
+
+    fn keeper(&self, path: &Path) -> Option<Arc<Keeper>> {
+        let mut opened = self.opened.lock().ok()?;
+        if let Some(keeper) = opened.get(path) {
+            return Some(keeper.clone());
+        }
+        let options = options(path)
+            .create_if_missing(false)
+            .busy_timeout(Duration::ZERO);
+        let keeper = Arc::new(Keeper::new(options));
+        opened.insert(path.to_owned(), keeper.clone());
+        Some(keeper)
     }
 
     /// Moves what is in write-ahead logs into the database files.
@@ -130,7 +144,8 @@ impl Databases {
             Ok(mut opened) => std::mem::take(&mut *opened),
             Err(_) => return,
         };
-        for path in opened {
+        for (path, keeper) in opened {
+            keeper.release().await;
             if let Err(error) = checkpoint(&path).await {
                 tracing::warn!(database = %path.display(), "cannot checkpoint: {error:#}");
             }

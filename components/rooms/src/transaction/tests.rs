@@ -429,3 +429,72 @@ fn a_database_of_a_newer_version_is_left_alone() {
     });
     newcomer.join().unwrap();
 }
+
+#[test]
+fn zz_measure() {
+    let _folder = new_file();
+    test(async || {
+        let database = pool::take().await.unwrap();
+        let row = database.row("select sqlite_version()", []).await.unwrap();
+        eprintln!("{row:?}");
+        let text = r#"["message",{"id":"01M84KNPJ90000000000000000","room":"bench","from":{"id":"sock0000000000000000","name":"Guest-49af"},"text":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx","at":1795451181361}]"#;
+        let rows = |off: u64| -> Vec<_> {
+            (0..2000u64).map(move |i| (Some("#bench"), None::<String>, "message", text, None::<String>, Some(format!("01M84{:021}", off + i)), None::<String>, None::<String>)).collect()
+        };
+        for statement in ["SELECT count(*) FROM json_each(?1)", "SELECT sum(length(value->>3)) FROM json_each(?1)", "SELECT sum(length(value->>0)+length(value->>2)+length(value->>3)+length(value->>5)) + count(value->>1)+count(value->>4)+count(value->>6)+count(value->>7) FROM json_each(?1)"] {
+            let mut best = f64::MAX;
+            for _ in 0..10 {
+                let list = list(&rows(0)).unwrap();
+                let t = std::time::Instant::now();
+                database.row(statement, [list]).await.unwrap();
+                best = best.min(t.elapsed().as_secs_f64());
+            }
+            eprintln!("{:.2} us/row {statement}", best / 2000.0 * 1e6);
+        }
+        let mut best = f64::MAX;
+        for _ in 0..10 {
+            let t = std::time::Instant::now();
+            std::hint::black_box(list(&rows(0)).unwrap());
+            best = best.min(t.elapsed().as_secs_f64());
+        }
+        eprintln!("{:.2} us/row make list", best / 2000.0 * 1e6);
+        let mut off = 0;
+        for step in ["store"; 8] {
+            let list = list(&rows(off)).unwrap();
+            database.run("BEGIN IMMEDIATE", []).await.unwrap();
+            let t = std::time::Instant::now();
+            database.run(sql::STORE, [list, Value::Text("/".into()), number(off + 1), number(1)]).await.unwrap();
+            let store = t.elapsed();
+            let t = std::time::Instant::now();
+            database.run(sql::KEEP_RESPONSE, [Value::Text("r".into()), Value::Text("/".into()), number(1), number(off), Value::Blob(vec![7; 500_000])]).await.unwrap();
+            let keep = t.elapsed();
+            let t = std::time::Instant::now();
+            database.run("COMMIT", []).await.unwrap();
+            eprintln!("{step} {:.2} us/row, response {keep:?} commit {:?}", store.as_secs_f64() / 2000.0 * 1e6, t.elapsed());
+            off += 2000;
+        }
+        for chunk in [50u64, 250, 1000] {
+            let tuple = |i: u64| format!("(?,'/',?,NULL,?,?,NULL,?,NULL,NULL,{})", if i == 0 { "1" } else { "1" });
+            let sql = format!("INSERT INTO log (offset, namespace, room, target, event, data, attachments, id, sender, ack, at) VALUES {}", (0..chunk).map(tuple).collect::<Vec<_>>().join(","));
+            for _ in 0..4 {
+                database.run("BEGIN IMMEDIATE", []).await.unwrap();
+                let mut took = std::time::Duration::ZERO;
+                for _ in 0..(2000 / chunk) {
+                    let mut values = Vec::new();
+                    for row in &rows(off)[..chunk as usize] {
+                        off += 1;
+                        values.extend([number(off), Value::Text(row.0.unwrap().into()), Value::Text(row.2.into()), Value::Text(row.3.into()), Value::Text(row.5.clone().unwrap())]);
+                    }
+                    let t = std::time::Instant::now();
+                    database.0.rows(&sql, values).await.unwrap();
+                    took += t.elapsed();
+                }
+                database.run("COMMIT", []).await.unwrap();
+                eprintln!("values {chunk}: {:.2} us/row", took.as_secs_f64() / 2000.0 * 1e6);
+            }
+        }
+        let t = std::time::Instant::now();
+        for _ in 0..100 { database.row("SELECT 1", []).await.unwrap(); }
+        eprintln!("hop {:?}", t.elapsed() / 100);
+    });
+}

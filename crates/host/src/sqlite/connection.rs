@@ -17,7 +17,7 @@ use sqlx::{
 };
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::statement;
+use super::{keeper::Keeper, statement};
 use crate::bindings::spin::sqlite::sqlite::{Error, RowResult, Value};
 
 /// Rows on their way to the guest. The statement waits when the guest does not read them.
@@ -35,6 +35,8 @@ struct Shared {
     options: SqliteConnectOptions,
     /// Whether `ATTACH` may open other files.
     attach: bool,
+    /// Takes over the write-ahead log before this connection closes. None in memory.
+    keeper: Option<Arc<Keeper>>,
     handle: Arc<Mutex<Handle>>,
     last_insert_rowid: AtomicI64,
     changes: AtomicU64,
@@ -63,10 +65,11 @@ pub struct Execution {
 }
 
 impl OpenConnection {
-    pub fn new(options: SqliteConnectOptions, attach: bool) -> Self {
+    pub fn new(options: SqliteConnectOptions, attach: bool, keeper: Option<Arc<Keeper>>) -> Self {
         OpenConnection(Arc::new(Shared {
             options,
             attach,
+            keeper,
             handle: Arc::default(),
             last_insert_rowid: AtomicI64::new(0),
             changes: AtomicU64::new(0),
@@ -144,10 +147,31 @@ impl OpenConnection {
         let Ok(mut handle) = self.0.handle.try_lock() else {
             return;
         };
+        if let Some(keeper) = &self.0.keeper
+            && !keeper.holds()
+        {
+            keeper.hold().await;
+        }
         if let Some(connection) = handle.connection.take()
             && let Err(error) = connection.close().await
         {
             tracing::debug!(%error, "closing a database connection");
+        }
+    }
+}
+
+/// An instance that ends drops its connections unclosed.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let Some(keeper) = self.keeper.take().filter(|keeper| !keeper.holds()) else {
+            return;
+        };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let handle = std::mem::take(&mut self.handle);
+            runtime.spawn(async move {
+                keeper.hold().await;
+                drop(handle);
+            });
         }
     }
 }
