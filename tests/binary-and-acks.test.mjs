@@ -123,3 +123,44 @@ test("a placeholder inside the JSON cannot reach what was not attached", async (
   const [answer] = (await raw.until((frame) => frame.startsWith("431"))).slice(-1);
   assert.equal(answer, '431[{"_placeholder":true,"num":0}]');
 });
+
+describe("acknowledgements that the server asks for", () => {
+  test("a client's answer comes back, binary included", async (t) => {
+    const socket = await connected(t, server.url);
+    socket.on("question", (first, second, answer) => answer({ first }, second));
+    const answers = nextArgs(socket, "answers");
+    socket.emit("ask", "what?", noise(5));
+    assert.deepEqual(await answers, [[[{ first: "what?" }, noise(5)]], 0]);
+  });
+
+  test("everyone in a room is asked; who leaves or says nothing is missing", async (t) => {
+    const [asker, second, silent, leaving] = await Promise.all(
+      Array.from({ length: 4 }, () => connected(t, server.url)),
+    );
+    const room = newRoom();
+    for (const socket of [asker, second, silent, leaving]) await ask(socket, "join", room);
+    asker.on("question", (text, answer) => answer(`${text} one`));
+    second.on("question", (text, answer) => answer(`${text} two`));
+    leaving.on("question", () => leaving.disconnect());
+    const answers = nextArgs(asker, "answers");
+    asker.emit("ask-room", room, "say");
+    const [told, missing] = await answers;
+    assert.deepEqual(told.flat().sort(), ["say one", "say two"]);
+    assert.equal(missing, 2);
+  });
+
+  test("a question to an empty room is answered by nobody, at once", async (t) => {
+    const socket = await connected(t, server.url);
+    const answers = nextArgs(socket, "answers");
+    socket.emit("ask-room", newRoom(), "hello?");
+    assert.deepEqual(await answers, [[], 0]);
+  });
+
+  test("an answer that nobody asked for is ignored", async (t) => {
+    const raw = await enterRaw(t, server.url);
+    raw.send("437[1]");
+    raw.send('420["echo","still here"]');
+    const [answer] = (await raw.until((frame) => frame.startsWith("430"))).slice(-1);
+    assert.equal(answer, '430["still here"]');
+  });
+});

@@ -16,7 +16,7 @@ use crate::interface::Error;
 pub use engine::use_file;
 
 /// A connection, with errors that say which statement failed.
-pub struct Database(pub engine::Engine);
+pub struct Database(engine::Engine);
 
 impl Database {
     pub async fn open() -> Result<Self, Error> {

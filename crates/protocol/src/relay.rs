@@ -23,6 +23,9 @@ pub const HANDSHAKE_LANE: &str = "handshake";
 /// take 10 MiB.
 pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 
+/// The longest that a relay waits for acknowledgements, in milliseconds; it waits no longer if asked to.
+pub const MAX_ACK_TIMEOUT: u64 = 3_600_000;
+
 /// Request headers of a batch.
 pub mod header {
     /// The version of this protocol: `1`.
@@ -85,6 +88,9 @@ pub enum Event<'a> {
     /// A socket left the namespace or its connection ended.
     #[serde(borrow)]
     Disconnect(Disconnect<'a>),
+    /// An [`Emit::ack`] is over: everyone answered, left, or ran out of time.
+    #[serde(borrow)]
+    Acks(Acks<'a>),
     /// Nothing happened for a while: an occasion to tidy up.
     Tick {},
 }
@@ -153,6 +159,33 @@ pub struct Disconnect<'a> {
     /// Socket.IO's reason, such as `transport close` or `client namespace disconnect`.
     #[serde(borrow)]
     pub reason: Cow<'a, str>,
+}
+
+/// What came of an emit that asked for acknowledgements. Sockets are named by their ids, because
+/// they can be many and the handler need not know more of them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Acks<'a> {
+    #[serde(borrow)]
+    pub handler: Cow<'a, str>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<&'a RawValue>,
+    /// In the order in which they came.
+    #[serde(borrow)]
+    pub replies: Vec<Reply<'a>>,
+    /// Who did not answer in time, or left before.
+    #[serde(borrow)]
+    pub missing: Vec<Cow<'a, str>>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Reply<'a> {
+    #[serde(borrow)]
+    pub socket: Cow<'a, str>,
+    /// The JSON array of the ack's arguments.
+    #[serde(borrow)]
+    pub data: &'a RawValue,
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Cow<'a, str>>,
 }
 
 /// The body of the app's answer.
@@ -263,6 +296,21 @@ pub struct Emit<'a> {
     /// May be dropped for a client that cannot take it at once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub volatile: bool,
+    /// Each receiver is asked to acknowledge; what comes of it is an [`Event::Acks`].
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub ack: Option<AckRequest<'a>>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AckRequest<'a> {
+    /// Handed back: which of the app's handlers it is for.
+    #[serde(borrow)]
+    pub handler: Cow<'a, str>,
+    /// Handed back: what that handler has to know.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<&'a RawValue>,
+    /// Milliseconds to wait, at most [`MAX_ACK_TIMEOUT`].
+    pub timeout: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

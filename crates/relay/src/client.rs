@@ -50,8 +50,9 @@ pub fn on_text(shared: &Arc<Shared>, connection: &Arc<Connection>, text: &str) -
             event(shared, connection, &member, packet.id, packet.data, &[])
         }
         (Kind::Disconnect, Some(member)) => disconnect(shared, connection, &member),
-        // Nobody has asked a client for an acknowledgement.
-        (Kind::Ack | Kind::BinaryAck, Some(_)) => Next::Continue,
+        (Kind::Ack | Kind::BinaryAck, Some(member)) => {
+            acknowledged(shared, &member, packet.id, packet.data, &[])
+        }
         _ => {
             invalid_state(shared, connection);
             Next::Stop
@@ -91,7 +92,13 @@ pub fn on_binary(shared: &Arc<Shared>, connection: &Arc<Connection>, data: &[u8]
             packet.data.as_deref(),
             &packet.attachments,
         ),
-        (_, Some(_)) => Next::Continue,
+        (_, Some(member)) => acknowledged(
+            shared,
+            &member,
+            packet.id,
+            packet.data.as_deref(),
+            &packet.attachments,
+        ),
         (_, None) => {
             invalid_state(shared, connection);
             Next::Stop
@@ -149,6 +156,24 @@ fn event(
             invalid_state(shared, connection);
             Next::Stop
         }
+    }
+}
+
+/// An acknowledgement that nobody asked for, or that comes too late, means nothing.
+fn acknowledged(
+    shared: &Arc<Shared>,
+    member: &Membership,
+    id: Option<AckId>,
+    data: Option<&RawValue>,
+    attachments: &[Vec<u8>],
+) -> Next {
+    let (Some(id), Some(data)) = (id, data) else {
+        return Next::Continue;
+    };
+    let lane = &member.lane;
+    match lane.acknowledged(shared, member, id, data.get(), attachments) {
+        Pushed::Full => Next::Wait(lane.clone()),
+        Pushed::Fine | Pushed::TooMuchHeld => Next::Continue,
     }
 }
 

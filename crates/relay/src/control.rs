@@ -133,6 +133,7 @@ async fn publish(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<B
         data,
         attachments: Vec::new(),
         volatile,
+        ack: None,
     };
     let receivers = shared
         .lane(&namespace)

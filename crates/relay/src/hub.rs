@@ -10,6 +10,7 @@ use slab::Slab;
 
 use crate::config::MAX_ODD_ACKS;
 use crate::connection::Connection;
+use crate::lane::Expected;
 use crate::sid::Sid;
 
 /// A socket's place in its namespace's hub. Another socket may have it later: compare the id.
@@ -29,6 +30,8 @@ pub struct Socket {
     /// What their names take as JSON.
     rooms_bytes: usize,
     pub odd_acks: Option<Box<OddAcks>>,
+    /// What the app wants it to acknowledge.
+    pub expected: Option<Box<Expected>>,
     /// In which batch the socket was last mentioned, and as which of its sockets.
     pub mentioned: (u32, u32),
     /// For which run of commands the socket last got something, and in which outgoing entry.
@@ -114,6 +117,7 @@ impl Hub {
             rooms: Vec::new(),
             rooms_bytes: 0,
             odd_acks: None,
+            expected: None,
             mentioned: (0, 0),
             outgoing: (0, 0),
             seen: 0,

@@ -2,6 +2,7 @@
 //! go in from any connection; one task takes them out in batches and carries out the answers.
 
 mod apply;
+mod asks;
 mod batch;
 mod delivery;
 mod outgoing;
@@ -21,6 +22,8 @@ use crate::hub::{Hub, Phase, Slot, Socket};
 use crate::shared::Shared;
 use crate::sid::Sid;
 
+pub use asks::Expected;
+use asks::{AskId, Asks};
 use batch::Queue;
 use outgoing::Outgoing;
 
@@ -48,6 +51,7 @@ pub struct Lane {
 struct State {
     hub: Hub,
     queue: Queue,
+    asks: Asks,
     in_flight: bool,
     /// Clients that wait to be admitted. Handshake lane only.
     waiting: HashMap<Sid, oneshot::Sender<Verdict>>,
@@ -189,10 +193,59 @@ impl Lane {
         if full { Pushed::Full } else { Pushed::Fine }
     }
 
+    /// A client acknowledged a packet. `data` is its JSON array.
+    pub fn acknowledged(
+        &self,
+        shared: &Shared,
+        member: &Membership,
+        id: AckId,
+        data: &str,
+        attachments: &[Vec<u8>],
+    ) -> Pushed {
+        let mut state = self.lock();
+        let State {
+            hub, queue, asks, ..
+        } = &mut *state;
+        let socket = hub.same(member.slot, member.socket);
+        let (Some(socket), Some(id)) = (socket, id.exact()) else {
+            return Pushed::Fine;
+        };
+        let Some(event) = asks.reply(member.slot, socket, id, data, attachments) else {
+            return Pushed::Fine;
+        };
+        queue.push_acks(&event);
+        shared.metrics.events.add(1);
+        let full = queue.bytes() > MAX_PENDING_BYTES;
+        drop(state);
+        self.work.notify_one();
+        if full { Pushed::Full } else { Pushed::Fine }
+    }
+
+    /// The time to acknowledge is over.
+    fn end_ask(&self, ask: AskId) {
+        let mut state = self.lock();
+        let State {
+            hub, queue, asks, ..
+        } = &mut *state;
+        let Some((event, late)) = asks.end(ask) else {
+            return;
+        };
+        for (slot, id) in late {
+            if let Some(socket) = hub.same(slot, id) {
+                asks::forget(socket, ask);
+            }
+        }
+        queue.push_acks(&event);
+        drop(state);
+        self.work.notify_one();
+    }
+
     /// A socket leaves: its client said so, or the connection is gone.
     pub fn left(&self, shared: &Shared, slot: Slot, id: Sid, reason: &'static str) {
         let mut state = self.lock();
-        let State { hub, queue, .. } = &mut *state;
+        let State {
+            hub, queue, asks, ..
+        } = &mut *state;
         let Some(socket) = hub.same(slot, id) else {
             return;
         };
@@ -206,7 +259,7 @@ impl Lane {
             }
             Phase::In => {}
         }
-        self.disconnect(shared, queue, slot, socket, reason);
+        self.disconnect(shared, queue, asks, slot, socket, reason);
         drop(state);
         self.work.notify_one();
     }
@@ -215,11 +268,15 @@ impl Lane {
         &self,
         shared: &Shared,
         queue: &mut Queue,
+        asks: &mut Asks,
         slot: Slot,
         socket: &mut Socket,
         reason: &'static str,
     ) {
         socket.phase = Phase::Left;
+        for event in asks.left(slot, socket) {
+            queue.push_acks(&event);
+        }
         queue.push_disconnect(slot, socket, reason);
         shared.metrics.sockets.down();
         self.log_disconnect(socket, reason);
@@ -235,7 +292,7 @@ impl Lane {
         let mut outgoing = Outgoing::default();
         let mut state = self.lock();
         outgoing.begin(&mut state.runs);
-        let receivers = self.emit(shared, &mut state.hub, emit, &mut outgoing);
+        let receivers = self.emit(shared, &mut state, emit, &mut outgoing);
         drop(state);
         outgoing.flush(shared);
         receivers

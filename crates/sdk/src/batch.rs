@@ -9,13 +9,14 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::{
     ack::Ack,
     args::render,
+    asked::Acks,
     binary::reading,
     context::Context,
     error::Error,
     interface::{self, Change, Presence},
     namespace::Namespace,
     peer::Peer,
-    socket::{Handshake, Socket},
+    socket::{Handshake, Nsp, Socket},
     store::Store,
 };
 
@@ -29,7 +30,7 @@ pub(crate) fn check(batch: &Batch<'_>) -> Result<(), String> {
                     "event {place} is `open`, which is for the handshake lane"
                 ));
             }
-            Event::Tick {} => continue,
+            Event::Acks(_) | Event::Tick {} => continue,
             Event::Connect(connect) => connect.socket,
             Event::Packet(packet) => packet.socket,
             Event::Disconnect(disconnect) => disconnect.socket,
@@ -58,6 +59,7 @@ pub(crate) async fn run(
             Event::Connect(connect) => on_connect(namespace, &context, &connect).await,
             Event::Packet(packet) => on_packet(namespace, &context, packet).await,
             Event::Disconnect(gone) => on_disconnect(namespace, &context, gone).await,
+            Event::Acks(acks) => on_acks(namespace, &context, acks).await,
             Event::Open(_) | Event::Tick {} => Ok(()),
         };
         if let Some(fault) = context.take_fault() {
@@ -92,10 +94,13 @@ async fn on_connect(
     let claims = connect.claims.filter(|claims| claims.get() != "null");
     socket.peer().state().borrow_mut().claims = claims.map(RawValue::to_owned);
     let data = socket.peer().data();
-    context.change(Change::Connect(Presence {
-        socket: socket.id().to_owned(),
-        data,
-    }));
+    context.change(
+        connect.socket,
+        Change::Connect(Presence {
+            socket: socket.id().to_owned(),
+            data,
+        }),
+    );
     context.reserve_first();
     let mut outcome = match &namespace.connect {
         Some(handler) => handler(socket.clone()).await,
@@ -222,7 +227,27 @@ async fn on_disconnect(
         eprintln!("on_disconnecting of socket {} failed: {error}", socket.id());
         context.abandon_event().await?;
     }
-    context.change(Change::Disconnect(socket.id().to_owned()));
+    context.change(gone.socket, Change::Disconnect(socket.id().to_owned()));
+    Ok(())
+}
+
+async fn on_acks(
+    namespace: &Namespace,
+    context: &Rc<Context>,
+    acks: relay::Acks<'_>,
+) -> Result<(), interface::Error> {
+    let Some(handler) = namespace.acks.get(&*acks.handler) else {
+        eprintln!("there is no on_ack({:?}, …)", acks.handler);
+        return Ok(());
+    };
+    let name = acks.handler.to_string();
+    let nsp = Nsp {
+        context: context.clone(),
+    };
+    if let Err(error) = handler(nsp, Acks::new(acks)).await {
+        eprintln!("on_ack({name:?}, …) failed: {error}");
+        context.abandon_event().await?;
+    }
     Ok(())
 }
 

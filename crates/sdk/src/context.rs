@@ -1,21 +1,24 @@
 //! What the handlers of a batch have recorded: commands for the relay and changes for the database,
 //! in order. It can take back what one event recorded, and nothing leaves it before the commit.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, time::Duration};
 
 use parlour_protocol::relay::{self, Command};
 use serde_json::value::RawValue;
 
 use crate::{
     args::Rendered,
+    asked::Asked,
     error::{Error, Result, unwritable},
     interface::{self, Change, Emission},
+    members::Members,
     peer::Peer,
     store::Store,
 };
 
 pub(crate) struct Context {
     pub sockets: Vec<Peer>,
+    pub members: RefCell<Members>,
     store: Box<dyn Store>,
     record: RefCell<Record>,
     /// The database failed: the whole batch does.
@@ -66,6 +69,8 @@ pub(crate) struct Target {
     pub except: Vec<String>,
     pub volatile: bool,
     pub id: Option<String>,
+    pub timeout: Option<Duration>,
+    pub ack: Option<Asked>,
 }
 
 /// An emission that happens once, and the ack that goes with it.
@@ -79,9 +84,10 @@ pub(crate) struct OnceAcked {
 
 impl Context {
     pub fn new(sockets: Vec<Peer>, store: Box<dyn Store>) -> Self {
-        let (record, fault) = Default::default();
+        let (members, record, fault) = Default::default();
         Self {
             sockets,
+            members,
             store,
             record,
             fault,
@@ -116,6 +122,7 @@ impl Context {
             }
             mark.saved
         };
+        self.members.borrow_mut().forget();
         if saved {
             self.store.rollback().await
         } else {
@@ -134,7 +141,11 @@ impl Context {
         Ok(())
     }
 
-    pub fn change(&self, change: Change) {
+    /// Records a change of this socket's.
+    pub fn change(&self, socket: usize, change: Change) {
+        self.members
+            .borrow_mut()
+            .follow(&change, &self.sockets[socket]);
         self.record.borrow_mut().changes.push((change, None));
     }
 
@@ -178,6 +189,7 @@ impl Context {
             data: &packet.json,
             attachments: packet.attachments.iter().map(Into::into).collect(),
             volatile: target.volatile,
+            ack: target.ack.as_ref().map(Asked::request),
         });
         let emit = self.record.borrow().commands.len();
         self.command(&command)?;
@@ -197,7 +209,7 @@ impl Context {
             }
             _ => None,
         };
-        if target.volatile {
+        if target.volatile || target.ack.is_some() {
             return Ok(());
         }
         let link = once.is_some().then_some(Link { emit, ack });

@@ -32,8 +32,8 @@ pub struct Once {
 /// A socket of the namespace, wherever it is connected.
 #[derive(Debug, Clone)]
 pub struct RemoteSocket {
-    pub id: String,
-    data: String,
+    pub id: Rc<str>,
+    pub(crate) data: Rc<str>,
 }
 
 impl BroadcastOperator {
@@ -113,23 +113,27 @@ impl BroadcastOperator {
         }
         for room in except {
             let out = members(&self.context, room.clone()).await?;
-            found.retain(|socket| socket.id != room && !out.iter().any(|out| out.id == socket.id));
+            found
+                .retain(|socket| *socket.id != *room && !out.iter().any(|out| out.id == socket.id));
         }
         Ok(found)
     }
 }
 
 async fn members(context: &Context, room: String) -> Result<Vec<RemoteSocket>> {
+    if let Some(known) = context.members.borrow().of(&room) {
+        return Ok(known.clone());
+    }
     let store = context.current().await?;
-    let members = store
-        .members(room)
-        .await
-        .map_err(|error| context.failed(error))?;
+    let members = store.members(room.clone()).await;
+    let members = members.map_err(|error| context.failed(error))?;
     let socket = |member: crate::interface::Member| RemoteSocket {
-        id: member.socket,
-        data: member.data,
+        id: member.socket.into(),
+        data: member.data.into(),
     };
-    Ok(members.into_iter().map(socket).collect())
+    let members: Vec<_> = members.into_iter().map(socket).collect();
+    context.members.borrow_mut().learn(room, members.clone());
+    Ok(members)
 }
 
 impl RemoteSocket {

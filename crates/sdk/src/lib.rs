@@ -31,11 +31,13 @@
 
 mod ack;
 mod args;
+mod asked;
 mod batch;
 mod binary;
 mod context;
 mod emit;
 mod error;
+mod members;
 #[cfg(test)]
 mod memory;
 mod namespace;
@@ -60,6 +62,7 @@ use bindings::parlour::rooms::rooms as interface;
 
 pub use ack::Ack;
 pub use args::{Args, FromArgs, ToArgs};
+pub use asked::{Acks, DEFAULT_TIMEOUT, Reply};
 pub use binary::{Binary, Raw};
 pub use emit::{BroadcastOperator, Once, RemoteSocket};
 pub use error::{Error, Result};

@@ -7,20 +7,23 @@ use serde_json::value::RawValue;
 use crate::{
     ack::Ack,
     args::{FromArgs, misfit},
+    asked::Acks,
     error::Result,
-    socket::Socket,
+    socket::{Nsp, Socket},
 };
 
 type Running = Pin<Box<dyn Future<Output = Result<()>>>>;
 
 pub(crate) type OnEvent = Box<dyn Fn(Socket, &[&RawValue], Ack) -> Result<Running>>;
 pub(crate) type OnConnect = Box<dyn Fn(Socket) -> Running>;
+pub(crate) type OnAck = Box<dyn Fn(Nsp, Acks) -> Running>;
 pub(crate) type OnDisconnecting = Box<dyn Fn(Socket, String) -> Running>;
 
 /// What a namespace does when something happens. Events without a handler are ignored.
 #[derive(Default)]
 pub struct Namespace {
     pub(crate) events: HashMap<String, OnEvent>,
+    pub(crate) acks: HashMap<String, OnAck>,
     pub(crate) connect: Option<OnConnect>,
     pub(crate) disconnecting: Option<OnDisconnecting>,
 }
@@ -53,6 +56,19 @@ impl Namespace {
             Ok(Box::pin(async move { handler(socket, args, ack).await }))
         };
         self.events.insert(event.to_owned(), Box::new(run));
+    }
+
+    /// What came of an `emit_with_ack` that named this handler.
+    pub fn on_ack<F>(&mut self, handler: &str, run: F)
+    where
+        F: AsyncFn(Nsp, Acks) -> Result<()> + 'static,
+    {
+        let run = Rc::new(run);
+        let run = move |nsp, acks| -> Running {
+            let run = run.clone();
+            Box::pin(async move { run(nsp, acks).await })
+        };
+        self.acks.insert(handler.to_owned(), Box::new(run));
     }
 
     /// When a socket is going, while its rooms are still known. The reason is Socket.IO's, such as

@@ -112,7 +112,7 @@ impl Socket {
             socket: self.id().to_owned(),
             data: self.peer().data(),
         };
-        self.context.change(Change::Update(presence));
+        self.context.change(self.index, Change::Update(presence));
         // While connecting, the state goes with the answer to that.
         match self.peer().to_relay().filter(|_| self.handshake.is_none()) {
             Some(state) => {
@@ -145,7 +145,8 @@ impl Socket {
         let mut rooms = self.rooms();
         rooms.push(room.clone());
         self.context.set_rooms(self.index, rooms);
-        self.context.change(Change::Join(self.membership(&room)));
+        self.context
+            .change(self.index, Change::Join(self.membership(&room)));
         self.context.command(&Command::Join(self.one_room(&room)))
     }
 
@@ -157,7 +158,8 @@ impl Socket {
         let mut rooms = self.rooms();
         rooms.retain(|known| known != room);
         self.context.set_rooms(self.index, rooms);
-        self.context.change(Change::Leave(self.membership(room)));
+        self.context
+            .change(self.index, Change::Leave(self.membership(room)));
         self.context.command(&Command::Leave(self.one_room(room)))
     }
 
@@ -234,7 +236,7 @@ impl Socket {
 /// What it reads includes all that earlier events of the batch, and this one so far, have changed.
 #[derive(Clone)]
 pub struct Nsp {
-    context: Rc<Context>,
+    pub(crate) context: Rc<Context>,
 }
 
 /// A stored event.
@@ -323,7 +325,7 @@ impl Nsp {
             .map_err(|error| self.context.failed(error))
     }
 
-    fn everyone(&self) -> BroadcastOperator {
+    pub(crate) fn everyone(&self) -> BroadcastOperator {
         BroadcastOperator {
             context: self.context.clone(),
             target: Target::default(),

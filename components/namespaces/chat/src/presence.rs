@@ -108,7 +108,7 @@ async fn announce_leaving(socket: &Socket, key: &str) -> Result<()> {
     let member = Member::of(socket)?;
     let room = RoomName::of_key(key).ok_or_else(|| Error::internal("a room without a name"))?;
     for other in socket.nsp().to(key).fetch_sockets().await? {
-        if other.id != socket.id() && other.data::<Member>()?.id == member.id {
+        if *other.id != *socket.id() && other.data::<Member>()?.id == member.id {
             return Ok(());
         }
     }

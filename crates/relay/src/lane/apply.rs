@@ -3,10 +3,14 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
-use parlour_protocol::relay::{Accept, Ack, Command, Emit, Kick, Refuse};
+use parlour_protocol::relay::{
+    Accept, Ack, AckRequest, Command, Emit, Kick, MAX_ACK_TIMEOUT, Refuse,
+};
 use parlour_protocol::socket::{self, AckId, Head, Kind};
 
+use super::asks::AskId;
 use super::batch::Batch;
 use super::outgoing::{Broadcast, Outgoing};
 use super::{Lane, State, Verdict};
@@ -22,6 +26,8 @@ enum Afterwards {
     Kick(Arc<Connection>),
     /// It sent events to a namespace that it was then refused.
     InvalidState(Arc<Connection>),
+    /// Acknowledgements are waited for, this long.
+    Ask(AskId, Duration),
 }
 
 /// What clients hear of events that the app cannot handle.
@@ -50,6 +56,7 @@ impl Lane {
             match after {
                 Afterwards::Kick(connection) => close_kicked(shared, &connection),
                 Afterwards::InvalidState(connection) => client::invalid_state(shared, &connection),
+                Afterwards::Ask(ask, timeout) => self.time(shared, ask, timeout),
             }
         }
     }
@@ -77,10 +84,15 @@ impl Lane {
             Command::Accept(accept) => self.accept(shared, state, accept, outgoing),
             Command::Refuse(refuse) => self.refuse(state, refuse, outgoing, afterwards),
             Command::Ack(ack) => self.ack(&mut state.hub, ack, outgoing),
-            Command::Emit(emit) => {
-                self.emit(shared, &mut state.hub, emit, outgoing);
-                shared.forward(&self.namespace, emit);
-            }
+            Command::Emit(emit) => match &emit.ack {
+                None => {
+                    self.emit(shared, state, emit, outgoing);
+                    shared.forward(&self.namespace, emit);
+                }
+                Some(request) => {
+                    afterwards.extend(self.emit_with_ack(shared, state, emit, request, outgoing));
+                }
+            },
             Command::Join(rooms) => {
                 if let Some(slot) = state.hub.find(&rooms.socket) {
                     rooms
@@ -204,7 +216,7 @@ impl Lane {
     pub(super) fn emit(
         &self,
         shared: &Shared,
-        hub: &mut Hub,
+        state: &mut State,
         emit: &Emit<'_>,
         outgoing: &mut Outgoing,
     ) -> usize {
@@ -227,7 +239,7 @@ impl Lane {
         };
         let mut broadcast = Broadcast::new(message);
         let mut receivers = 0;
-        hub.reach(&emit.rooms, &emit.except, |_, socket| {
+        state.hub.reach(&emit.rooms, &emit.except, |_, socket| {
             receivers += 1;
             if emit.volatile && !socket.connection.is_writable() {
                 shared.metrics.volatile_drops.add(1);
@@ -238,6 +250,59 @@ impl Lane {
         receivers
     }
 
+    /// Sends an event that each receiver has to acknowledge; each gets an id of its own.
+    fn emit_with_ack(
+        &self,
+        shared: &Shared,
+        state: &mut State,
+        emit: &Emit<'_>,
+        request: &AckRequest<'_>,
+        outgoing: &mut Outgoing,
+    ) -> Option<Afterwards> {
+        let State {
+            hub, queue, asks, ..
+        } = state;
+        let ask = asks.open(request);
+        let mut head = String::new();
+        hub.reach(&emit.rooms, &emit.except, |slot, socket| {
+            if emit.volatile && !socket.connection.is_writable() {
+                shared.metrics.volatile_drops.add(1);
+                return;
+            }
+            let id = asks.expect(ask, slot, socket);
+            head.clear();
+            let event = Head {
+                kind: Kind::Event,
+                attachments: emit.attachments.len(),
+                namespace: &self.namespace,
+                id: None,
+            };
+            let _ = write!(head, "{event}{id}");
+            let message = Message {
+                head: &head,
+                data: emit.data.get(),
+                attachments: &emit.attachments,
+            };
+            outgoing.send(socket, &message);
+        });
+        if let Some(event) = asks.settled(ask) {
+            queue.push_acks(&event);
+            self.work.notify_one();
+            return None;
+        }
+        let timeout = Duration::from_millis(request.timeout.min(MAX_ACK_TIMEOUT));
+        Some(Afterwards::Ask(ask, timeout))
+    }
+
+    /// Ends an ask when its time is over.
+    fn time(&self, shared: &Arc<Shared>, ask: AskId, timeout: Duration) {
+        let lane = shared.with_lane(&self.namespace, Arc::clone);
+        tokio::spawn(async move {
+            tokio::time::sleep(timeout).await;
+            lane.end_ask(ask);
+        });
+    }
+
     fn kick(
         &self,
         shared: &Shared,
@@ -246,7 +311,9 @@ impl Lane {
         outgoing: &mut Outgoing,
         afterwards: &mut Vec<Afterwards>,
     ) {
-        let State { hub, queue, .. } = state;
+        let State {
+            hub, queue, asks, ..
+        } = state;
         let Some(slot) = hub.find(&kick.socket) else {
             return;
         };
@@ -263,6 +330,7 @@ impl Lane {
         self.disconnect(
             shared,
             queue,
+            asks,
             slot,
             socket,
             reason::SERVER_NAMESPACE_DISCONNECT,

@@ -117,6 +117,13 @@ impl Queue {
         batch.extend(&[",\"reason\":\"", reason, "\"}}"]);
     }
 
+    /// What came of an emit that asked for acknowledgements: the event as JSON.
+    pub fn push_acks(&mut self, event: &str) {
+        let batch = self.with_room(event.len() + 1);
+        batch.begin_event();
+        batch.extend(&[event]);
+    }
+
     pub fn push_tick(&mut self) {
         let batch = self.with_room(EVENT_BYTES);
         batch.begin_event();
@@ -186,7 +193,7 @@ impl Batch {
 
     /// Whether nothing happened but time.
     pub fn is_tick(&self) -> bool {
-        self.sockets.is_empty() && self.opening.is_empty()
+        self.events.starts_with(b"{\"tick") && self.count == 1
     }
 
     /// The request's body, as of now.

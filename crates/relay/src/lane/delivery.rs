@@ -328,7 +328,7 @@ impl Lane {
                         attachments: Vec::new(),
                     })
                 }),
-                Event::Disconnect(_) | Event::Tick {} => None,
+                Event::Disconnect(_) | Event::Acks(_) | Event::Tick {} => None,
             })
             .collect();
         let namespace = self.namespace();

@@ -111,6 +111,7 @@ async fn what_another_relay_was_told_can_be_published() {
         data: &data,
         attachments: vec![],
         volatile: false,
+        ack: None,
     };
     assert_eq!(server.relay.publish("/", &emit), 1);
     assert_eq!(socket.text().await, "42[\"from elsewhere\"]");

@@ -266,6 +266,66 @@ fn wrong_arguments_are_answered_and_unknown_events_are_not() {
 }
 
 #[test]
+fn who_is_in_a_room_follows_what_the_batch_does() {
+    fn register(ns: &mut Namespace) {
+        ns.on("in", async |socket, name: String, ack| {
+            socket.join("r")?;
+            socket.set_data(name)?;
+            who(&socket, ack).await
+        });
+        ns.on("out", async |socket, fail: bool, ack| {
+            socket.leave("r")?;
+            match fail {
+                true => Err(Error::internal("no")),
+                false => who(&socket, ack).await,
+            }
+        });
+        ns.on("who", async |socket, _: Args<()>, ack| {
+            who(&socket, ack).await
+        });
+    }
+    async fn who(socket: &Socket, ack: Ack) -> crate::Result<()> {
+        let sockets = socket.nsp().to("r").fetch_sockets().await?;
+        let named = |socket: &crate::RemoteSocket| socket.data::<Option<String>>().unwrap();
+        ack.send(sockets.iter().map(named).collect::<Vec<_>>())
+    }
+    let memory = Memory::default();
+    memory
+        .tables
+        .borrow_mut()
+        .sockets
+        .insert("a".into(), "\"ada\"".into());
+    memory
+        .tables
+        .borrow_mut()
+        .members
+        .push(("r".into(), "a".into()));
+    memory
+        .tables
+        .borrow_mut()
+        .sockets
+        .insert("b".into(), "null".into());
+    let events = json!([
+        packet(0, 1, json!(["who"])),
+        packet(1, 2, json!(["in", "bob"])),
+        packet(0, 3, json!(["out", true])),
+        packet(1, 4, json!(["in", "eve"])),
+        packet(0, 5, json!(["out", false])),
+        { "disconnect": { "socket": 1, "reason": "transport close" } },
+        packet(0, 6, json!(["who"])),
+    ]);
+    let found = commands(&memory, register, batch(events));
+    let acks = found
+        .iter()
+        .filter_map(|command| command.get("ack"))
+        .map(|ack| ack["data"][0].clone());
+    let no = json!({ "error": { "code": "internal", "message": "no" } });
+    let expected = json!([["ada"], ["ada", "bob"], no, ["ada", "eve"], ["eve"], []]);
+    assert_eq!(acks.collect::<Value>(), expected);
+    assert!(memory.tables.borrow().members.is_empty());
+}
+
+#[test]
 fn attachments_go_both_ways() {
     fn register(ns: &mut Namespace) {
         ns.on(
