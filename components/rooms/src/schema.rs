@@ -7,7 +7,10 @@ use crate::{
 };
 
 /// The migrations in order. The first makes version 1 of the schema, the second version 2, and so on.
-const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/0001_rooms.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../migrations/0001_rooms.sql"),
+    include_str!("../../../migrations/0002_finish.sql"),
+];
 
 const VERSION: &str = "SELECT max(version) FROM parlour_schema";
 
@@ -47,6 +50,16 @@ fn is_known(version: u64) -> Result<bool, Error> {
 }
 
 async fn migrate(database: &Database) -> Result<(), Error> {
+    migrate_to(database, MIGRATIONS).await
+}
+
+/// For tests: what a database of the first version looks like.
+#[cfg(test)]
+pub async fn first_version_only(database: &Database) {
+    migrate_to(database, &MIGRATIONS[..1]).await.unwrap();
+}
+
+async fn migrate_to(database: &Database, migrations: &[&str]) -> Result<(), Error> {
     const TABLE: &str = "CREATE TABLE IF NOT EXISTS parlour_schema (version INTEGER PRIMARY KEY)";
     database.run(TABLE, []).await?;
     let row = database.row(VERSION, []).await?;
@@ -55,7 +68,7 @@ async fn migrate(database: &Database) -> Result<(), Error> {
     if is_known(version)? {
         return Ok(());
     }
-    for (number_, migration) in (1..).zip(MIGRATIONS).skip(version as usize) {
+    for (number_, migration) in (1..).zip(migrations).skip(version as usize) {
         for statement in statements(migration) {
             database.run(statement, []).await?;
         }

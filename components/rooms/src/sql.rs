@@ -17,12 +17,6 @@ FROM (SELECT 1) LEFT JOIN batch b ON b.relay = ?1 AND b.namespace = ?2";
 pub const RESPONSE: &str = "\
 SELECT response FROM batch WHERE relay = ?1 AND namespace = ?2 AND epoch = ?3 AND sequence = ?4";
 
-/// relay, namespace, epoch, sequence, response
-pub const KEEP_RESPONSE: &str = "\
-INSERT INTO batch (relay, namespace, epoch, sequence, response) VALUES (?1, ?2, ?3, ?4, ?5)
-ON CONFLICT (relay, namespace) DO UPDATE
-SET epoch = excluded.epoch, sequence = excluded.sequence, response = excluded.response";
-
 /// relay, epoch
 pub const NEW_LIFE: &str = "\
 INSERT INTO relay (id, epoch) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET epoch = excluded.epoch";
@@ -70,19 +64,13 @@ SELECT json_group_array(json_array(j.key, l.ack))
 FROM json_each(?1) AS j CROSS JOIN log AS l
 ON l.namespace = ?2 AND l.id = j.value ->> 0 AND l.sender = j.value ->> 1";
 
-/// [[room, target, event, data, attachments, id, sender, ack]], namespace, first offset, time
-pub const STORE: &str = "\
-INSERT INTO log (offset, namespace, room, target, event, data, attachments, id, sender, ack, at)
-SELECT ?3 + key, ?2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
-       value ->> 6, value ->> 7, ?4
-FROM json_each(?1)";
-
-/// [[room, event, number]], namespace. A socket's own room is not one to be listed.
-pub const COUNT: &str = "\
-INSERT INTO tally (namespace, event, room, messages)
-SELECT ?2, value ->> 1, value ->> 0, value ->> 2 FROM json_each(?1)
-WHERE NOT EXISTS (SELECT 1 FROM socket WHERE id = value ->> 0)
-ON CONFLICT (namespace, event, room) DO UPDATE SET messages = messages + excluded.messages";
+/// Stores, counts and keeps in one go (`migrations/0002_finish.sql`):
+/// [[room, event, data, id]] or [[room, event, data, id, target, attachments, sender, ack]], the
+/// other one empty; [[room, event, number]], namespace, first offset, time;
+/// relay (NULL: the batch is not over), epoch, sequence, response
+pub const FINISH: &str = "\
+INSERT INTO finish (plain, complete, counts, namespace, first, at, relay, epoch, sequence, response)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
 /// namespace, room → [[socket, data]]
 pub const MEMBERS: &str = "\

@@ -3,33 +3,29 @@
 //! Invariant: while a method runs it owns the connection. If it fails, or its caller goes away in
 //! the middle, the connection is dropped with it, and SQLite rolls back.
 
-use std::{
-    cell::{Cell, RefCell},
-    collections::HashMap,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::cell::{Cell, RefCell};
 
-use serde_json::{Value as Json, json};
 use spin_sdk::sqlite::Value;
 
 use crate::{
     database::{Database, integer, list, number},
     interface::{
-        self, Applied, Batch, Begun, Change, Emission, Entry, Error, GuestTransaction, Member,
-        Position, Repetition, Room,
+        self, Applied, Batch, Begun, Change, Entry, Error, GuestTransaction, Member, Position, Room,
     },
+    pending::Pending,
     plan::Plan,
     pool, sql,
 };
 
-/// The most entries of history one call returns.
-const MAX_HISTORY: u32 = 1_000;
+mod log;
 
 pub struct Transaction {
     batch: Batch,
     /// None while a method runs, after a failure and after the commit.
     database: RefCell<Option<Database>>,
     progress: Cell<Progress>,
+    /// Belongs into the log before anything is read.
+    pending: RefCell<Option<Pending>>,
 }
 
 /// How far a transaction has come.
@@ -167,14 +163,8 @@ impl GuestTransaction for Transaction {
         // A first attempt that changed nothing may run again, should its response be lost: nobody
         // has seen it. A second attempt is kept, so that a late first one finds itself outrun.
         if self.progress.get().written || self.batch.attempt > 1 {
-            let values = [
-                Value::Text(self.batch.relay.clone()),
-                self.namespace(),
-                number(self.batch.epoch),
-                number(self.batch.sequence),
-                Value::Blob(response),
-            ];
-            database.run(sql::KEEP_RESPONSE, values).await?;
+            let pending = self.pending.take().unwrap_or_else(Pending::none);
+            self.finish(&database, pending, Some(response)).await?;
         }
         database.run(sql::COMMIT, []).await?;
         pool::give_back(database);
@@ -202,6 +192,7 @@ impl Transaction {
             batch,
             database: RefCell::new(Some(database)),
             progress: Cell::default(),
+            pending: RefCell::default(),
         }))
     }
 
@@ -220,10 +211,13 @@ impl Transaction {
         self.database.replace(Some(database));
     }
 
-    /// The connection, with the write lock, after the first use of it by this batch.
+    /// The connection, with the write lock and everything applied so far in the database.
     async fn locked(&self) -> Result<Database, Error> {
         let database = self.take()?;
         if self.progress.get().locked {
+            if let Some(pending) = self.pending.take() {
+                self.finish(&database, pending, None).await?;
+            }
             return Ok(database);
         }
         database.run(sql::BEGIN, []).await?;
@@ -318,99 +312,8 @@ impl Transaction {
             }
         }
         let repetitions = self.repetitions(database, &mut plan).await?;
-        let first = self.store(database, &plan).await?;
+        let first = self.store(&plan)?;
         Ok(Applied { first, repetitions })
-    }
-
-    async fn repetitions(
-        &self,
-        database: &Database,
-        plan: &mut Plan,
-    ) -> Result<Vec<Repetition>, Error> {
-        let keys = plan.keys();
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let parameters = [list(&keys)?, self.namespace()];
-        let found: Vec<(usize, String)> = database.json(sql::REPETITIONS, parameters).await?;
-        let known: HashMap<_, _> = found
-            .into_iter()
-            .filter_map(|(place, ack)| {
-                let (id, sender) = keys.get(place)?;
-                Some(((id.to_string(), sender.to_string()), ack))
-            })
-            .collect();
-        let repetitions = plan.take_repetitions(known).into_iter();
-        Ok(repetitions
-            .map(|(index, ack)| Repetition { index, ack })
-            .collect())
-    }
-
-    /// Appends the emissions to the log; gives the offset of the first.
-    async fn store(&self, database: &Database, plan: &Plan) -> Result<u64, Error> {
-        if plan.emissions.is_empty() {
-            return Ok(0);
-        }
-        let progress = self.progress.get();
-        let first = progress.last + 1;
-        let rows: Vec<_> = plan
-            .emissions
-            .iter()
-            .map(|(_, emission)| row(emission))
-            .collect();
-        let values = [list(&rows)?, self.namespace(), number(first), number(now())];
-        database.run(sql::STORE, values).await?;
-        let tally = plan.tally();
-        if !tally.is_empty() {
-            database
-                .run(sql::COUNT, [list(&tally)?, self.namespace()])
-                .await?;
-        }
-        let last = progress.last + rows.len() as u64;
-        self.progress.set(Progress { last, ..progress });
-        Ok(first)
-    }
-
-    async fn page(
-        &self,
-        database: &Database,
-        room: String,
-        event: String,
-        until: Position,
-        limit: u32,
-    ) -> Result<Option<Vec<Entry>>, Error> {
-        let room = Value::Text(room);
-        let event = Value::Text(event);
-        let before = match until {
-            Position::End => i64::MAX as u64,
-            Position::Before(offset) => offset,
-            Position::BeforeId(id) => {
-                let key = [
-                    self.namespace(),
-                    Value::Text(id),
-                    room.clone(),
-                    event.clone(),
-                ];
-                let row = database.row(sql::OFFSET_OF, key).await?;
-                match row.as_deref().and_then(<[_]>::first).and_then(integer) {
-                    Some(offset) => offset,
-                    None => return Ok(None),
-                }
-            }
-        };
-        let limit = number(limit.min(MAX_HISTORY).into());
-        let parameters = [self.namespace(), room, event, number(before), limit];
-        let rows: Vec<(u64, String, Option<String>)> =
-            database.json(sql::HISTORY, parameters).await?;
-        let entry = |(offset, data, attachments): (u64, String, Option<String>)| {
-            let attachments = attachments.and_then(|list| serde_json::from_str(&list).ok());
-            Entry {
-                offset,
-                data,
-                attachments: attachments.unwrap_or_default(),
-            }
-        };
-        Ok(Some(rows.into_iter().rev().map(entry).collect()))
     }
 }
 
@@ -423,49 +326,6 @@ impl Drop for Transaction {
             pool::give_back(database);
         }
     }
-}
-
-/// A row for [`sql::STORE`].
-type Row<'a> = (
-    Option<&'a str>,
-    Option<String>,
-    &'a str,
-    &'a str,
-    Option<String>,
-    Option<&'a str>,
-    Option<&'a str>,
-    Option<&'a str>,
-);
-
-fn row(emission: &Emission) -> Row<'_> {
-    let (room, target) = match (emission.rooms.as_slice(), emission.except.as_slice()) {
-        ([], []) => (None, None),
-        ([room], []) => (Some(room.as_str()), None),
-        ([room], except) => (Some(room.as_str()), Some(json!({ "except": except }))),
-        ([], except) => (None, Some(json!({ "except": except }))),
-        (rooms, except) => (None, Some(json!({ "rooms": rooms, "except": except }))),
-    };
-    let attachments = match emission.attachments.as_slice() {
-        [] => None,
-        list => Some(json!(list).to_string()),
-    };
-    let once = emission.once.as_ref().filter(|_| emission.id.is_some());
-    (
-        room,
-        target.as_ref().map(Json::to_string),
-        &emission.event,
-        &emission.data,
-        attachments,
-        emission.id.as_deref(),
-        once.map(|once| once.sender.as_str()),
-        once.map(|once| once.ack.as_str()),
-    )
-}
-
-/// Milliseconds since 1970.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, Method, Response, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
 use http_body_util::{BodyExt, Full};
 use parlour_protocol::relay::{self, header};
 use serde_json::{json, value::RawValue};
@@ -73,7 +76,10 @@ impl Failure {
 }
 
 fn response(status: StatusCode, body: Vec<u8>) -> Response<Full<Bytes>> {
+    // With its length known, the answer leaves in one piece.
+    let length = body.len();
     let mut response = Response::new(Full::new(Bytes::from(body)));
+    response.headers_mut().insert(CONTENT_LENGTH, length.into());
     *response.status_mut() = status;
     let json = http::HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, json);

@@ -2,12 +2,13 @@
 
 use std::{path::Path, thread};
 
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
     database::use_file,
-    interface::{Membership, Once, Presence},
+    interface::{Emission, Membership, Once, Presence},
 };
 
 /// A new database for this thread.
@@ -428,4 +429,20 @@ fn a_database_of_a_newer_version_is_left_alone() {
         });
     });
     newcomer.join().unwrap();
+}
+
+#[test]
+fn a_database_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_has() {
+    let _folder = new_file();
+    test(async || {
+        let database = crate::database::Database::open().await.unwrap();
+        crate::schema::first_version_only(&database).await;
+        let old = "INSERT INTO log (namespace, room, event, data, at) \
+                   VALUES ('/', 'a', 'message', '[\"message\",\"old\"]', 1)";
+        database.run(old, []).await.unwrap();
+        commit(1, vec![say("a", "new")]).await;
+        let transaction = fresh(batch(1, 2, 1)).await;
+        let page = texts(&transaction, Position::End, 9).await.unwrap();
+        assert_eq!(page, ["old", "new"]);
+    });
 }
