@@ -8,12 +8,31 @@ use crate::tools::{self, WASM, cargo, say};
 const TESTS: &str = "tests";
 const BENCH_PEERS: &str = "bench/peers";
 
+/// What is built for Wasm and has logic that is tested natively.
+const GUESTS: &[&str] = &[
+    "parlour-sdk",
+    "gateway",
+    "rooms",
+    "auth",
+    "chat",
+    "lobby",
+    "members",
+    "web",
+    "parlour-bench",
+];
+
 pub fn test() -> Result<()> {
     tools::need_chromium()?;
     build::everything()?;
     build::components(FIXTURES)?;
     say("Unit tests");
     cargo(&["test", "--release"])?;
+    say("Unit tests of the components");
+    let mut arguments = vec!["test", "--release"];
+    for package in GUESTS {
+        arguments.extend(["--package", package]);
+    }
+    cargo(&arguments)?;
     tools::npm_install(TESTS)?;
     say("End-to-end tests: real clients, a real browser");
     tools::run(TESTS, "npm", &["test"])
