@@ -1,7 +1,8 @@
 //! The request that asks a namespace's middleware about one client: the client's own handshake
-//! headers, its token as a bearer, its `auth` payload in the body.
+//! headers and whose request it is, its token as a bearer, its `auth` payload in the body.
 
 use parlour_protocol::relay::{Connect, Handshake};
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use spin_sdk::http::{HeaderMap, HeaderName, HeaderValue};
@@ -14,6 +15,12 @@ const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
 /// The most bytes of headers that go along, names and values: Wasmtime takes 128 KiB.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
+
+/// Whose request it is, as proxies say it: the last entry is the address that the relay saw.
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// Whether the client came over TLS: `https` or `http`.
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
 
 /// Headers that belong to one hop, or that the gateway sets itself.
 const OWN_HEADERS: &[&str] = &[
@@ -56,6 +63,7 @@ pub fn about(
     namespace: &str,
 ) -> Result<Result<Question, Verdict>, Failure> {
     let mut headers = client_headers(&connect.handshake);
+    say_whose_it_is(&mut headers, &connect.handshake)?;
     if let Some(token) = token(connect.auth) {
         match bearer(&token) {
             Ok(value) => headers.insert("authorization", value),
@@ -98,6 +106,26 @@ fn client_headers(handshake: &Handshake<'_>) -> HeaderMap {
     headers
 }
 
+/// Adds the client's address to those that proxies before the relay have put there, or that the client
+/// has made up, and says how it came to the relay.
+fn say_whose_it_is(headers: &mut HeaderMap, handshake: &Handshake<'_>) -> Result<(), Failure> {
+    let before = headers.get_all(FORWARDED_FOR).into_iter();
+    let chain: Vec<&[u8]> = before
+        .map(HeaderValue::as_bytes)
+        .chain([handshake.address.as_bytes()])
+        .collect();
+    let chain = HeaderValue::try_from(chain.join(&b", "[..])).map_err(|_| {
+        Failure::Batch(serde_json::Error::custom(format!(
+            "the address {:?} of a handshake is none",
+            handshake.address
+        )))
+    })?;
+    headers.insert(FORWARDED_FOR, chain);
+    let proto = if handshake.secure { "https" } else { "http" };
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(proto));
+    Ok(())
+}
+
 /// `auth.token`, if the client sent one and it is a string.
 fn token(auth: Option<&RawValue>) -> Option<String> {
     #[derive(Deserialize)]
@@ -121,12 +149,22 @@ fn bearer(token: &str) -> Result<HeaderValue, Verdict> {
 mod tests {
     use super::*;
 
-    fn ask(headers: &str, auth: &str) -> Result<Question, Verdict> {
+    fn ask_from(
+        address: &str,
+        secure: bool,
+        headers: &str,
+        auth: &str,
+    ) -> Result<Result<Question, Verdict>, Failure> {
         let connect = format!(
-            r#"{{"socket": 0, "handshake": {{"url": "/", "headers": {headers}, "address": "::1", "time": 1}}, "auth": {auth}}}"#
+            r#"{{"socket": 0, "handshake": {{"url": "/", "headers": {headers}, "address": "{address}",
+                "secure": {secure}, "time": 1}}, "auth": {auth}}}"#
         );
         let connect: Connect<'_> = serde_json::from_str(&connect).unwrap();
-        about(&connect, "s1", "/members").unwrap()
+        about(&connect, "s1", "/members")
+    }
+
+    fn ask(headers: &str, auth: &str) -> Result<Question, Verdict> {
+        ask_from("::1", false, headers, auth).unwrap()
     }
 
     #[test]
@@ -142,7 +180,14 @@ mod tests {
         names.sort_unstable();
         assert_eq!(
             names,
-            ["authorization", "content-length", "content-type", "cookie"]
+            [
+                "authorization",
+                "content-length",
+                "content-type",
+                "cookie",
+                "x-forwarded-for",
+                "x-forwarded-proto"
+            ]
         );
         assert_eq!(question.headers.get_all("cookie").iter().count(), 2);
         assert_eq!(question.headers["authorization"], "Bearer mine");
@@ -150,6 +195,36 @@ mod tests {
             question.headers["content-length"],
             question.body.len().to_string().as_str()
         );
+    }
+
+    #[test]
+    fn the_last_address_is_the_one_that_the_relay_saw() {
+        let ask = |secure, headers| {
+            let question = ask_from("203.0.113.9", secure, headers, "null");
+            question.unwrap().unwrap().headers
+        };
+        let headers = ask(false, "[]");
+        assert_eq!(headers["x-forwarded-for"], "203.0.113.9");
+        assert_eq!(headers["x-forwarded-proto"], "http");
+
+        let headers = ask(
+            true,
+            r#"[["x-forwarded-for", "10.0.0.1, 10.0.0.2"], ["X-Forwarded-For", "10.0.0.3"],
+                ["x-forwarded-proto", "gopher"], ["x-forwarded-proto", "http"]]"#,
+        );
+        assert_eq!(
+            headers["x-forwarded-for"],
+            "10.0.0.1, 10.0.0.2, 10.0.0.3, 203.0.113.9"
+        );
+        assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);
+        assert_eq!(headers["x-forwarded-proto"], "https");
+        assert_eq!(headers.get_all("x-forwarded-proto").iter().count(), 1);
+    }
+
+    #[test]
+    fn an_address_that_no_header_can_carry_is_the_relays_mistake() {
+        let failure = ask_from(r"a\nb", false, "[]", "null").unwrap_err();
+        assert_eq!(failure.status(), 400);
     }
 
     #[test]
