@@ -18,9 +18,38 @@ const MAX_COMPONENT_CHARS: usize = 63;
 pub struct Route {
     /// The Spin component's id.
     pub component: String,
+    /// The component that is asked `POST /connect` instead, behind middleware of its own.
+    #[serde(default)]
+    door: Option<String>,
     /// Whether each client that connects is first judged by `POST /connect`.
     #[serde(default = "judged_unless_said_otherwise")]
-    pub middleware: bool,
+    middleware: bool,
+}
+
+impl Route {
+    /// Which component judges those who want to enter, if one does.
+    pub fn door(&self) -> Option<&str> {
+        let door = self.door.as_ref().unwrap_or(&self.component);
+        self.middleware.then_some(door)
+    }
+
+    /// What a namespace must not be given, if it was.
+    fn problem(&self) -> Option<String> {
+        for component in [Some(&self.component), self.door.as_ref()] {
+            if let Some(name) = component.filter(|name| !is_component(name)) {
+                return Some(format!(
+                    "the component {name:?}, which is no id of a Spin component"
+                ));
+            }
+        }
+        match &self.door {
+            Some(door) if !self.middleware => Some(format!(
+                "the door {door:?} and \"middleware\": false, so that nobody would be asked at the door: \
+                 leave one of them out"
+            )),
+            _ => None,
+        }
+    }
 }
 
 fn judged_unless_said_otherwise() -> bool {
@@ -45,11 +74,8 @@ impl Config {
                     "has the namespace {namespace:?}, which does not begin with /"
                 )));
             }
-            if !is_component(&route.component) {
-                return Err(invalid(format!(
-                    "names for {namespace:?} the component {:?}, which is no id of a Spin component",
-                    route.component
-                )));
+            if let Some(problem) = route.problem() {
+                return Err(invalid(format!("gives {namespace:?} {problem}")));
             }
         }
         Ok(Self(routes))
@@ -106,10 +132,20 @@ mod tests {
             r#"{"/": {"component": "lobby", "middleware": false}, "/members": {"component": "members"}}"#,
         )
         .unwrap();
-        assert!(!config.route("/").unwrap().middleware);
-        assert!(config.route("/members").unwrap().middleware);
-        assert_eq!(config.route("/members").unwrap().component, "members");
+        assert_eq!(config.route("/").unwrap().door(), None);
+        let members = config.route("/members").unwrap();
+        assert_eq!(members.component, "members");
+        assert_eq!(members.door(), Some("members"));
         assert!(config.route("/other").is_none());
+    }
+
+    #[test]
+    fn a_door_is_asked_in_the_components_place() {
+        let config =
+            Config::parse(r#"{"/vip": {"component": "vip", "door": "vip-door"}}"#).unwrap();
+        let vip = config.route("/vip").unwrap();
+        assert_eq!(vip.component, "vip");
+        assert_eq!(vip.door(), Some("vip-door"));
     }
 
     #[test]
@@ -123,6 +159,11 @@ mod tests {
             (r#"{"/": {}}"#, "missing field `component`"),
             (r#"{"members": {"component": "members"}}"#, "\"members\""),
             (r#"{"/": {"component": "evil.example/"}}"#, "evil.example/"),
+            (r#"{"/": {"component": "vip", "door": "a b"}}"#, "\"a b\""),
+            (
+                r#"{"/vip": {"component": "vip", "door": "vip-door", "middleware": false}}"#,
+                "gives \"/vip\" the door \"vip-door\" and \"middleware\": false",
+            ),
         ] {
             let failure = Config::parse(text).unwrap_err();
             assert_eq!(failure.status(), 500);

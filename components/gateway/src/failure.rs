@@ -32,6 +32,15 @@ pub enum Failure {
         path: &'static str,
         problem: String,
     },
+    #[error(
+        "the middleware before {component} refused a batch ({status}: {said:?}): no client's headers come with \
+         a batch, so middleware that judges every request belongs before a door, see docs/namespace.md"
+    )]
+    Refused {
+        component: String,
+        status: StatusCode,
+        said: String,
+    },
     #[error("{component} is not there to answer {path}: {status}")]
     Away {
         component: String,
@@ -50,9 +59,11 @@ impl Failure {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Secret => StatusCode::UNAUTHORIZED,
             Self::Header { .. } | Self::Batch(_) | Self::Body(_) => StatusCode::BAD_REQUEST,
-            Self::Answer(_) | Self::Variable { .. } | Self::Component { .. } | Self::Encode(_) => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            Self::Answer(_)
+            | Self::Variable { .. }
+            | Self::Component { .. }
+            | Self::Refused { .. }
+            | Self::Encode(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Away { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -64,7 +75,7 @@ impl Failure {
             Self::Header { .. } => "header",
             Self::Batch(_) | Self::Body(_) => "batch",
             Self::Variable { .. } => "configuration",
-            Self::Component { .. } => "component",
+            Self::Component { .. } | Self::Refused { .. } => "component",
             Self::Away { .. } => "unavailable",
             Self::Answer(_) | Self::Encode(_) => "internal",
         }

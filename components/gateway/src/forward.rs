@@ -4,7 +4,8 @@
 use bytes::Bytes;
 use spin_sdk::http::body::IncomingBodyExt as _;
 use spin_sdk::http::{
-    self, FullBody, HeaderMap, HeaderValue, IntoResponse as _, Request, Response, StatusCode,
+    self, FromResponse as _, FullBody, HeaderMap, HeaderValue, IntoResponse as _, Request,
+    Response, StatusCode,
 };
 use spin_sdk::variables;
 use spin_sdk::wasip3::http::client;
@@ -12,6 +13,7 @@ use spin_sdk::wasip3::http::types::{self, ErrorCode, Fields, Method, Scheme};
 use spin_sdk::wasip3::wit_future;
 
 use crate::failure::Failure;
+use crate::reply;
 
 /// The path of a namespace that takes batches.
 const EVENTS: &str = "/events";
@@ -34,17 +36,22 @@ pub async fn read(request: Request) -> Result<Bytes, Failure> {
 
 /// 200 with these bytes of JSON.
 pub fn json(body: Vec<u8>) -> Result<types::Response, Failure> {
+    answer(StatusCode::OK, Bytes::from(body))
+}
+
+fn answer(status: StatusCode, body: Bytes) -> Result<types::Response, Failure> {
     Response::builder()
+        .status(status)
         .header("content-type", "application/json")
         .header("content-length", body.len())
-        .body(FullBody::new(Bytes::from(body)))
+        .body(FullBody::new(body))
         .map_err(|error| ErrorCode::InternalError(Some(error.to_string())))
         .and_then(|response| response.into_response())
         .map_err(Failure::Answer)
 }
 
 /// Hands the batch on as it came, and returns the answer as it comes: neither body passes through
-/// this component's memory.
+/// this component's memory, unless the batch was refused.
 pub async fn unread(request: Request, component: &str) -> Result<types::Response, Failure> {
     let fields = batch_headers(request.headers());
     let incoming = request
@@ -61,7 +68,7 @@ pub async fn unread(request: Request, component: &str) -> Result<types::Response
         .await
         .map_err(|error| failed(component, EVENTS, error))?;
     drop(consumed);
-    Ok(response)
+    for_the_relay(component, response).await
 }
 
 fn address(request: &types::Request, component: &str) -> Result<(), ()> {
@@ -79,10 +86,26 @@ pub async fn judged(
 ) -> Result<types::Response, Failure> {
     headers.insert("content-length", HeaderValue::from(body.len()));
     let response = post(component, EVENTS, headers, body).await?;
-    Ok(response
-        .into_body()
-        .take_unstarted()
-        .expect("nobody has read the body yet"))
+    let mut body = response.into_body();
+    let response = body.take_unstarted().expect("nobody has read the body yet");
+    for_the_relay(component, response).await
+}
+
+/// A component's answer to a batch, untouched where the relay understands it by its status alone.
+async fn for_the_relay(
+    component: &str,
+    response: types::Response,
+) -> Result<types::Response, Failure> {
+    let problem = |error| failed(component, EVENTS, error);
+    let status = StatusCode::from_u16(response.get_status_code())
+        .map_err(|error| failed(component, EVENTS, error))?;
+    if reply::is_plain(status) {
+        return Ok(response);
+    }
+    let response = Response::from_response(response).map_err(problem)?;
+    let body = response.into_body().bytes().await.map_err(problem)?;
+    reply::check(component, status, &body)?;
+    answer(status, body)
 }
 
 /// `POST`s to a path of a component and reads the whole answer.

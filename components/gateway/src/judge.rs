@@ -21,32 +21,30 @@ const CONNECT: &str = "/connect";
 /// How many clients of one batch are judged at once: as many requests as an instance takes.
 const MAX_AT_ONCE: usize = 16;
 
-/// Judges every `connect` of the batch, then hands the batch on with the verdicts in it.
+/// Has every `connect` of the batch judged at the door, then hands the batch with the verdicts in it on
+/// to the component. The door may be the component itself.
 pub async fn then_forward(
     request: Request,
     namespace: &str,
+    door: &str,
     component: &str,
 ) -> Result<types::Response, Failure> {
     let headers = forward::batch_headers(request.headers());
     let body = forward::read(request).await?;
     let mut batch: Batch<'_> = serde_json::from_slice(&body).map_err(Failure::Batch)?;
-    let verdicts = verdicts(&batch, namespace, component).await?;
+    let verdicts = verdicts(&batch, namespace, door).await?;
     let body = with_verdicts(&mut batch, &verdicts)?;
     forward::judged(headers, component, body).await
 }
 
 /// One verdict for each `connect` of the batch, in order.
-async fn verdicts(
-    batch: &Batch<'_>,
-    namespace: &str,
-    component: &str,
-) -> Result<Vec<Verdict>, Failure> {
+async fn verdicts(batch: &Batch<'_>, namespace: &str, door: &str) -> Result<Vec<Verdict>, Failure> {
     let questions = questions(batch, namespace)?;
     stream::iter(questions.into_iter().map(|question| async {
         match question {
             Ok(Question { headers, body }) => {
-                let (status, body) = forward::ask(component, CONNECT, headers, body).await?;
-                verdict::from_answer(status, &body, component)
+                let (status, body) = forward::ask(door, CONNECT, headers, body).await?;
+                verdict::from_answer(status, &body, door)
             }
             Err(refused) => Ok(refused),
         }

@@ -4,11 +4,13 @@
 
 mod config;
 mod envelope;
+mod excerpt;
 mod failure;
 mod forward;
 mod handshake;
 mod judge;
 mod refuse;
+mod reply;
 
 use spin_sdk::http::{IntoResponse, Method, Request, Result};
 use spin_sdk::http_service;
@@ -41,11 +43,13 @@ async fn answer(request: Request) -> Result<types::Response, Failure> {
         Lane::Namespace(namespace) => namespace,
     };
     let config = Config::parse(&forward::variable("namespaces").await?)?;
-    match config.route(namespace) {
-        None => forward::json(refuse::everyone(&forward::read(request).await?)?),
-        Some(route) if route.middleware && envelope.connects > 0 => {
-            judge::then_forward(request, namespace, &route.component).await
+    let Some(route) = config.route(namespace) else {
+        return forward::json(refuse::everyone(&forward::read(request).await?)?);
+    };
+    match route.door() {
+        Some(door) if envelope.connects > 0 => {
+            judge::then_forward(request, namespace, door, &route.component).await
         }
-        Some(route) => forward::unread(request, &route.component).await,
+        _ => forward::unread(request, &route.component).await,
     }
 }

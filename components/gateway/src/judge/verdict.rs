@@ -6,10 +6,8 @@ use serde_json::value::{RawValue, to_raw_value};
 use spin_sdk::http::StatusCode;
 
 use super::CONNECT;
+use crate::excerpt;
 use crate::failure::Failure;
-
-/// The most characters of a plain-text refusal that the client is shown.
-const MAX_MESSAGE_CHARS: usize = 200;
 
 #[derive(Debug)]
 pub enum Verdict {
@@ -42,7 +40,7 @@ pub fn from_answer(status: StatusCode, body: &[u8], component: &str) -> Result<V
         }),
         _ => Err(no_verdict(
             component,
-            format!("it said {status}: {}", excerpt(body)),
+            format!("it said {status}: {}", excerpt::of(body)),
         )),
     }
 }
@@ -68,20 +66,12 @@ fn refusal(status: StatusCode, body: &[u8]) -> Box<RawValue> {
     if let Ok(refusal) = serde_json::from_slice::<Refusal<'_>>(body) {
         return raw(&refusal);
     }
-    let text = excerpt(body);
+    let text = excerpt::of(body);
     let message = match text.as_str() {
         "" => status.canonical_reason().unwrap_or("Refused"),
         text => text,
     };
     raw(&json!({ "message": message, "data": { "code": status.as_u16() } }))
-}
-
-fn excerpt(body: &[u8]) -> String {
-    String::from_utf8_lossy(body)
-        .trim()
-        .chars()
-        .take(MAX_MESSAGE_CHARS)
-        .collect()
 }
 
 fn raw(value: &impl Serialize) -> Box<RawValue> {
@@ -142,7 +132,7 @@ mod tests {
             r#"{"data":{"code":400},"message":"[1]"}"#
         );
         let long = refused(400, &"é".repeat(1000));
-        assert_eq!(long.matches('é').count(), MAX_MESSAGE_CHARS);
+        assert_eq!(long.matches('é').count(), excerpt::MAX_CHARS);
     }
 
     #[test]
