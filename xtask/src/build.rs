@@ -11,10 +11,19 @@ use crate::tools::{self, WASM, cargo, say};
 const WEB_CLIENT: &str = "components/web/client";
 
 /// The packages that are Wasm components of the application.
-pub const COMPONENTS: &[&str] = &["gateway", "lobby", "members", "auth", "rooms", "web"];
+pub const COMPONENTS: &[&str] = &[
+    "gateway",
+    "door",
+    "lobby",
+    "members",
+    "auth",
+    "rate-limit",
+    "rooms",
+    "web",
+];
 
 /// The components that only tests and benchmarks use.
-pub const FIXTURES: &[&str] = &["conformance-main", "conformance-custom"];
+pub const FIXTURES: &[&str] = &["conformance-main", "conformance-custom", "api-key"];
 
 pub fn everything() -> Result<()> {
     tools::need_node()?;

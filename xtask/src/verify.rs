@@ -12,8 +12,10 @@ const BENCH_PEERS: &str = "bench/peers";
 const GUESTS: &[&str] = &[
     "parlour-sdk",
     "gateway",
+    "door",
     "rooms",
     "auth",
+    "rate-limit",
     "chat",
     "lobby",
     "members",
