@@ -22,8 +22,18 @@ mod bindings {
 
     struct Rooms;
 
+    use exports::parlour::rooms::rooms::{Claim, Error, Policy};
+
     impl exports::parlour::rooms::rooms::Guest for Rooms {
         type Transaction = crate::transaction::Transaction;
+
+        async fn recoverable(
+            namespace: String,
+            policy: Policy,
+            claims: Vec<Claim>,
+        ) -> Result<Vec<bool>, Error> {
+            crate::transaction::recoverable(&namespace, &policy, &claims).await
+        }
     }
 
     export!(Rooms);

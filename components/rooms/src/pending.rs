@@ -21,7 +21,7 @@ pub struct Pending {
 /// Room, event, data, id.
 type Plain<'a> = (Option<&'a str>, &'a str, &'a str, Option<&'a str>);
 
-/// The same; then target, attachments, sender, ack.
+/// The same; then target, attachments, sender, ack, brief, namespace.
 type Complete<'a> = (
     Option<&'a str>,
     &'a str,
@@ -31,7 +31,21 @@ type Complete<'a> = (
     Option<String>,
     Option<&'a str>,
     Option<&'a str>,
+    Option<Brief>,
+    Option<&'a str>,
 );
+
+/// Whether an emission is in no room's history.
+#[derive(Clone, Copy, serde::Serialize)]
+#[serde(untagged)]
+enum Brief {
+    Yes(u8),
+    /// If its room is a socket's own: the database knows.
+    Perhaps(char),
+}
+
+/// Characters of a socket's id.
+const SOCKET_ID_LENGTH: usize = 20;
 
 impl Pending {
     /// Nothing to store.
@@ -69,10 +83,18 @@ impl Pending {
 }
 
 fn is_plain(emission: &Emission) -> bool {
-    emission.rooms.len() <= 1
+    brief(emission).is_none()
+        && emission.namespace.is_none()
         && emission.except.is_empty()
         && emission.attachments.is_empty()
         && emission.once.is_none()
+}
+
+fn brief(emission: &Emission) -> Option<Brief> {
+    match emission.rooms.as_slice() {
+        [room] => (room.len() == SOCKET_ID_LENGTH).then_some(Brief::Perhaps('?')),
+        _ => Some(Brief::Yes(1)),
+    }
 }
 
 fn plain(emission: &Emission) -> Plain<'_> {
@@ -110,5 +132,7 @@ fn complete(emission: &Emission) -> Complete<'_> {
         attachments,
         once.map(|once| once.sender.as_str()),
         once.map(|once| once.ack.as_str()),
+        brief(emission),
+        emission.namespace.as_deref(),
     )
 }

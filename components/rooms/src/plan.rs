@@ -3,71 +3,108 @@
 
 use std::collections::HashMap;
 
-use crate::interface::{Change, Emission};
+use crate::interface::{Answer, Change, Emission, Movement, Newcomer};
+
+/// A part of the changes that is carried out at once.
+#[derive(Debug)]
+pub enum Step {
+    Plan(Plan),
+    /// Depends on who is where, so what comes before it is carried out before.
+    Move(Movement),
+}
 
 /// The net effect of changes, to be carried out in the order of the fields.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// Sockets that left, with all their memberships.
-    pub gone: Vec<String>,
-    /// Sockets that entered, with their data.
-    pub connected: Vec<(String, String)>,
+    /// Sockets that entered, each with its place among the changes.
+    pub connected: Vec<(u32, Newcomer)>,
     /// New data of sockets that were there before.
     pub updated: Vec<(String, String)>,
     /// Memberships (socket, room) that end.
     pub left: Vec<(String, String)>,
-    /// Memberships (socket, room) that begin.
-    pub joined: Vec<(String, String)>,
+    /// Memberships (place, socket, room) that begin.
+    pub joined: Vec<(u32, String, String)>,
     /// What is emitted, with its place among the changes, in order.
     pub emissions: Vec<(u32, Emission)>,
+    pub answers: Vec<Answer>,
+    /// Sockets that left and whose sessions are kept.
+    pub suspended: Vec<String>,
+    /// Sockets that left, these included, with all their memberships.
+    pub gone: Vec<String>,
 }
 
 /// What becomes of one socket.
 #[derive(Default)]
 struct Fate {
-    gone: bool,
-    connected: bool,
+    departure: Option<Departed>,
+    newcomer: Option<(u32, Newcomer)>,
     data: Option<String>,
-    /// Rooms it ends up in (true) or out of (false).
-    rooms: HashMap<String, bool>,
+    /// Rooms it ends up in (with the place of the last join) or out of.
+    rooms: HashMap<String, Option<u32>>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Departed {
+    ForGood,
+    Resumable,
+}
+
+/// Splits changes into steps.
+pub fn steps(changes: Vec<Change>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut part = Vec::new();
+    for (index, change) in (0..).zip(changes) {
+        match change {
+            Change::Move(movement) => {
+                if !part.is_empty() {
+                    steps.push(Step::Plan(Plan::of(std::mem::take(&mut part))));
+                }
+                steps.push(Step::Move(movement));
+            }
+            change => part.push((index, change)),
+        }
+    }
+    if !part.is_empty() {
+        steps.push(Step::Plan(Plan::of(part)));
+    }
+    steps
 }
 
 impl Plan {
-    pub fn of(changes: Vec<Change>) -> Self {
+    fn of(changes: Vec<(u32, Change)>) -> Self {
         let mut plan = Self::default();
         let mut fates: HashMap<String, Fate> = HashMap::new();
-        for (index, change) in (0..).zip(changes) {
+        for (index, change) in changes {
             match change {
                 Change::Emit(emission) => plan.emissions.push((index, emission)),
+                Change::Answer(answer) => plan.answers.push(answer),
                 Change::Join(m) => {
-                    fates
-                        .entry(m.socket)
-                        .or_default()
-                        .rooms
-                        .insert(m.room, true);
+                    let fate = fates.entry(m.socket).or_default();
+                    fate.rooms.insert(m.room, Some(index));
                 }
                 Change::Leave(m) => {
-                    fates
-                        .entry(m.socket)
-                        .or_default()
-                        .rooms
-                        .insert(m.room, false);
+                    let fate = fates.entry(m.socket).or_default();
+                    fate.rooms.insert(m.room, None);
                 }
-                Change::Connect(presence) => {
-                    let fate = fates.entry(presence.socket).or_default();
-                    fate.connected = true;
-                    fate.data = Some(presence.data);
+                Change::Connect(newcomer) => {
+                    let fate = fates.entry(newcomer.socket.clone()).or_default();
+                    fate.newcomer = Some((index, newcomer));
                 }
                 Change::Update(presence) => {
                     fates.entry(presence.socket).or_default().data = Some(presence.data);
                 }
-                Change::Disconnect(socket) => {
-                    let gone = Fate {
-                        gone: true,
-                        ..Fate::default()
-                    };
-                    fates.insert(socket, gone);
+                Change::Disconnect(gone) => {
+                    let fate = fates.entry(gone.socket).or_default();
+                    if gone.resumable {
+                        fate.departure = Some(Departed::Resumable);
+                    } else {
+                        *fate = Fate {
+                            departure: Some(Departed::ForGood),
+                            ..Fate::default()
+                        };
+                    }
                 }
+                Change::Move(_) => unreachable!("a movement is a step of its own"),
             }
         }
         for (socket, fate) in fates {
@@ -77,22 +114,31 @@ impl Plan {
     }
 
     fn settle(&mut self, socket: String, fate: Fate) {
-        for (room, is_member) in fate.rooms {
-            let list = if is_member {
-                &mut self.joined
-            } else {
-                &mut self.left
-            };
-            list.push((socket.clone(), room));
-        }
-        if fate.gone {
+        if let Some(departed) = fate.departure {
             self.gone.push(socket.clone());
+            if departed == Departed::Resumable {
+                self.suspended.push(socket.clone());
+            }
         }
-        match fate.data {
-            Some(data) if fate.connected => self.connected.push((socket, data)),
-            Some(data) if !fate.gone => self.updated.push((socket, data)),
-            _ => {}
+        for (room, joined) in fate.rooms {
+            match joined {
+                Some(place) => self.joined.push((place, socket.clone(), room)),
+                None => self.left.push((socket.clone(), room)),
+            }
         }
+        match (fate.newcomer, fate.data) {
+            (Some((place, newcomer)), data) => {
+                let data = data.unwrap_or(newcomer.data);
+                self.connected.push((place, Newcomer { data, ..newcomer }));
+            }
+            (None, Some(data)) => self.updated.push((socket, data)),
+            (None, None) => {}
+        }
+    }
+
+    /// How many of the emissions come before a place among the changes.
+    pub fn emitted_before(&self, place: u32) -> u64 {
+        self.emissions.partition_point(|(index, _)| *index < place) as u64
     }
 
     /// The keys (id, sender) of the emissions that must happen once.
@@ -125,17 +171,23 @@ impl Plan {
         repetitions
     }
 
-    /// How many emissions of each event go to each single room: (room, event, number).
-    pub fn tally(&self) -> Vec<(&str, &str, u32)> {
-        let mut tally: HashMap<(&str, &str), u32> = HashMap::new();
+    /// How many emissions of each event go to each single room, and in which other namespace:
+    /// (room, event, number, namespace).
+    pub fn tally(&self) -> Vec<(&str, &str, u32, Option<&str>)> {
+        let mut tally: HashMap<(&str, &str, Option<&str>), u32> = HashMap::new();
         for (_, emission) in &self.emissions {
             if let [room] = emission.rooms.as_slice() {
-                *tally.entry((room, &emission.event)).or_default() += 1;
+                let key = (
+                    room.as_str(),
+                    &*emission.event,
+                    emission.namespace.as_deref(),
+                );
+                *tally.entry(key).or_default() += 1;
             }
         }
         tally
             .into_iter()
-            .map(|((room, event), n)| (room, event, n))
+            .map(|((room, event, namespace), n)| (room, event, n, namespace))
             .collect()
     }
 }
@@ -148,7 +200,7 @@ fn key(emission: &Emission) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::interface::{Membership, Once, Presence};
+    use crate::interface::{Departure, Direction, Membership, Once, Presence};
 
     fn join(socket: &str, room: &str) -> Change {
         Change::Join(Membership {
@@ -165,9 +217,12 @@ mod tests {
     }
 
     fn connect(socket: &str, data: &str) -> Change {
-        Change::Connect(Presence {
+        Change::Connect(Newcomer {
             socket: socket.into(),
+            connection: socket.to_uppercase(),
             data: data.into(),
+            private: None,
+            pid: None,
         })
     }
 
@@ -178,8 +233,16 @@ mod tests {
         })
     }
 
+    fn disconnect(socket: &str, resumable: bool) -> Change {
+        Change::Disconnect(Departure {
+            socket: socket.into(),
+            resumable,
+        })
+    }
+
     fn emit(room: &str, id: &str, sender: &str, ack: &str) -> Change {
         Change::Emit(Emission {
+            namespace: None,
             rooms: vec![room.into()],
             except: vec![],
             event: "message".into(),
@@ -193,40 +256,79 @@ mod tests {
         })
     }
 
+    fn plan(changes: Vec<Change>) -> Plan {
+        match steps(changes).pop() {
+            Some(Step::Plan(plan)) => plan,
+            other => panic!("no plan: {other:?}"),
+        }
+    }
+
     #[test]
     fn the_last_word_on_a_membership_counts() {
-        let plan = Plan::of(vec![
+        let plan = plan(vec![
             join("a", "1"),
             leave("a", "1"),
             leave("b", "1"),
             join("b", "1"),
         ]);
         assert_eq!(plan.left, [("a".into(), "1".into())]);
-        assert_eq!(plan.joined, [("b".into(), "1".into())]);
+        assert_eq!(plan.joined, [(3, "b".into(), "1".into())]);
     }
 
     #[test]
-    fn a_socket_that_left_is_in_no_room_and_has_no_data() {
-        let plan = Plan::of(vec![
+    fn a_socket_that_left_for_good_is_in_no_room_and_has_no_data() {
+        let plan = plan(vec![
             connect("a", "1"),
             join("a", "1"),
             update("a", "2"),
-            Change::Disconnect("a".into()),
+            disconnect("a", false),
         ]);
         assert_eq!(plan.gone, ["a"]);
         assert!(plan.joined.is_empty() && plan.connected.is_empty() && plan.updated.is_empty());
     }
 
     #[test]
+    fn a_socket_that_may_come_back_is_first_what_it_has_become() {
+        let plan = plan(vec![
+            connect("a", "1"),
+            join("a", "1"),
+            disconnect("a", true),
+        ]);
+        assert_eq!(
+            (&*plan.gone, &*plan.suspended),
+            (&["a".into()][..], &["a".into()][..])
+        );
+        assert_eq!(plan.joined, [(1, "a".into(), "1".into())]);
+        assert_eq!(plan.connected.len(), 1);
+    }
+
+    #[test]
     fn an_update_of_a_new_socket_is_part_of_its_connect() {
-        let plan = Plan::of(vec![connect("a", "1"), update("a", "2"), update("b", "3")]);
-        assert_eq!(plan.connected, [("a".into(), "2".into())]);
+        let plan = plan(vec![connect("a", "1"), update("a", "2"), update("b", "3")]);
+        let (place, newcomer) = &plan.connected[0];
+        assert_eq!((*place, &*newcomer.data), (0, "2"));
         assert_eq!(plan.updated, [("b".into(), "3".into())]);
     }
 
     #[test]
+    fn a_movement_waits_for_what_was_before_it() {
+        let movement = Change::Move(Movement {
+            rooms: vec![],
+            except: vec![],
+            direction: Direction::Into,
+            places: vec!["1".into()],
+        });
+        let steps = steps(vec![join("a", "1"), movement, leave("a", "1")]);
+        assert!(matches!(
+            steps.as_slice(),
+            [Step::Plan(first), Step::Move(_), Step::Plan(last)]
+                if first.joined.len() == 1 && last.left.len() == 1
+        ));
+    }
+
+    #[test]
     fn a_repetition_gets_the_first_ack_and_is_not_emitted() {
-        let mut plan = Plan::of(vec![
+        let mut plan = plan(vec![
             emit("r", "1", "a", "old"),
             emit("r", "2", "a", "first"),
             join("a", "r"),
@@ -245,6 +347,7 @@ mod tests {
         );
         let left: Vec<u32> = plan.emissions.iter().map(|(index, _)| *index).collect();
         assert_eq!(left, [1, 4]);
-        assert_eq!(plan.tally(), [("r", "message", 2)]);
+        assert_eq!(plan.emitted_before(2), 1);
+        assert_eq!(plan.tally(), [("r", "message", 2, None)]);
     }
 }

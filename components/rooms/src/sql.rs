@@ -1,16 +1,20 @@
 //! The statements. Lists come in as one JSON array and results go out as one row, since each
 //! statement is a hop to another thread and each row of a stream costs another 25 µs.
 
+pub mod tidy;
+
 pub const BEGIN: &str = "BEGIN IMMEDIATE";
 pub const COMMIT: &str = "COMMIT";
 pub const SAVEPOINT: &str = "SAVEPOINT event";
 pub const RELEASE: &str = "RELEASE event";
 pub const ROLLBACK: &str = "ROLLBACK TO event";
 
-/// relay, namespace → the relay's epoch, the last batch's epoch and sequence, the last offset.
+/// relay, namespace → the relay's epoch, the last batch's epoch and sequence, the last offset, when
+/// the namespace was last tidied up.
 pub const GUARD: &str = "\
 SELECT (SELECT epoch FROM relay WHERE id = ?1), b.epoch, b.sequence,
-       (SELECT seq FROM sqlite_sequence WHERE name = 'log')
+       (SELECT seq FROM sqlite_sequence WHERE name = 'log'),
+       (SELECT at FROM tidied WHERE namespace = ?2)
 FROM (SELECT 1) LEFT JOIN batch b ON b.relay = ?1 AND b.namespace = ?2";
 
 /// relay, namespace, epoch, sequence → response
@@ -21,12 +25,26 @@ SELECT response FROM batch WHERE relay = ?1 AND namespace = ?2 AND epoch = ?3 AN
 pub const NEW_LIFE: &str = "\
 INSERT INTO relay (id, epoch) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET epoch = excluded.epoch";
 
+/// relay, epoch, time
+pub const SUSPEND_OLD_LIVES: &str = "\
+INSERT OR REPLACE INTO session (pid, namespace, socket, data, private, since, rooms, gone)
+SELECT pid, namespace, id, data, private, since,
+       (SELECT json_group_array(json_array(room, since)) FROM member WHERE member.socket = socket.id), ?3
+FROM socket WHERE relay = ?1 AND epoch < ?2 AND pid IS NOT NULL";
+
 /// relay, epoch
 pub const FORGET_MEMBERS_OF_OLD_LIVES: &str = "\
 DELETE FROM member WHERE socket IN (SELECT id FROM socket WHERE relay = ?1 AND epoch < ?2)";
 
 /// relay, epoch
 pub const FORGET_OLD_LIVES: &str = "DELETE FROM socket WHERE relay = ?1 AND epoch < ?2";
+
+/// [socket], time
+pub const SUSPEND: &str = "\
+INSERT OR REPLACE INTO session (pid, namespace, socket, data, private, since, rooms, gone)
+SELECT s.pid, s.namespace, s.id, s.data, s.private, s.since,
+       (SELECT json_group_array(json_array(room, since)) FROM member WHERE member.socket = s.id), ?2
+FROM json_each(?1) AS j CROSS JOIN socket AS s ON s.id = j.value WHERE s.pid IS NOT NULL";
 
 /// [socket]
 pub const FORGET_MEMBERS: &str =
@@ -35,11 +53,13 @@ pub const FORGET_MEMBERS: &str =
 /// [socket]
 pub const FORGET_SOCKETS: &str = "DELETE FROM socket WHERE id IN (SELECT value FROM json_each(?1))";
 
-/// [[socket, data]], namespace, relay, epoch
+/// [[socket, data, connection, private, pid, since]], namespace, relay, epoch
 pub const CONNECT: &str = "\
-INSERT INTO socket (id, namespace, relay, epoch, data)
-SELECT value ->> 0, ?2, ?3, ?4, value ->> 1 FROM json_each(?1) WHERE true
-ON CONFLICT (id) DO UPDATE SET relay = excluded.relay, epoch = excluded.epoch, data = excluded.data";
+INSERT INTO socket (id, namespace, relay, epoch, data, connection, private, pid, since)
+SELECT value ->> 0, ?2, ?3, ?4, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
+FROM json_each(?1) WHERE true
+ON CONFLICT (id) DO UPDATE SET relay = excluded.relay, epoch = excluded.epoch, data = excluded.data,
+    connection = excluded.connection, private = excluded.private, pid = excluded.pid";
 
 /// [[socket, data]], namespace
 pub const UPDATE: &str = "\
@@ -52,11 +72,40 @@ pub const LEAVE: &str = "\
 DELETE FROM member WHERE (namespace, room, socket) IN
     (SELECT ?2, value ->> 1, value ->> 0 FROM json_each(?1))";
 
-/// [[socket, room]], namespace. A socket that is not connected joins nothing: it would stay for good.
+/// [[socket, room, since]], namespace. A socket that is not connected joins nothing: it would
+/// stay for good.
 pub const JOIN: &str = "\
-INSERT OR IGNORE INTO member (namespace, room, socket)
-SELECT ?2, j.value ->> 1, s.id
+INSERT OR IGNORE INTO member (namespace, room, socket, since)
+SELECT ?2, j.value ->> 1, s.id, j.value ->> 2
 FROM json_each(?1) AS j CROSS JOIN socket AS s ON s.id = j.value ->> 0 AND s.namespace = ?2";
+
+/// The sockets in some of the rooms ?1 (all of the namespace ?2 if there are none) and in none of ?3.
+macro_rules! target {
+    ($rest:literal) => {
+        concat!(
+            "WITH target AS (
+    SELECT id FROM socket WHERE namespace = ?2 AND json_array_length(?1) = 0
+    UNION SELECT s.id FROM json_each(?1) AS j CROSS JOIN socket AS s ON s.id = j.value AND s.namespace = ?2
+    UNION SELECT m.socket FROM json_each(?1) AS j CROSS JOIN member AS m ON m.namespace = ?2 AND m.room = j.value
+    EXCEPT SELECT value FROM json_each(?3)
+    EXCEPT SELECT m.socket FROM json_each(?3) AS j CROSS JOIN member AS m ON m.namespace = ?2 AND m.room = j.value)
+",
+            $rest
+        )
+    };
+}
+
+/// [room], namespace, [excepted room], [room to join], since
+pub const MOVE_INTO: &str = target!(
+    "INSERT OR IGNORE INTO member (namespace, room, socket, since)
+SELECT ?2, j.value, t.id, ?5 FROM target AS t CROSS JOIN json_each(?4) AS j WHERE j.value <> t.id"
+);
+
+/// [room], namespace, [excepted room], [room to leave]
+pub const MOVE_OUT: &str = target!(
+    "DELETE FROM member WHERE namespace = ?2 AND room IN (SELECT value FROM json_each(?4))
+    AND socket IN (SELECT id FROM target)"
+);
 
 /// [[id, sender]], namespace → [[index, ack]]
 pub const REPETITIONS: &str = "\
@@ -64,9 +113,10 @@ SELECT json_group_array(json_array(j.key, l.ack))
 FROM json_each(?1) AS j CROSS JOIN log AS l
 ON l.namespace = ?2 AND l.id = j.value ->> 0 AND l.sender = j.value ->> 1";
 
-/// Stores, counts and keeps in one go (`migrations/0002_finish.sql`):
-/// [[room, event, data, id]] or [[room, event, data, id, target, attachments, sender, ack]], the
-/// other one empty; [[room, event, number]], namespace, first offset, time;
+/// Stores, counts and keeps in one go (`migrations/0003_recovery.sql`):
+/// [[room, event, data, id]] or [[room, event, data, id, target, attachments, sender, ack, brief,
+/// other namespace]], the other one empty; [[room, event, number, other namespace]], namespace, first
+/// offset, time;
 /// relay (NULL: the batch is not over), epoch, sequence, response
 pub const FINISH: &str = "\
 INSERT INTO finish (plain, complete, counts, namespace, first, at, relay, epoch, sequence, response)
@@ -74,9 +124,31 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
 /// namespace, room → [[socket, data]]
 pub const MEMBERS: &str = "\
-SELECT json_group_array(json_array(s.id, s.data))
-FROM member AS m CROSS JOIN socket AS s ON s.id = m.socket
-WHERE m.namespace = ?1 AND m.room = ?2";
+SELECT json_group_array(json_array(id, data)) FROM (
+    SELECT s.id, s.data FROM member AS m CROSS JOIN socket AS s ON s.id = m.socket
+    WHERE m.namespace = ?1 AND m.room = ?2
+    UNION ALL SELECT id, data FROM socket WHERE id = ?2 AND namespace = ?1)";
+
+/// namespace → [[socket, data]]
+pub const SOCKETS: &str = "\
+SELECT json_group_array(json_array(id, data)) FROM socket WHERE namespace = ?1";
+
+/// namespace, socket → [room]
+pub const ROOMS_OF: &str = "\
+SELECT json_group_array(room) FROM member WHERE socket = ?2 AND namespace = ?1";
+
+/// [[socket, connection]] → [index]. A row of an older version of the schema has no connection.
+pub const CONNECTED: &str = "\
+SELECT json_group_array(j.key) FROM json_each(?1) AS j CROSS JOIN socket AS s ON s.id = j.value ->> 0
+WHERE s.connection IS NULL OR s.connection = j.value ->> 1";
+
+/// namespace, sender, id → ack
+pub const ANSWER: &str = "SELECT ack FROM answer WHERE namespace = ?1 AND sender = ?2 AND id = ?3";
+
+/// [[sender, id, ack]], namespace, time
+pub const KEEP_ANSWERS: &str = "\
+INSERT OR IGNORE INTO answer (namespace, sender, id, ack, at)
+SELECT ?2, value ->> 0, value ->> 1, value ->> 2, ?3 FROM json_each(?1)";
 
 /// namespace, event → [[room, members, messages]]
 pub const ROOMS: &str = "\
@@ -98,3 +170,52 @@ SELECT json_group_array(json_array(offset, data, attachments)) FROM (
     SELECT offset, data, attachments FROM log
     WHERE namespace = ?1 AND room = ?2 AND event = ?3 AND offset < ?4
     ORDER BY offset DESC LIMIT ?5)";
+
+/// pid, namespace → socket, data, private, since, [[room, since]], when it went (NULL: still connected)
+pub const SESSION: &str = "\
+SELECT socket, data, private, since, rooms, gone FROM session WHERE pid = ?1 AND namespace = ?2
+UNION ALL
+SELECT id, data, private, since,
+       (SELECT json_group_array(json_array(room, since)) FROM member WHERE socket = s.id), NULL
+FROM socket AS s WHERE pid = ?1 AND namespace = ?2";
+
+/// namespace, [room], offset, time → whether a room's emissions after the offset are deleted that were
+/// made at that time or later.
+pub const BEYOND_HORIZON: &str = "\
+SELECT EXISTS (
+    SELECT 1 FROM json_each(?2) AS j CROSS JOIN horizon AS h ON h.namespace = ?1 AND h.room = j.value
+    WHERE h.offset > ?3 AND h.at >= ?4)";
+
+/// namespace, [[room, since]], offset, own room, limit → [[offset, room, target, data, attachments]],
+/// oldest first. Those to one room, those to the socket alone, those to several rooms or everyone.
+pub const MISSED: &str = "\
+SELECT json_group_array(json_array(offset, room, target, data, attachments)) FROM (
+    SELECT l.offset, l.room, l.target, l.data, l.attachments
+    FROM json_each(?2) AS j
+    CROSS JOIN tally AS t ON t.namespace = ?1 AND t.room = j.value ->> 0
+    CROSS JOIN log AS l ON l.namespace = ?1 AND l.room = t.room AND l.event = t.event
+        AND l.offset > max(?3, j.value ->> 1)
+    UNION ALL
+    SELECT offset, room, target, data, attachments FROM log
+    WHERE namespace = ?1 AND room = ?4 AND brief = 1 AND offset > ?3
+    UNION ALL
+    SELECT offset, room, target, data, attachments FROM log
+    WHERE namespace = ?1 AND room IS NULL AND brief = 1 AND offset > ?3
+    ORDER BY offset LIMIT ?5)";
+
+/// → the last offset
+pub const LAST: &str = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'log'";
+
+/// pid
+pub const END_SESSION: &str = "DELETE FROM session WHERE pid = ?1";
+
+/// socket, namespace, relay, epoch, data, connection, private, pid, since
+pub const RESUME: &str = "\
+INSERT INTO socket (id, namespace, relay, epoch, data, connection, private, pid, since)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+ON CONFLICT (id) DO UPDATE SET relay = excluded.relay, epoch = excluded.epoch, connection = excluded.connection";
+
+/// socket, namespace, [[room, since]]
+pub const RESUME_IN_ROOMS: &str = "\
+INSERT OR IGNORE INTO member (namespace, room, socket, since)
+SELECT ?2, value ->> 0, ?1, value ->> 1 FROM json_each(?3)";

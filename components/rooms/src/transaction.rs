@@ -10,17 +10,21 @@ use spin_sdk::sqlite::Value;
 use crate::{
     database::{Database, integer, list, number},
     interface::{
-        self, Applied, Batch, Begun, Change, Entry, Error, GuestTransaction, Member, Position, Room,
+        self, Applied, Batch, Begun, Change, Claim, Direction, Entry, Error, GuestTransaction,
+        Member, Movement, Policy, Position, Repetition, Room, Session,
     },
     pending::Pending,
-    plan::Plan,
+    plan::{Plan, Step, steps},
     pool, sql,
 };
 
 mod log;
+mod recovery;
+mod tidy;
 
 pub struct Transaction {
     batch: Batch,
+    policy: Policy,
     /// None while a method runs, after a failure and after the commit.
     database: RefCell<Option<Database>>,
     progress: Cell<Progress>,
@@ -39,6 +43,8 @@ struct Progress {
     savepoint: Option<u64>,
     /// The last offset in use.
     last: u64,
+    /// It is time to delete what need not be kept.
+    untidy: bool,
 }
 
 /// What [`Transaction::open`] finds.
@@ -53,11 +59,13 @@ struct Guard {
     new_life: bool,
     had_older_life: bool,
     last: u64,
+    /// When the namespace was last tidied up, in milliseconds since 1970.
+    tidied: u64,
 }
 
 impl GuestTransaction for Transaction {
-    async fn begin(batch: Batch) -> Result<Begun, Error> {
-        Ok(match Self::open(batch).await? {
+    async fn begin(batch: Batch, policy: Policy) -> Result<Begun, Error> {
+        Ok(match Self::open(batch, policy).await? {
             Opened::Done(response) => Begun::Done(response),
             Opened::Fresh(transaction) => Begun::Fresh(interface::Transaction::new(transaction)),
         })
@@ -65,20 +73,72 @@ impl GuestTransaction for Transaction {
 
     async fn apply(&self, changes: Vec<Change>) -> Result<Applied, Error> {
         let database = self.locked().await?;
-        let applied = self.carry_out(&database, Plan::of(changes)).await?;
+        self.written();
+        let mut applied = Applied {
+            first: 0,
+            repetitions: Vec::new(),
+        };
+        for step in steps(changes) {
+            match step {
+                Step::Plan(plan) => self.carry_out(&database, plan, &mut applied).await?,
+                Step::Move(movement) => self.move_sockets(&database, &movement).await?,
+            }
+        }
         self.put_back(database);
         Ok(applied)
     }
 
-    async fn members(&self, room: String) -> Result<Vec<Member>, Error> {
+    async fn members(&self, room: Option<String>) -> Result<Vec<Member>, Error> {
         let database = self.locked().await?;
-        let parameters = [self.namespace(), Value::Text(room)];
-        let rows: Vec<(String, String)> = database.json(sql::MEMBERS, parameters).await?;
+        let rows: Vec<(String, String)> = match room {
+            Some(room) => {
+                let parameters = [self.namespace(), Value::Text(room)];
+                database.json(sql::MEMBERS, parameters).await?
+            }
+            None => database.json(sql::SOCKETS, [self.namespace()]).await?,
+        };
         self.put_back(database);
         Ok(rows
             .into_iter()
             .map(|(socket, data)| Member { socket, data })
             .collect())
+    }
+
+    async fn rooms_of(&self, socket: String) -> Result<Vec<String>, Error> {
+        let database = self.locked().await?;
+        let parameters = [self.namespace(), Value::Text(socket)];
+        let rooms = database.json(sql::ROOMS_OF, parameters).await?;
+        self.put_back(database);
+        Ok(rooms)
+    }
+
+    async fn connected(&self, sockets: Vec<(String, String)>) -> Result<Vec<bool>, Error> {
+        let database = self.locked().await?;
+        let found: Vec<usize> = database.json(sql::CONNECTED, [list(&sockets)?]).await?;
+        self.put_back(database);
+        let mut connected = vec![false; sockets.len()];
+        for index in found {
+            connected[index] = true;
+        }
+        Ok(connected)
+    }
+
+    async fn recover(&self, claim: Claim, connection: String) -> Result<Option<Session>, Error> {
+        let database = self.locked().await?;
+        let session = self.take_up(&database, claim, connection).await?;
+        self.put_back(database);
+        Ok(session)
+    }
+
+    async fn answer(&self, sender: String, id: String) -> Result<Option<String>, Error> {
+        let database = self.locked().await?;
+        let key = [self.namespace(), Value::Text(sender), Value::Text(id)];
+        let row = database.row(sql::ANSWER, key).await?;
+        self.put_back(database);
+        Ok(match row.and_then(|row| row.into_iter().next()) {
+            Some(Value::Text(ack)) => Some(ack),
+            _ => None,
+        })
     }
 
     async fn rooms(&self, event: String) -> Result<Vec<Room>, Error> {
@@ -163,6 +223,9 @@ impl GuestTransaction for Transaction {
         // A first attempt that changed nothing may run again, should its response be lost: nobody
         // has seen it. A second attempt is kept, so that a late first one finds itself outrun.
         if self.progress.get().written || self.batch.attempt > 1 {
+            if self.progress.get().untidy {
+                self.tidy(&database).await?;
+            }
             let pending = self.pending.take().unwrap_or_else(Pending::none);
             self.finish(&database, pending, Some(response)).await?;
         }
@@ -173,7 +236,7 @@ impl GuestTransaction for Transaction {
 }
 
 impl Transaction {
-    async fn open(batch: Batch) -> Result<Opened, Error> {
+    async fn open(batch: Batch, policy: Policy) -> Result<Opened, Error> {
         let database = pool::take().await?;
         if batch.attempt > 1 {
             let key = [
@@ -190,6 +253,7 @@ impl Transaction {
         }
         Ok(Opened::Fresh(Self {
             batch,
+            policy,
             database: RefCell::new(Some(database)),
             progress: Cell::default(),
             pending: RefCell::default(),
@@ -227,6 +291,7 @@ impl Transaction {
             written: guard.new_life,
             savepoint: None,
             last: guard.last,
+            untidy: guard.tidied + tidy::EVERY <= log::now(),
         });
         if guard.new_life {
             self.begin_life(&database, guard.had_older_life).await?;
@@ -259,6 +324,7 @@ impl Transaction {
             new_life: known != Some(batch.epoch),
             had_older_life: known.is_some(),
             last: column(3).unwrap_or(0),
+            tidied: column(4).unwrap_or(0),
         })
     }
 
@@ -272,6 +338,9 @@ impl Transaction {
         };
         database.run(sql::NEW_LIFE, life()).await?;
         if had_older {
+            let [relay, epoch] = life();
+            let suspended = [relay, epoch, number(log::now())];
+            database.run(sql::SUSPEND_OLD_LIVES, suspended).await?;
             database
                 .run(sql::FORGET_MEMBERS_OF_OLD_LIVES, life())
                 .await?;
@@ -280,41 +349,116 @@ impl Transaction {
         Ok(())
     }
 
-    async fn carry_out(&self, database: &Database, mut plan: Plan) -> Result<Applied, Error> {
+    /// Something is in the database that only a commit keeps.
+    fn written(&self) {
         self.progress.set(Progress {
             written: true,
             ..self.progress.get()
         });
-        if !plan.gone.is_empty() {
-            database
-                .run(sql::FORGET_MEMBERS, [list(&plan.gone)?])
-                .await?;
-            database
-                .run(sql::FORGET_SOCKETS, [list(&plan.gone)?])
-                .await?;
+    }
+
+    async fn carry_out(
+        &self,
+        database: &Database,
+        mut plan: Plan,
+        applied: &mut Applied,
+    ) -> Result<(), Error> {
+        let repetitions: Vec<Repetition> = self.repetitions(database, &mut plan).await?;
+        applied.repetitions.extend(repetitions);
+        self.come(database, &plan).await?;
+        let first = self.store(database, &plan).await?;
+        if applied.first == 0 {
+            applied.first = first;
         }
+        if !plan.answers.is_empty() {
+            let rows: Vec<_> = plan
+                .answers
+                .iter()
+                .map(|answer| (&answer.sender, &answer.id, &answer.ack))
+                .collect();
+            let values = [list(&rows)?, self.namespace(), number(log::now())];
+            database.run(sql::KEEP_ANSWERS, values).await?;
+        }
+        self.go(database, &plan).await
+    }
+
+    /// Sockets that enter, change and move.
+    async fn come(&self, database: &Database, plan: &Plan) -> Result<(), Error> {
+        let last = self.progress.get().last;
+        let since = |place: u32| last + plan.emitted_before(place);
         if !plan.connected.is_empty() {
+            let row = |(place, new): &(u32, interface::Newcomer)| {
+                serde_json::json!([
+                    new.socket,
+                    new.data,
+                    new.connection,
+                    new.private,
+                    new.pid,
+                    since(*place)
+                ])
+            };
+            let rows = list(&plan.connected.iter().map(row).collect::<Vec<_>>())?;
             let relay = Value::Text(self.batch.relay.clone());
-            let rows = list(&plan.connected)?;
             let values = [rows, self.namespace(), relay, number(self.batch.epoch)];
             database.run(sql::CONNECT, values).await?;
         }
-        let memberships = [
-            (sql::UPDATE, &plan.updated),
-            (sql::LEAVE, &plan.left),
-            (sql::JOIN, &plan.joined),
-        ];
-        for (statement, rows) in memberships {
+        for (statement, rows) in [(sql::UPDATE, &plan.updated), (sql::LEAVE, &plan.left)] {
             if !rows.is_empty() {
-                database
-                    .run(statement, [list(rows)?, self.namespace()])
-                    .await?;
+                let values = [list(rows)?, self.namespace()];
+                database.run(statement, values).await?;
             }
         }
-        let repetitions = self.repetitions(database, &mut plan).await?;
-        let first = self.store(&plan)?;
-        Ok(Applied { first, repetitions })
+        if !plan.joined.is_empty() {
+            let row = |(place, socket, room): &(u32, String, String)| {
+                serde_json::json!([socket, room, since(*place)])
+            };
+            let rows = list(&plan.joined.iter().map(row).collect::<Vec<_>>())?;
+            database.run(sql::JOIN, [rows, self.namespace()]).await?;
+        }
+        Ok(())
     }
+
+    /// Sockets that leave.
+    async fn go(&self, database: &Database, plan: &Plan) -> Result<(), Error> {
+        if !plan.suspended.is_empty() && self.policy.recovery > 0 {
+            let values = [list(&plan.suspended)?, number(log::now())];
+            database.run(sql::SUSPEND, values).await?;
+        }
+        if !plan.gone.is_empty() {
+            let gone = list(&plan.gone)?;
+            database.run(sql::FORGET_MEMBERS, [gone.clone()]).await?;
+            database.run(sql::FORGET_SOCKETS, [gone]).await?;
+        }
+        Ok(())
+    }
+
+    async fn move_sockets(&self, database: &Database, movement: &Movement) -> Result<(), Error> {
+        let rooms = list(&movement.rooms)?;
+        let (except, places) = (list(&movement.except)?, list(&movement.places)?);
+        match movement.direction {
+            Direction::Into => {
+                let since = number(self.progress.get().last);
+                let values = [rooms, self.namespace(), except, places, since];
+                database.run(sql::MOVE_INTO, values).await
+            }
+            Direction::OutOf => {
+                let values = [rooms, self.namespace(), except, places];
+                database.run(sql::MOVE_OUT, values).await
+            }
+        }
+    }
+}
+
+/// Which of the claims on sessions could be met now.
+pub async fn recoverable(
+    namespace: &str,
+    policy: &Policy,
+    claims: &[Claim],
+) -> Result<Vec<bool>, Error> {
+    let database = pool::take().await?;
+    let answers = recovery::recoverable(&database, namespace, policy, claims).await?;
+    pool::give_back(database);
+    Ok(answers)
 }
 
 impl Drop for Transaction {

@@ -56,8 +56,10 @@ impl Engine {
 fn values(row: &SqliteRow) -> Vec<Value> {
     let value = |index: usize| {
         let raw = row.try_get_raw(index).expect("the column exists");
+        if raw.is_null() {
+            return Value::Null;
+        }
         match raw.type_info().name() {
-            "NULL" => Value::Null,
             "INTEGER" => Value::Integer(row.get(index)),
             "TEXT" => Value::Text(row.get(index)),
             "BLOB" => Value::Blob(row.get(index)),

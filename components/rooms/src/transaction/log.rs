@@ -45,9 +45,12 @@ impl Transaction {
     }
 
     /// Gives the emissions their offsets; returns the first.
-    pub(super) fn store(&self, plan: &Plan) -> Result<u64, Error> {
+    pub(super) async fn store(&self, database: &Database, plan: &Plan) -> Result<u64, Error> {
         if plan.emissions.is_empty() {
             return Ok(0);
+        }
+        if let Some(pending) = self.pending.take() {
+            self.finish(database, pending, None).await?;
         }
         let progress = self.progress.get();
         let first = progress.last + 1;
@@ -128,7 +131,7 @@ impl Transaction {
 }
 
 /// Milliseconds since 1970.
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_millis() as u64)
 }

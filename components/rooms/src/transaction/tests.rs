@@ -8,7 +8,17 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     database::use_file,
-    interface::{Emission, Membership, Once, Presence},
+    interface::{Departure, Emission, Membership, Newcomer, Once, Presence},
+};
+
+mod recovery;
+mod tidy;
+
+/// Sessions can be recovered; everything is kept.
+const POLICY: Policy = Policy {
+    recovery: 120_000,
+    max_age: 0,
+    max_count: 0,
 };
 
 /// A new database for this thread.
@@ -37,7 +47,7 @@ fn batch(epoch: u64, sequence: u64, attempt: u32) -> Batch {
 }
 
 async fn fresh(batch: Batch) -> Transaction {
-    match Transaction::open(batch).await.unwrap() {
+    match Transaction::open(batch, POLICY).await.unwrap() {
         Opened::Fresh(transaction) => transaction,
         Opened::Done(response) => panic!("done: {}", String::from_utf8_lossy(&response)),
     }
@@ -55,9 +65,19 @@ async fn commit(sequence: u64, changes: Vec<Change>) -> Applied {
 }
 
 fn connect(socket: &str) -> Change {
-    Change::Connect(Presence {
+    Change::Connect(Newcomer {
         socket: socket.into(),
+        connection: socket.to_uppercase(),
         data: format!("{{\"is\":\"{socket}\"}}"),
+        private: None,
+        pid: None,
+    })
+}
+
+fn disconnect(socket: &str, resumable: bool) -> Change {
+    Change::Disconnect(Departure {
+        socket: socket.into(),
+        resumable,
     })
 }
 
@@ -77,6 +97,7 @@ fn leave(socket: &str, room: &str) -> Change {
 
 fn emission(room: &str, text: &str) -> Emission {
     Emission {
+        namespace: None,
         rooms: vec![room.into()],
         except: vec![],
         event: "message".into(),
@@ -107,7 +128,7 @@ fn say_once(room: &str, text: &str, id: &str, sender: &str) -> Change {
 }
 
 async fn members(transaction: &Transaction, room: &str) -> Vec<String> {
-    let members = transaction.members(room.into()).await.unwrap();
+    let members = transaction.members(Some(room.into())).await.unwrap();
     let mut sockets: Vec<_> = members.into_iter().map(|member| member.socket).collect();
     sockets.sort();
     sockets
@@ -142,7 +163,7 @@ fn members_come_change_and_go() {
         )
         .await;
         let transaction = fresh(batch(1, 3, 1)).await;
-        let found = transaction.members("a".into()).await.unwrap();
+        let found = transaction.members(Some("a".into())).await.unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!(
             (found[0].socket.as_str(), found[0].data.as_str()),
@@ -150,7 +171,7 @@ fn members_come_change_and_go() {
         );
         assert_eq!(members(&transaction, "b").await, ["y"]);
         transaction
-            .apply(vec![Change::Disconnect("y".into())])
+            .apply(vec![disconnect("y", false)])
             .await
             .unwrap();
         assert!(members(&transaction, "b").await.is_empty());
@@ -168,7 +189,7 @@ fn a_retry_gets_the_first_response() {
     let _folder = new_file();
     test(async || {
         commit(7, vec![connect("x"), say("a", "1")]).await;
-        match Transaction::open(batch(1, 7, 2)).await.unwrap() {
+        match Transaction::open(batch(1, 7, 2), POLICY).await.unwrap() {
             Opened::Done(response) => assert_eq!(response, b"7"),
             Opened::Fresh(_) => panic!("the batch ran twice"),
         }
@@ -424,7 +445,7 @@ fn a_database_of_a_newer_version_is_left_alone() {
     let newcomer = thread::spawn(move || {
         use_file(file);
         test(async || {
-            let outcome = Transaction::open(batch(1, 2, 1)).await;
+            let outcome = Transaction::open(batch(1, 2, 1), POLICY).await;
             assert!(matches!(outcome, Err(Error::NewerSchema(_))));
         });
     });

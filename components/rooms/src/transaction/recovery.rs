@@ -1,0 +1,228 @@
+//! Taking up sessions: what is left of a socket whose connection is gone, and what its client has not
+//! seen of what was emitted to it.
+
+use serde::Deserialize;
+use spin_sdk::sqlite::Value;
+
+use super::{Transaction, log::now};
+use crate::{
+    database::{Database, integer, list, number},
+    interface::{Claim, Entry, Error, Policy, Session},
+    sql,
+};
+
+/// Emissions that a client can have missed. Who missed more begins anew.
+const MAX_MISSED: usize = 10_000;
+
+/// Bytes of them.
+const MAX_MISSED_BYTES: usize = 4 * 1024 * 1024;
+
+/// Milliseconds before its end within which a socket may have missed what was sent to it: a relay
+/// notices that a client is gone when it does not answer a ping.
+pub(super) const UNNOTICED: u64 = 120_000;
+
+/// The room under which [`horizon`](sql::BEYOND_HORIZON) has emissions that are in no room's history.
+pub(super) const BRIEF: &str = "";
+
+/// A session as it is stored.
+struct Stored {
+    socket: String,
+    data: String,
+    private: Option<String>,
+    since: u64,
+    /// Each with the offset from which on it was in it.
+    rooms: Vec<(String, u64)>,
+    /// Milliseconds since 1970. None: nobody has noticed yet that its connection is gone.
+    gone: Option<u64>,
+}
+
+/// offset, room, target, data, attachments
+type Row = (u64, Option<String>, Option<String>, String, Option<String>);
+
+impl Transaction {
+    pub(super) async fn take_up(
+        &self,
+        database: &Database,
+        claim: Claim,
+        connection: String,
+    ) -> Result<Option<Session>, Error> {
+        let namespace = &self.batch.namespace;
+        let last = self.progress.get().last;
+        let found = find(database, namespace, &self.policy, &claim, last).await?;
+        let Some((stored, start)) = found else {
+            return Ok(None);
+        };
+        let Some(missed) = missed(database, namespace, &stored, start).await? else {
+            return Ok(None);
+        };
+        self.written();
+        self.connect_again(database, &stored, claim.pid, connection)
+            .await?;
+        Ok(Some(Session {
+            socket: stored.socket,
+            data: stored.data,
+            private: stored.private,
+            rooms: stored.rooms.into_iter().map(|(room, _)| room).collect(),
+            missed,
+        }))
+    }
+
+    async fn connect_again(
+        &self,
+        database: &Database,
+        stored: &Stored,
+        pid: String,
+        connection: String,
+    ) -> Result<(), Error> {
+        let text = |text: &str| Value::Text(text.to_owned());
+        let pid = Value::Text(pid);
+        database.run(sql::END_SESSION, [pid.clone()]).await?;
+        let row = [
+            text(&stored.socket),
+            self.namespace(),
+            text(&self.batch.relay),
+            number(self.batch.epoch),
+            text(&stored.data),
+            Value::Text(connection),
+            stored.private.as_deref().map_or(Value::Null, text),
+            pid,
+            number(stored.since),
+        ];
+        database.run(sql::RESUME, row).await?;
+        if !stored.rooms.is_empty() {
+            let rooms = [text(&stored.socket), self.namespace(), list(&stored.rooms)?];
+            database.run(sql::RESUME_IN_ROOMS, rooms).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Which of the claims could be met now.
+pub async fn recoverable(
+    database: &Database,
+    namespace: &str,
+    policy: &Policy,
+    claims: &[Claim],
+) -> Result<Vec<bool>, Error> {
+    let row = database.row(sql::LAST, []).await?;
+    let last = row.and_then(|row| integer(row.first()?)).unwrap_or(0);
+    let mut answers = Vec::with_capacity(claims.len());
+    for claim in claims {
+        let found = find(database, namespace, policy, claim, last).await?;
+        answers.push(found.is_some());
+    }
+    Ok(answers)
+}
+
+/// The session, if it can be taken up, and the offset after which its client has seen nothing.
+async fn find(
+    database: &Database,
+    namespace: &str,
+    policy: &Policy,
+    claim: &Claim,
+    last: u64,
+) -> Result<Option<(Stored, u64)>, Error> {
+    if policy.recovery == 0 {
+        return Ok(None);
+    }
+    let key = [
+        Value::Text(claim.pid.clone()),
+        Value::Text(namespace.to_owned()),
+    ];
+    let row = database.row(sql::SESSION, key).await?;
+    let Some(stored) = row.and_then(Stored::of) else {
+        return Ok(None);
+    };
+    let now = now();
+    let gone = stored.gone.unwrap_or(now);
+    let start = claim.offset.unwrap_or(stored.since).max(stored.since);
+    if now > gone.saturating_add(policy.recovery) || start > last {
+        return Ok(None);
+    }
+    let mut rooms: Vec<&str> = stored.rooms.iter().map(|(room, _)| &**room).collect();
+    rooms.push(BRIEF);
+    let values = [
+        Value::Text(namespace.to_owned()),
+        list(&rooms)?,
+        number(start),
+        number(gone.saturating_sub(UNNOTICED)),
+    ];
+    let row = database.row(sql::BEYOND_HORIZON, values).await?;
+    let is_incomplete = row.and_then(|row| integer(row.first()?)) != Some(0);
+    Ok((!is_incomplete).then_some((stored, start)))
+}
+
+/// What was emitted to a session after `start`; None if it is too much.
+async fn missed(
+    database: &Database,
+    namespace: &str,
+    stored: &Stored,
+    start: u64,
+) -> Result<Option<Vec<Entry>>, Error> {
+    let values = [
+        Value::Text(namespace.to_owned()),
+        list(&stored.rooms)?,
+        number(start),
+        Value::Text(stored.socket.clone()),
+        number(MAX_MISSED as u64 + 1),
+    ];
+    let rows: Vec<Row> = database.json(sql::MISSED, values).await?;
+    let bytes: usize = rows.iter().map(|row| row.3.len()).sum();
+    if rows.len() > MAX_MISSED || bytes > MAX_MISSED_BYTES {
+        return Ok(None);
+    }
+    let rows = rows.into_iter().filter(|row| stored.is_for(row));
+    let entry = |(offset, _, _, data, attachments): Row| Entry {
+        offset,
+        data,
+        attachments: attachments
+            .and_then(|list| serde_json::from_str(&list).ok())
+            .unwrap_or_default(),
+    };
+    Ok(Some(rows.map(entry).collect()))
+}
+
+/// The column `target` of the log.
+#[derive(Default, Deserialize)]
+struct Target {
+    #[serde(default)]
+    rooms: Vec<String>,
+    #[serde(default)]
+    except: Vec<String>,
+}
+
+impl Stored {
+    /// Out of a row of [`sql::SESSION`].
+    fn of(row: Vec<Value>) -> Option<Self> {
+        let [socket, data, private, since, rooms, gone] = <[Value; 6]>::try_from(row).ok()?;
+        let text = |value| match value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        };
+        Some(Self {
+            socket: text(socket)?,
+            data: text(data)?,
+            private: text(private),
+            since: integer(&since)?,
+            rooms: serde_json::from_str(&text(rooms)?).ok()?,
+            gone: integer(&gone),
+        })
+    }
+
+    /// Whether an emission to more than one room is for this session, and no exception from any.
+    fn is_for(&self, (offset, room, target, ..): &Row) -> bool {
+        let Some(target) = target else {
+            return true;
+        };
+        let target: Target = serde_json::from_str(target).unwrap_or_default();
+        let is_in = |name: &String| {
+            *name == self.socket
+                || self
+                    .rooms
+                    .iter()
+                    .any(|(room, since)| room == name && offset > since)
+        };
+        let is_meant = room.is_some() || target.rooms.is_empty() || target.rooms.iter().any(is_in);
+        is_meant && !target.except.iter().any(is_in)
+    }
+}

@@ -1,0 +1,300 @@
+//! Sessions that are taken up again, and those that cannot be.
+
+use super::*;
+
+/// A socket whose session can be recovered; its secret is `pid-` and its id.
+fn newcomer(socket: &str) -> Change {
+    Change::Connect(Newcomer {
+        socket: socket.into(),
+        connection: format!("{socket}1"),
+        data: "{\"is\":1}".into(),
+        private: Some("{\"secret\":2}".into()),
+        pid: Some(format!("pid-{socket}")),
+    })
+}
+
+fn to(rooms: &[&str], except: &[&str], text: &str) -> Change {
+    let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
+    Change::Emit(Emission {
+        rooms: names(rooms),
+        except: names(except),
+        ..emission("", text)
+    })
+}
+
+async fn recover(transaction: &Transaction, socket: &str, offset: Option<u64>) -> Option<Session> {
+    let claim = Claim {
+        pid: format!("pid-{socket}"),
+        offset,
+    };
+    let connection = format!("{socket}2");
+    transaction.recover(claim, connection).await.unwrap()
+}
+
+fn said(session: &Session) -> Vec<String> {
+    let text = |entry: &Entry| {
+        let (_, text): (String, String) = serde_json::from_str(&entry.data).unwrap();
+        text
+    };
+    session.missed.iter().map(text).collect()
+}
+
+#[test]
+fn a_session_comes_back_with_its_id_its_rooms_its_data_and_what_it_missed() {
+    let _folder = new_file();
+    test(async || {
+        let x = "xxxxxxxxxxxxxxxxxxxx";
+        commit(1, vec![newcomer(x), join(x, "a"), say("a", "seen")]).await;
+        commit(2, vec![disconnect(x, true)]).await;
+        let changes = vec![
+            say("a", "one"),
+            say("b", "elsewhere"),
+            to(&[], &[], "two"),
+            to(&[], &[x], "not for x"),
+            to(&["b", "a"], &[], "three"),
+            to(&["a"], &["a"], "nobody"),
+            to(&[x], &[], "four"),
+        ];
+        let first = commit(3, changes).await.first;
+        let transaction = fresh(batch(1, 4, 1)).await;
+        assert!(members(&transaction, "a").await.is_empty());
+        let session = recover(&transaction, x, Some(first - 1)).await.unwrap();
+        assert_eq!(session.socket, x);
+        assert_eq!(session.data, "{\"is\":1}");
+        assert_eq!(session.private.as_deref(), Some("{\"secret\":2}"));
+        assert_eq!(session.rooms, ["a"]);
+        assert_eq!(said(&session), ["one", "two", "three", "four"]);
+        let offsets: Vec<u64> = session.missed.iter().map(|entry| entry.offset).collect();
+        assert_eq!(offsets, [first, first + 2, first + 4, first + 6]);
+        assert_eq!(members(&transaction, "a").await, [x]);
+        // One secret is good for one session: now it is that of the socket that is connected.
+        assert!(recover(&transaction, "y", None).await.is_none());
+    });
+}
+
+#[test]
+fn who_has_seen_nothing_yet_gets_all_since_it_came() {
+    let _folder = new_file();
+    test(async || {
+        commit(1, vec![say("a", "before")]).await;
+        let changes = vec![
+            to(&[], &[], "before, too"),
+            newcomer("x"),
+            to(&[], &[], "one"),
+            say("a", "not in yet"),
+            join("x", "a"),
+            say("a", "two"),
+        ];
+        commit(2, changes).await;
+        commit(3, vec![disconnect("x", true), say("a", "three")]).await;
+        let transaction = fresh(batch(1, 4, 1)).await;
+        let session = recover(&transaction, "x", None).await.unwrap();
+        assert_eq!(said(&session), ["one", "two", "three"]);
+    });
+}
+
+#[test]
+fn a_session_can_be_taken_up_more_than_once() {
+    let _folder = new_file();
+    test(async || {
+        commit(1, vec![newcomer("x"), join("x", "a"), say("a", "1")]).await;
+        for round in 0..3 {
+            let sequence = 10 + 3 * round;
+            commit(sequence, vec![disconnect("x", true)]).await;
+            let offset = commit(sequence + 1, vec![say("a", "missed")]).await.first;
+            let transaction = fresh(batch(1, sequence + 2, 1)).await;
+            let session = recover(&transaction, "x", Some(offset - 1)).await.unwrap();
+            assert_eq!(said(&session), ["missed"]);
+            transaction.commit(b"ok".into()).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_session_is_taken_over_from_a_connection_that_nobody_has_missed_yet() {
+    let _folder = new_file();
+    test(async || {
+        commit(1, vec![newcomer("x"), join("x", "a")]).await;
+        let transaction = fresh(batch(1, 2, 1)).await;
+        assert!(recover(&transaction, "x", None).await.is_some());
+        assert_eq!(members(&transaction, "a").await, ["x"]);
+        let by = |connection: &str| ("x".to_owned(), connection.to_owned());
+        let connected = transaction.connected(vec![by("x1"), by("x2"), by("x1")]);
+        assert_eq!(connected.await.unwrap(), [false, true, false]);
+    });
+}
+
+#[test]
+fn the_sessions_of_a_relay_that_died_can_be_recovered() {
+    let _folder = new_file();
+    test(async || {
+        commit(1, vec![newcomer("x"), join("x", "a"), say("a", "seen")]).await;
+        commit(2, vec![say("a", "missed")]).await;
+        let transaction = fresh(batch(2, 1, 1)).await;
+        assert!(members(&transaction, "a").await.is_empty());
+        let session = recover(&transaction, "x", Some(1)).await.unwrap();
+        assert_eq!(said(&session), ["missed"]);
+    });
+}
+
+#[test]
+fn what_cannot_be_recovered_is_not() {
+    let _folder = new_file();
+    test(async || {
+        let two = vec![newcomer("x"), newcomer("y"), say("a", "only")];
+        commit(1, two).await;
+        commit(2, vec![disconnect("x", true), disconnect("y", false)]).await;
+        let claims = |offset| {
+            ["x", "y", "z"].map(|socket| Claim {
+                pid: format!("pid-{socket}"),
+                offset,
+            })
+        };
+        let can = async |policy: &Policy, offset| {
+            recoverable("/", policy, &claims(offset)).await.unwrap()
+        };
+        assert_eq!(can(&POLICY, None).await, [true, false, false]);
+        // An offset that was never given out is none of ours.
+        assert_eq!(can(&POLICY, Some(1)).await, [true, false, false]);
+        assert_eq!(can(&POLICY, Some(2)).await, [false; 3]);
+        let never = Policy {
+            recovery: 0,
+            ..POLICY
+        };
+        assert_eq!(can(&never, None).await, [false; 3]);
+        let transaction = fresh(batch(1, 3, 1)).await;
+        assert!(recover(&transaction, "y", None).await.is_none());
+        assert!(recover(&transaction, "x", Some(2)).await.is_none());
+        // Another namespace's session is not this one's.
+        assert_eq!(
+            recoverable("/other", &POLICY, &claims(None)).await.unwrap(),
+            [false; 3]
+        );
+    });
+}
+
+#[test]
+fn a_session_whose_time_is_over_is_gone() {
+    let _folder = new_file();
+    test(async || {
+        commit(1, vec![newcomer("x")]).await;
+        commit(2, vec![disconnect("x", true)]).await;
+        let database = crate::database::Database::open().await.unwrap();
+        let late = "UPDATE session SET gone = gone - 120001";
+        database.run(late, []).await.unwrap();
+        let transaction = fresh(batch(1, 3, 1)).await;
+        assert!(recover(&transaction, "x", None).await.is_none());
+    });
+}
+
+#[test]
+fn who_missed_more_than_can_be_sent_begins_anew() {
+    let _folder = new_file();
+    test(async || {
+        commit(1, vec![newcomer("x"), join("x", "a")]).await;
+        commit(2, vec![disconnect("x", true)]).await;
+        let many = (0..10_001).map(|n| say("a", &n.to_string()));
+        commit(3, many.collect()).await;
+        let transaction = fresh(batch(1, 4, 1)).await;
+        assert!(recover(&transaction, "x", None).await.is_none());
+    });
+}
+
+#[test]
+fn many_are_moved_at_once_wherever_they_are_connected() {
+    let _folder = new_file();
+    test(async || {
+        let changes = vec![
+            newcomer("x"),
+            newcomer("y"),
+            newcomer("z"),
+            join("x", "a"),
+            join("y", "a"),
+            join("y", "b"),
+        ];
+        commit(1, changes).await;
+        let transaction = fresh(batch(1, 2, 1)).await;
+        let step = async |rooms: &[&str], except: &[&str], direction, place: &str| {
+            let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
+            let movement = Movement {
+                rooms: names(rooms),
+                except: names(except),
+                direction,
+                places: vec![place.into()],
+            };
+            transaction
+                .apply(vec![Change::Move(movement)])
+                .await
+                .unwrap();
+            members(&transaction, place).await
+        };
+        assert_eq!(
+            step(&["a", "z"], &["b"], Direction::Into, "c").await,
+            ["x", "z"]
+        );
+        assert_eq!(step(&[], &["y"], Direction::OutOf, "a").await, ["y"]);
+        assert_eq!(step(&[], &[], Direction::Into, "d").await, ["x", "y", "z"]);
+        assert_eq!(step(&["y"], &[], Direction::OutOf, "d").await, ["x", "z"]);
+        let everybody = transaction.members(None).await.unwrap();
+        assert_eq!(everybody.len(), 3);
+        let mut rooms = transaction.rooms_of("y".into()).await.unwrap();
+        rooms.sort();
+        assert_eq!(rooms, ["a", "b"]);
+    });
+}
+
+#[test]
+fn an_answer_is_kept_for_who_asked() {
+    let _folder = new_file();
+    test(async || {
+        let answer = |sender: &str, ack: &str| {
+            Change::Answer(crate::interface::Answer {
+                sender: sender.into(),
+                id: "1".into(),
+                ack: ack.into(),
+            })
+        };
+        commit(1, vec![answer("ada", "[1]"), answer("bob", "[2]")]).await;
+        commit(2, vec![answer("ada", "[3]")]).await;
+        let transaction = fresh(batch(1, 3, 1)).await;
+        let known = async |sender: &str| {
+            let answer = transaction.answer(sender.into(), "1".into()).await;
+            answer.unwrap()
+        };
+        assert_eq!(known("ada").await.as_deref(), Some("[1]"));
+        assert_eq!(known("bob").await.as_deref(), Some("[2]"));
+        assert_eq!(known("eve").await, None);
+    });
+}
+
+#[test]
+fn an_emission_to_another_namespace_is_in_its_log() {
+    let _folder = new_file();
+    test(async || {
+        let Change::Emit(emission) = say("a", "hello") else {
+            unreachable!()
+        };
+        let elsewhere = Emission {
+            namespace: Some("/other".into()),
+            ..emission
+        };
+        commit(1, vec![say("a", "here"), Change::Emit(elsewhere)]).await;
+        let transaction = fresh(batch(1, 2, 1)).await;
+        assert_eq!(
+            texts(&transaction, Position::End, 9).await.unwrap(),
+            ["here"]
+        );
+        drop(transaction);
+        let other = Batch {
+            namespace: "/other".into(),
+            ..batch(1, 3, 1)
+        };
+        let transaction = fresh(other).await;
+        assert_eq!(
+            texts(&transaction, Position::End, 9).await.unwrap(),
+            ["hello"]
+        );
+        let rooms = transaction.rooms("message".into()).await.unwrap();
+        assert_eq!((rooms.len(), rooms[0].messages), (1, 1));
+    });
+}

@@ -1,0 +1,171 @@
+//! What is deleted, and what a client is told whose messages are no longer there.
+
+use super::*;
+use crate::database::Database;
+
+/// Commits a batch of its own under a policy, when it is time to tidy up.
+async fn tidied(sequence: u64, policy: Policy, changes: Vec<Change>) {
+    let database = Database::open().await.unwrap();
+    database.run("UPDATE tidied SET at = 0", []).await.unwrap();
+    let opened = Transaction::open(batch(1, sequence, 1), policy).await;
+    let Opened::Fresh(transaction) = opened.unwrap() else {
+        panic!("done");
+    };
+    transaction.apply(changes).await.unwrap();
+    transaction.commit(b"ok".into()).await.unwrap();
+}
+
+async fn older(statement: &str) {
+    let database = Database::open().await.unwrap();
+    database.run(statement, []).await.unwrap();
+}
+
+async fn count(statement: &str) -> u64 {
+    let database = Database::open().await.unwrap();
+    let row = database.row(statement, []).await.unwrap().unwrap();
+    integer(&row[0]).unwrap()
+}
+
+async fn history() -> Vec<String> {
+    let transaction = fresh(batch(1, 1000, 1)).await;
+    texts(&transaction, Position::End, 100).await.unwrap()
+}
+
+fn broadcast(text: &str) -> Change {
+    Change::Emit(Emission {
+        rooms: vec![],
+        ..emission("", text)
+    })
+}
+
+#[test]
+fn everything_in_a_room_is_kept_unless_it_is_said_otherwise() {
+    let _folder = new_file();
+    test(async || {
+        commit(1, vec![say("a", "old")]).await;
+        older("UPDATE log SET at = 1").await;
+        tidied(2, POLICY, vec![say("a", "new")]).await;
+        assert_eq!(history().await, ["old", "new"]);
+    });
+}
+
+#[test]
+fn a_room_keeps_what_is_young_and_so_many_at_most() {
+    let _folder = new_file();
+    test(async || {
+        let all = (0..10).map(|n| say("a", &n.to_string()));
+        commit(1, all.collect()).await;
+        commit(2, vec![say("b", "alone")]).await;
+        older("UPDATE log SET at = at - 10000 WHERE offset <= 3").await;
+        let young = Policy {
+            max_age: 5_000,
+            ..POLICY
+        };
+        tidied(3, young, vec![connect("x")]).await;
+        assert_eq!(history().await, ["3", "4", "5", "6", "7", "8", "9"]);
+        let few = Policy {
+            max_count: 2,
+            ..POLICY
+        };
+        tidied(4, few, vec![connect("y")]).await;
+        assert_eq!(history().await, ["8", "9"]);
+        let transaction = fresh(batch(1, 1000, 1)).await;
+        let rooms = transaction.rooms("message".into()).await.unwrap();
+        let counts: Vec<_> = rooms
+            .iter()
+            .map(|room| (&*room.name, room.messages))
+            .collect();
+        assert_eq!(counts, [("a", 2), ("b", 1)]);
+    });
+}
+
+#[test]
+fn what_only_a_session_could_want_goes_when_none_can_any_more() {
+    let _folder = new_file();
+    test(async || {
+        let socket = "xxxxxxxxxxxxxxxxxxxx";
+        let own = say(socket, "own");
+        commit(1, vec![connect(socket), broadcast("all"), own]).await;
+        commit(2, vec![say("a", "kept"), broadcast("young")]).await;
+        older("UPDATE log SET at = at - 300000 WHERE offset <= 3").await;
+        tidied(3, POLICY, vec![connect("y")]).await;
+        assert_eq!(count("SELECT count(*) FROM log").await, 2);
+        assert_eq!(history().await, ["kept"]);
+        assert_eq!(count("SELECT offset FROM horizon WHERE room = ''").await, 2);
+        // Once done it is not looked at again.
+        assert_eq!(count("SELECT brief FROM tidied").await, 3);
+        older("UPDATE log SET at = at - 300000").await;
+        tidied(4, POLICY, vec![connect("z")]).await;
+        assert_eq!(count("SELECT count(*) FROM log").await, 1);
+    });
+}
+
+#[test]
+fn sessions_and_answers_go_when_their_time_is_over() {
+    let _folder = new_file();
+    test(async || {
+        let pid = |socket: &str| {
+            Change::Connect(Newcomer {
+                socket: socket.into(),
+                connection: "c".into(),
+                data: "null".into(),
+                private: None,
+                pid: Some(socket.into()),
+            })
+        };
+        let answer = Change::Answer(crate::interface::Answer {
+            sender: "x".into(),
+            id: "1".into(),
+            ack: "[]".into(),
+        });
+        commit(1, vec![pid("x"), answer, disconnect("x", true)]).await;
+        tidied(2, POLICY, vec![connect("y")]).await;
+        assert_eq!(count("SELECT count(*) FROM session").await, 1);
+        assert_eq!(count("SELECT count(*) FROM answer").await, 1);
+        older("UPDATE session SET gone = gone - 120001").await;
+        older("UPDATE answer SET at = 1").await;
+        tidied(3, POLICY, vec![connect("z")]).await;
+        assert_eq!(count("SELECT count(*) FROM session").await, 0);
+        assert_eq!(count("SELECT count(*) FROM answer").await, 0);
+    });
+}
+
+#[test]
+fn who_missed_what_is_deleted_is_told_and_who_had_seen_it_is_not_bothered() {
+    let _folder = new_file();
+    test(async || {
+        let enter = |socket: &str| {
+            Change::Connect(Newcomer {
+                socket: socket.into(),
+                connection: "c".into(),
+                data: "null".into(),
+                private: None,
+                pid: Some(socket.into()),
+            })
+        };
+        let idle = vec![enter("idle"), join("idle", "quiet"), say("quiet", "hello")];
+        commit(1, idle).await;
+        commit(2, vec![enter("x"), join("x", "a"), say("a", "seen")]).await;
+        commit(3, vec![disconnect("x", true), disconnect("idle", true)]).await;
+        commit(4, (0..9).map(|n| say("a", &n.to_string())).collect()).await;
+        let claim = |pid: &str, offset| Claim {
+            pid: pid.into(),
+            offset: Some(offset),
+        };
+        let can = async || {
+            let claims = [claim("x", 2), claim("x", 9), claim("idle", 1)];
+            recoverable("/", &POLICY, &claims).await.unwrap()
+        };
+        assert_eq!(can().await, [true, true, true]);
+        let few = Policy {
+            max_count: 4,
+            ..POLICY
+        };
+        tidied(5, few, vec![connect("y")]).await;
+        // Of eleven, the last four are there: from the eighth on.
+        assert_eq!(can().await, [false, true, true]);
+        // What was deleted long before x went, it had surely seen.
+        older("UPDATE horizon SET at = at - 300000").await;
+        assert_eq!(can().await, [true, true, true]);
+    });
+}

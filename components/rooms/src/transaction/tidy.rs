@@ -1,0 +1,200 @@
+//! Keeps the database from growing for good: sessions and answers whose time is over, emissions that
+//! no session can want any more, and those that a room's policy does not keep. In small portions, with
+//! a batch that is committed anyway.
+
+use spin_sdk::sqlite::Value;
+
+use super::{
+    Transaction,
+    log::now,
+    recovery::{BRIEF, UNNOTICED},
+};
+use crate::{
+    database::{Database, integer, list, number},
+    interface::Error,
+    sql::tidy as sql,
+};
+
+/// Milliseconds between two times that a namespace is tidied up.
+pub(super) const EVERY: u64 = 60_000;
+
+/// Milliseconds until the next time where there was too much to do at once.
+const SOON: u64 = 1_000;
+
+/// Rooms that are looked at each time.
+const ROOMS: u64 = 500;
+
+/// Emissions of rooms that have too many that are looked at each time.
+const LOOKED_AT: i64 = 100_000;
+
+/// Offsets that are looked at each time for brief emissions; emissions of rooms that are deleted.
+const PORTION: u64 = 20_000;
+
+/// Milliseconds that answers to events which happen once are kept.
+const ANSWERS: u64 = 24 * 60 * 60 * 1000;
+
+/// Where the last time ended.
+#[derive(Default)]
+struct Cursor {
+    brief: u64,
+    room: String,
+}
+
+impl Transaction {
+    pub(super) async fn tidy(&self, database: &Database) -> Result<(), Error> {
+        let now = now();
+        let before = |age: u64| number(now.saturating_sub(age));
+        let sessions = [self.namespace(), before(self.policy.recovery)];
+        database.run(sql::FORGET_SESSIONS, sessions).await?;
+        let answers = [self.namespace(), before(ANSWERS)];
+        database.run(sql::FORGET_ANSWERS, answers).await?;
+
+        let Cursor { brief, room } = self.cursor(database).await?;
+        // What a session may still want is younger than the time that it can be recovered, and the time
+        // that nobody notices it is gone.
+        let age = self.policy.recovery.saturating_add(UNNOTICED);
+        let time = now.saturating_sub(age);
+        let (brief, is_behind) = self.forget_brief(database, brief, time).await?;
+        let room = self.forget_old(database, &room, now).await?;
+        let is_done = !is_behind && room.is_empty();
+        let at = if is_done { now } else { now + SOON - EVERY };
+        let kept = [
+            self.namespace(),
+            number(at),
+            number(brief),
+            Value::Text(room),
+        ];
+        database.run(sql::KEEP_CURSOR, kept).await
+    }
+
+    async fn cursor(&self, database: &Database) -> Result<Cursor, Error> {
+        let row = database.row(sql::CURSOR, [self.namespace()]).await?;
+        Ok(match row.as_deref() {
+            Some([brief, Value::Text(room)]) => Cursor {
+                brief: integer(brief).unwrap_or(0),
+                room: room.clone(),
+            },
+            _ => Cursor::default(),
+        })
+    }
+
+    /// Deletes brief emissions made before `time` and after the offset `from`; says how far it came, and
+    /// whether there are more.
+    async fn forget_brief(
+        &self,
+        database: &Database,
+        from: u64,
+        time: u64,
+    ) -> Result<(u64, bool), Error> {
+        let last = offset_at(database, self.progress.get().last, time).await?;
+        let row = database.row(sql::HAS_BRIEF, [self.namespace()]).await?;
+        if row.and_then(|row| integer(row.first()?)) == Some(0) {
+            return Ok((last.max(from), false));
+        }
+        let end = last.min(from.saturating_add(PORTION));
+        if end <= from {
+            return Ok((from, false));
+        }
+        let range = || [self.namespace(), number(from), number(end)];
+        let [namespace, after, to] = range();
+        let horizon = [namespace, after, to, Value::Text(BRIEF.to_owned())];
+        database.run(sql::BRIEF_HORIZON, horizon).await?;
+        database.run(sql::FORGET_BRIEF, range()).await?;
+        Ok((end, end < last))
+    }
+
+    /// Deletes what the policy does not keep of some rooms; says after which room to go on, "" being
+    /// the first.
+    async fn forget_old(
+        &self,
+        database: &Database,
+        after: &str,
+        now: u64,
+    ) -> Result<String, Error> {
+        let (max_age, max_count) = (self.policy.max_age, self.policy.max_count);
+        if max_age == 0 && max_count == 0 {
+            return Ok(String::new());
+        }
+        let rooms = [
+            self.namespace(),
+            Value::Text(after.to_owned()),
+            number(ROOMS),
+        ];
+        let found: Vec<(String, i64)> = database.json(sql::ROOMS_AFTER, rooms).await?;
+        let portion = portion(&found, max_count);
+        let names: Vec<&str> = portion.iter().map(|(room, _)| room.as_str()).collect();
+        if max_age > 0 {
+            let time = now.saturating_sub(max_age);
+            let end = offset_at(database, self.progress.get().last, time).await?;
+            let old = [
+                self.namespace(),
+                list(&names)?,
+                number(end),
+                number(PORTION),
+            ];
+            self.forget(database, sql::OLD, old).await?;
+        }
+        let crowded: Vec<&str> = portion
+            .iter()
+            .filter(|(_, count)| max_count > 0 && *count > max_count as i64)
+            .map(|(room, _)| room.as_str())
+            .collect();
+        if !crowded.is_empty() {
+            let rooms = list(&crowded)?;
+            let many = [self.namespace(), rooms, number(max_count), number(PORTION)];
+            self.forget(database, sql::TOO_MANY, many).await?;
+        }
+        // After the last room comes the first.
+        let is_all = portion.len() == found.len() && (found.len() as u64) < ROOMS;
+        Ok(match names.last() {
+            Some(last) if !is_all => (*last).to_owned(),
+            _ => String::new(),
+        })
+    }
+
+    /// Deletes the emissions that `which` finds, and remembers that they were there.
+    async fn forget(
+        &self,
+        database: &Database,
+        which: &str,
+        parameters: [Value; 4],
+    ) -> Result<(), Error> {
+        let offsets: Vec<u64> = database.json(which, parameters).await?;
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let offsets = list(&offsets)?;
+        database.run(sql::OLD_HORIZON, [offsets.clone()]).await?;
+        database.run(sql::DISCOUNT, [offsets.clone()]).await?;
+        database.run(sql::FORGET_OLD, [offsets]).await
+    }
+}
+
+/// As many rooms, one at least, as can be looked at together.
+fn portion(rooms: &[(String, i64)], max_count: u64) -> &[(String, i64)] {
+    let mut looked_at = 0;
+    let fits = rooms.iter().take_while(|(_, count)| {
+        let before = looked_at;
+        if max_count > 0 && *count > max_count as i64 {
+            looked_at += count;
+        }
+        before < LOOKED_AT
+    });
+    &rooms[..fits.count()]
+}
+
+/// The last offset of an emission made before `time`, by bisection: offsets rise with time.
+async fn offset_at(database: &Database, last: u64, time: u64) -> Result<u64, Error> {
+    let (mut before, mut after) = (0, last + 1);
+    while after - before > 1 {
+        let middle = before + (after - before) / 2;
+        let row = database.row(sql::NEXT, [number(middle)]).await?;
+        match row.as_deref() {
+            Some([offset, at]) if integer(at).is_some_and(|at| at < time) => {
+                before = integer(offset).unwrap_or(middle).max(middle);
+            }
+            _ => after = middle,
+        }
+    }
+    Ok(before)
+}
