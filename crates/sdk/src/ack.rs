@@ -1,8 +1,10 @@
 //! The callback of an event, as a value.
 
+use std::{cell::RefCell, rc::Rc};
+
 use crate::{
     args::{ToArgs, render},
-    error::Result,
+    error::{Error, Result},
     socket::Socket,
 };
 
@@ -10,6 +12,8 @@ use crate::{
 pub struct Ack {
     pub(crate) socket: Socket,
     pub(crate) id: Option<u64>,
+    /// Where the answer of an event that happens once is noted, as JSON.
+    pub(crate) noted: Option<Rc<RefCell<Option<String>>>>,
 }
 
 impl Ack {
@@ -20,11 +24,20 @@ impl Ack {
 
     /// Answers; does nothing if no answer is wanted.
     pub fn send(self, args: impl ToArgs) -> Result<()> {
+        if self.id.is_none() && self.noted.is_none() {
+            return Ok(());
+        }
+        let answer = render(None, &args)?;
+        if let Some(noted) = &self.noted {
+            if !answer.attachments.is_empty() {
+                return Err(Error::internal(
+                    "the answer to an event that happens once cannot have binary in it",
+                ));
+            }
+            noted.replace(Some(answer.json.get().to_owned()));
+        }
         match self.id {
-            Some(id) => self
-                .socket
-                .context
-                .ack(self.socket.index, id, &render(None, &args)?),
+            Some(id) => self.socket.context.ack(self.socket.index, id, &answer),
             None => Ok(()),
         }
     }

@@ -123,7 +123,7 @@ impl BroadcastOperator {
 impl Socket {
     /// To this socket, waiting so long for its answer.
     pub fn timeout(&self, timeout: Duration) -> BroadcastOperator {
-        self.nsp().to(self.id()).timeout(timeout)
+        self.alone().timeout(timeout)
     }
 
     /// Emits to this socket and asks it to acknowledge:
@@ -135,8 +135,7 @@ impl Socket {
         handler: &str,
         context: impl Serialize,
     ) -> Result<()> {
-        let own = self.nsp().to(self.id());
-        own.emit_with_ack(event, args, handler, context)
+        self.alone().emit_with_ack(event, args, handler, context)
     }
 }
 

@@ -1,24 +1,29 @@
 //! Runs a batch: each event's handler in order, each on its own feet, then one commit for all.
 
+mod connect;
+mod disconnect;
+
 use std::{borrow::Cow, rc::Rc};
 
-use parlour_protocol::relay::{self, Batch, Command, Event};
+use parlour_protocol::relay::{self, Batch, Event};
 use serde::Deserialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
 use crate::{
     ack::Ack,
     args::render,
     asked::Acks,
-    binary::reading,
-    context::Context,
+    binary::{Raw, reading},
+    context::{Context, Scope},
     error::Error,
-    interface::{self, Change, Presence},
-    namespace::Namespace,
+    interface,
+    namespace::{Namespace, Packet},
     peer::Peer,
-    socket::{Handshake, Nsp, Socket},
+    socket::{Nsp, Socket},
     store::Store,
 };
+pub(crate) use connect::claims;
+use disconnect::Stale;
 
 /// Says what is wrong with a batch, if it speaks of sockets it does not have or of what is not for
 /// a namespace.
@@ -48,19 +53,29 @@ pub(crate) fn check(batch: &Batch<'_>) -> Result<(), String> {
 /// Runs the handlers and commits. An error is the database's, and nothing has happened.
 pub(crate) async fn run(
     namespace: &Namespace,
+    scope: Scope,
     batch: Batch<'_>,
     store: Box<dyn Store>,
 ) -> Result<Vec<u8>, interface::Error> {
-    let sockets = batch.sockets.into_iter().map(Peer::new).collect();
-    let context = Rc::new(Context::new(sockets, store));
+    let sockets: Vec<Peer> = batch.sockets.into_iter().map(Peer::new).collect();
+    for event in &batch.events {
+        if let Event::Connect(connect) = event {
+            sockets[connect.socket].is_in.set(false);
+        }
+    }
+    let context = Rc::new(Context::new(scope, sockets, store));
+    let mut stale = Stale::among(&context, &batch.events).await?;
     for event in batch.events {
         context.begin_event();
         let outcome = match event {
-            Event::Connect(connect) => on_connect(namespace, &context, &connect).await,
+            Event::Connect(connect) => {
+                connect::run(namespace, &context, &connect, &mut stale).await
+            }
             Event::Packet(packet) => on_packet(namespace, &context, packet).await,
-            Event::Disconnect(gone) => on_disconnect(namespace, &context, gone).await,
+            Event::Disconnect(gone) => disconnect::run(namespace, &context, gone, &stale).await,
             Event::Acks(acks) => on_acks(namespace, &context, acks).await,
-            Event::Open(_) | Event::Tick {} => Ok(()),
+            Event::Tick {} => tidy(&context).await,
+            Event::Open(_) => Ok(()),
         };
         if let Some(fault) = context.take_fault() {
             return Err(fault);
@@ -75,88 +90,8 @@ fn socket(context: &Rc<Context>, index: usize) -> Socket {
         context: context.clone(),
         index,
         handshake: None,
+        recovered: false,
     }
-}
-
-async fn on_connect(
-    namespace: &Namespace,
-    context: &Rc<Context>,
-    connect: &relay::Connect<'_>,
-) -> Result<(), interface::Error> {
-    if let Some(refused) = connect.refused {
-        return refuse(context, connect.socket, &refusal(refused));
-    }
-    let handshake = Rc::new(Handshake::new(&connect.handshake, connect.auth));
-    let socket = Socket {
-        handshake: Some(handshake),
-        ..socket(context, connect.socket)
-    };
-    let claims = connect.claims.filter(|claims| claims.get() != "null");
-    socket.peer().state().borrow_mut().claims = claims.map(RawValue::to_owned);
-    let data = socket.peer().data();
-    context.change(
-        connect.socket,
-        Change::Connect(Presence {
-            socket: socket.id().to_owned(),
-            data,
-        }),
-    );
-    context.reserve_first();
-    let mut outcome = match &namespace.connect {
-        Some(handler) => handler(socket.clone()).await,
-        None => Ok(()),
-    };
-    if outcome.is_ok() {
-        let state = socket.peer().to_relay();
-        let accept = relay::Accept {
-            socket: socket.id().into(),
-            pid: None,
-            state: state.as_deref(),
-        };
-        outcome = context.command_first(&Command::Accept(accept));
-    }
-    match outcome {
-        Ok(()) => Ok(()),
-        Err(error) => {
-            context.abandon_event().await?;
-            let code = || to_raw_value(&serde_json::json!({ "code": error.code })).ok();
-            let data = error.data.clone().or_else(code);
-            refuse(
-                context,
-                connect.socket,
-                &Refusal {
-                    message: error.message.into(),
-                    data,
-                },
-            )
-        }
-    }
-}
-
-/// What the client's `connect_error` says.
-#[derive(Deserialize)]
-struct Refusal<'a> {
-    #[serde(borrow)]
-    message: Cow<'a, str>,
-    #[serde(default)]
-    data: Option<Box<RawValue>>,
-}
-
-fn refusal(json: &RawValue) -> Refusal<'_> {
-    let unnamed = |_| Refusal {
-        message: "Unauthorized".into(),
-        data: None,
-    };
-    serde_json::from_str(json.get()).unwrap_or_else(unnamed)
-}
-
-fn refuse(context: &Context, socket: usize, refusal: &Refusal) -> Result<(), interface::Error> {
-    let command = Command::Refuse(relay::Refuse {
-        socket: (&context.sockets[socket].id).into(),
-        message: (&*refusal.message).into(),
-        data: refusal.data.as_deref(),
-    });
-    context.command(&command).map_err(ours)
 }
 
 async fn on_packet(
@@ -168,28 +103,41 @@ async fn on_packet(
     let Ok(array) = serde_json::from_str::<Vec<&RawValue>>(packet.data.get()) else {
         return Ok(());
     };
-    let name = array
-        .first()
-        .and_then(|name| serde_json::from_str::<Name>(name.get()).ok());
-    let handler = name.and_then(|name| namespace.events.get(name.0.as_ref()));
-    let Some(handler) = handler else {
+    let name = array.first().map(|name| event_name(name));
+    let handler = name.as_ref().and_then(|name| namespace.events.get(&**name));
+    if handler.is_none() && namespace.first.is_empty() {
         return Ok(());
-    };
+    }
     let socket = socket(context, packet.socket);
     let ack = Ack {
         socket: socket.clone(),
         id: packet.id,
+        noted: None,
     };
-    let attachments = packet
+    let attachments: Vec<String> = packet
         .attachments
         .into_iter()
         .map(Cow::into_owned)
         .collect();
-    let outcome = match reading(attachments, || handler(socket, &array[1..], ack)) {
-        Ok(running) => running.await,
-        Err(error) => Err(error),
+    let outcome = async {
+        if !namespace.first.is_empty() {
+            let packet = Packet {
+                event: name.unwrap_or_default().into_owned(),
+                args: array[1..]
+                    .iter()
+                    .map(|&arg| Raw::new(arg.to_owned(), attachments.clone()))
+                    .collect(),
+            };
+            for step in &namespace.first {
+                step(socket.clone(), packet.clone()).await?;
+            }
+        }
+        match handler {
+            Some(handler) => reading(attachments, || handler(socket, &array[1..], ack))?.await,
+            None => Ok(()),
+        }
     };
-    match outcome {
+    match outcome.await {
         Ok(()) => Ok(()),
         Err(error) => {
             context.abandon_event().await?;
@@ -198,9 +146,12 @@ async fn on_packet(
     }
 }
 
-/// Borrows the name unless it has escapes.
-#[derive(Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+/// As a key of JavaScript's objects: a number is its text. Borrows the name unless it has escapes.
+fn event_name<'a>(json: &'a RawValue) -> Cow<'a, str> {
+    #[derive(Deserialize)]
+    struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+    serde_json::from_str::<Name>(json.get()).map_or(Cow::Borrowed(json.get()), |name| name.0)
+}
 
 fn answer_error(
     context: &Context,
@@ -213,22 +164,6 @@ fn answer_error(
     };
     let answer = render(None, &error.answer()).map_err(ours)?;
     context.ack(socket, id, &answer).map_err(ours)
-}
-
-async fn on_disconnect(
-    namespace: &Namespace,
-    context: &Rc<Context>,
-    gone: relay::Disconnect<'_>,
-) -> Result<(), interface::Error> {
-    let socket = socket(context, gone.socket);
-    if let Some(handler) = &namespace.disconnecting
-        && let Err(error) = handler(socket.clone(), gone.reason.into_owned()).await
-    {
-        eprintln!("on_disconnecting of socket {} failed: {error}", socket.id());
-        context.abandon_event().await?;
-    }
-    context.change(gone.socket, Change::Disconnect(socket.id().to_owned()));
-    Ok(())
 }
 
 async fn on_acks(
@@ -249,6 +184,12 @@ async fn on_acks(
         context.abandon_event().await?;
     }
     Ok(())
+}
+
+/// Nothing happens: an occasion for the database to forget what need not be kept.
+async fn tidy(context: &Context) -> Result<(), interface::Error> {
+    // Reading takes the write lock; with it the database sees whether it is time.
+    context.touch().await
 }
 
 /// An error of this crate's own making fails the batch, as the database's do.

@@ -1,22 +1,31 @@
 //! What the handlers of a batch have recorded: commands for the relay and changes for the database,
 //! in order. It can take back what one event recorded, and nothing leaves it before the commit.
 
-use std::{cell::RefCell, time::Duration};
+use std::{cell::RefCell, fmt::Write, time::Duration};
 
 use parlour_protocol::relay::{self, Command};
+use parlour_protocol::socket::is_reserved;
 use serde_json::value::RawValue;
 
 use crate::{
     args::Rendered,
     asked::Asked,
     error::{Error, Result, unwritable},
-    interface::{self, Change, Emission},
+    interface::{self, Change, Claim, Direction, Emission, Movement, Policy, Session},
     members::Members,
     peer::Peer,
     store::Store,
 };
 
+/// Which namespace the batch is for, and how long it keeps things.
+#[derive(Clone)]
+pub(crate) struct Scope {
+    pub namespace: String,
+    pub policy: Policy,
+}
+
 pub(crate) struct Context {
+    pub scope: Scope,
     pub sockets: Vec<Peer>,
     pub members: RefCell<Members>,
     store: Box<dyn Store>,
@@ -50,9 +59,12 @@ enum Was {
     Data(Option<Box<RawValue>>),
 }
 
-/// The commands that come of a keyed emission, to be corrected if it is a repetition.
+/// The commands that come of an emission: to be corrected if it is a repetition, completed by its offset
+/// if it is not.
 struct Link {
     emit: usize,
+    /// Its receivers may want to know the offset.
+    offset: bool,
     ack: Option<AckPlace>,
 }
 
@@ -65,9 +77,14 @@ struct AckPlace {
 /// Whom an emission is for.
 #[derive(Clone, Default)]
 pub(crate) struct Target {
+    /// Another namespace than the batch's.
+    pub namespace: Option<String>,
     pub rooms: Vec<String>,
     pub except: Vec<String>,
+    /// The only room is a socket's own.
+    pub direct: bool,
     pub volatile: bool,
+    pub local: bool,
     pub id: Option<String>,
     pub timeout: Option<Duration>,
     pub ack: Option<Asked>,
@@ -83,9 +100,10 @@ pub(crate) struct OnceAcked {
 }
 
 impl Context {
-    pub fn new(sockets: Vec<Peer>, store: Box<dyn Store>) -> Self {
+    pub fn new(scope: Scope, sockets: Vec<Peer>, store: Box<dyn Store>) -> Self {
         let (members, record, fault) = Default::default();
         Self {
+            scope,
             sockets,
             members,
             store,
@@ -164,7 +182,7 @@ impl Context {
     }
 
     pub fn ack(&self, socket: usize, id: u64, answer: &Rendered) -> Result<()> {
-        let socket = &self.sockets[socket].id;
+        let socket = self.sockets[socket].id();
         let attachments = answer.attachments.iter().map(Into::into).collect();
         let data = &answer.json;
         self.command(&Command::Ack(relay::Ack {
@@ -175,7 +193,7 @@ impl Context {
         }))
     }
 
-    /// Records an emission; a volatile one is not stored.
+    /// Records an emission, and stores it if somebody could want to read it again.
     pub fn emit(
         &self,
         target: Target,
@@ -183,12 +201,19 @@ impl Context {
         packet: Rendered,
         once: Option<OnceAcked>,
     ) -> Result<()> {
+        if is_reserved(event) {
+            let message = format!("`{event}` cannot be emitted: Socket.IO reserves the name");
+            return Err(Error::internal(message));
+        }
         let command = Command::Emit(relay::Emit {
             rooms: target.rooms.iter().map(Into::into).collect(),
             except: target.except.iter().map(Into::into).collect(),
             data: &packet.json,
             attachments: packet.attachments.iter().map(Into::into).collect(),
+            offset: None,
+            namespace: target.namespace.as_ref().map(Into::into),
             volatile: target.volatile,
+            local: target.local,
             ack: target.ack.as_ref().map(Asked::request),
         });
         let emit = self.record.borrow().commands.len();
@@ -209,11 +234,12 @@ impl Context {
             }
             _ => None,
         };
-        if target.volatile || target.ack.is_some() {
+        if !self.is_stored(&target) {
             return Ok(());
         }
-        let link = once.is_some().then_some(Link { emit, ack });
+        let offset = self.is_recovering() || target.namespace.is_some();
         let emission = Emission {
+            namespace: target.namespace,
             rooms: target.rooms,
             except: target.except,
             event: event.to_owned(),
@@ -225,11 +251,106 @@ impl Context {
                 ack: text(once.answer.json),
             }),
         };
-        self.record
-            .borrow_mut()
-            .changes
-            .push((Change::Emit(emission), link));
+        let link = Link { emit, offset, ack };
+        let change = (Change::Emit(emission), Some(link));
+        self.record.borrow_mut().changes.push(change);
         Ok(())
+    }
+
+    /// Whether an emission can be wanted later: by the history of its room, by a session that is
+    /// recovered, or to know that it is a repetition.
+    fn is_stored(&self, target: &Target) -> bool {
+        if target.volatile || target.local || target.ack.is_some() {
+            return false;
+        }
+        let is_history = target.rooms.len() == 1 && !target.direct;
+        is_history || target.id.is_some() || self.is_recovering() || target.namespace.is_some()
+    }
+
+    /// Whether sessions of this namespace can be recovered.
+    pub fn is_recovering(&self) -> bool {
+        self.scope.policy.recovery > 0
+    }
+
+    /// Makes sockets enter or leave rooms, those of the batch at once.
+    pub fn move_sockets(
+        &self,
+        target: Target,
+        direction: Direction,
+        places: Vec<String>,
+    ) -> Result<()> {
+        let Target { rooms, except, .. } = target;
+        for (index, peer) in self.sockets.iter().enumerate() {
+            if !peer.is_reached(&rooms, &except) {
+                continue;
+            }
+            let mut now = peer.rooms.borrow().clone();
+            now.retain(|room| !places.contains(room));
+            if direction == Direction::Into {
+                let others = places.iter().filter(|room| **room != *peer.id());
+                now.extend(others.cloned());
+            }
+            self.set_rooms(index, now);
+        }
+        let names = || places.iter().map(Into::into).collect();
+        let (join, leave) = match direction {
+            Direction::Into => (names(), Vec::new()),
+            Direction::OutOf => (Vec::new(), names()),
+        };
+        self.command(&Command::Sockets(relay::Sockets {
+            rooms: rooms.iter().map(Into::into).collect(),
+            except: except.iter().map(Into::into).collect(),
+            join,
+            leave,
+            disconnect: None,
+        }))?;
+        self.members.borrow_mut().forget();
+        let movement = Change::Move(Movement {
+            rooms,
+            except,
+            direction,
+            places,
+        });
+        self.record.borrow_mut().changes.push((movement, None));
+        Ok(())
+    }
+
+    /// Notes the answer of an event that happens once.
+    pub fn keep_answer(&self, answer: interface::Answer) {
+        let change = (Change::Answer(answer), None);
+        self.record.borrow_mut().changes.push(change);
+    }
+
+    /// Takes a session up, if that can be. Undone with the event.
+    pub async fn recover(
+        &self,
+        claim: Claim,
+        connection: &str,
+    ) -> Result<Option<Session>, interface::Error> {
+        self.flush().await?;
+        let saved = std::mem::replace(&mut self.record.borrow_mut().mark.saved, true);
+        if !saved {
+            self.store.savepoint().await?;
+        }
+        let session = self.store.recover(claim, connection.to_owned()).await?;
+        if session.is_some() {
+            self.members.borrow_mut().forget();
+        }
+        Ok(session)
+    }
+
+    /// Makes the database look at the batch, though it changes nothing.
+    pub async fn touch(&self) -> Result<(), interface::Error> {
+        self.store.apply(Vec::new()).await?;
+        Ok(())
+    }
+
+    /// Which of these sockets are still connected as they were.
+    pub async fn connected(
+        &self,
+        sockets: Vec<(String, String)>,
+    ) -> Result<Vec<bool>, interface::Error> {
+        self.store.connected(sockets).await
     }
 
     /// Changes a socket's rooms, remembering how they were.
@@ -298,11 +419,24 @@ impl Context {
         let (changes, links): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
         let applied = self.store.apply(changes).await?;
         let mut record = self.record.borrow_mut();
-        for repetition in applied.repetitions {
-            if let Some(Some(link)) = links.get(repetition.index as usize) {
-                record.commands[link.emit] = None;
-                if let Some(place) = &link.ack {
-                    record.commands[place.command] = self.first_ack(place, repetition.ack);
+        let mut repetitions = applied.repetitions.into_iter().peekable();
+        let mut offset = applied.first;
+        for (index, link) in links.iter().enumerate() {
+            let Some(link) = link else { continue };
+            match repetitions.next_if(|repetition| repetition.index as usize == index) {
+                Some(repetition) => {
+                    record.commands[link.emit] = None;
+                    if let Some(place) = &link.ack {
+                        record.commands[place.command] = self.first_ack(place, repetition.ack);
+                    }
+                }
+                None => {
+                    if let Some(command) = record.commands[link.emit].as_mut()
+                        && link.offset
+                    {
+                        set_offset(command, offset);
+                    }
+                    offset += 1;
                 }
             }
         }
@@ -313,7 +447,7 @@ impl Context {
     fn first_ack(&self, place: &AckPlace, ack: String) -> Option<String> {
         let data = RawValue::from_string(ack).ok()?;
         let command = Command::Ack(relay::Ack {
-            socket: (&self.sockets[place.socket].id).into(),
+            socket: self.sockets[place.socket].id().into(),
             id: place.id,
             data: &data,
             attachments: Vec::new(),
@@ -336,6 +470,12 @@ impl Context {
         response.extend_from_slice(b"]}");
         response
     }
+}
+
+/// Adds the offset to an `emit` command, which is JSON.
+fn set_offset(command: &mut String, offset: u64) {
+    command.truncate(command.len() - "}}".len());
+    let _ = write!(command, ",\"offset\":{offset}}}}}");
 }
 
 /// The JSON, without a copy.

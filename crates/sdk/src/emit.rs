@@ -1,18 +1,21 @@
-//! Emitting to many: Socket.IO's `BroadcastOperator`.
+//! Emitting to many, and moving many: Socket.IO's `BroadcastOperator`.
 
 use std::rc::Rc;
 
-use serde::de::DeserializeOwned;
+use parlour_protocol::relay::{self, Command};
 
 use crate::{
     ack::Ack,
     args::{ToArgs, render},
     context::{Context, OnceAcked, Target},
     error::{Error, Result},
+    interface::Direction,
+    remote::{self, RemoteSocket},
+    rooms::{RoomNames, list},
 };
 
 /// Whom the next `emit` is for. Made by `to`, `in_`, `except`, `broadcast` and `volatile`, which can
-/// be chained: `socket.to("a").to("b").except("c").emit(…)` reaches each socket once.
+/// be chained: `socket.to("a").to(["b", "c"]).except("d").emit(…)` reaches each socket once.
 #[derive(Clone)]
 #[must_use = "nothing is emitted without `emit`"]
 pub struct BroadcastOperator {
@@ -20,43 +23,47 @@ pub struct BroadcastOperator {
     pub(crate) target: Target,
 }
 
-/// Names an emission that must happen once, however often its sender repeats it.
+/// Names something that must happen once, however often its sender repeats it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Once {
-    /// The sender's name for it; also the emission's in the history.
+    /// The sender's name for it; of an emission, also the one in the history.
     pub id: String,
     /// Who sends, the same over reconnections.
     pub sender: String,
 }
 
-/// A socket of the namespace, wherever it is connected.
-#[derive(Debug, Clone)]
-pub struct RemoteSocket {
-    pub id: Rc<str>,
-    pub(crate) data: Rc<str>,
-}
-
 impl BroadcastOperator {
-    /// Also to this room.
-    pub fn to(mut self, room: impl Into<String>) -> Self {
-        self.target.rooms.push(room.into());
+    /// Also to this room, or these.
+    pub fn to(mut self, rooms: impl RoomNames) -> Self {
+        rooms.add_to(&mut self.target.rooms);
         self
     }
 
     /// The same as [`to`](Self::to).
-    pub fn in_(self, room: impl Into<String>) -> Self {
-        self.to(room)
+    pub fn in_(self, rooms: impl RoomNames) -> Self {
+        self.to(rooms)
     }
 
-    /// But not to those in this room (a socket's id is the room it is alone in).
-    pub fn except(mut self, room: impl Into<String>) -> Self {
-        self.target.except.push(room.into());
+    /// But not to those in this room, or these (a socket's id is the room it is alone in).
+    pub fn except(mut self, rooms: impl RoomNames) -> Self {
+        rooms.add_to(&mut self.target.except);
         self
     }
 
     /// May be lost where it cannot be sent at once; is not stored.
     pub fn volatile(mut self) -> Self {
         self.target.volatile = true;
+        self
+    }
+
+    /// Only to the clients of the relay that brought the event; is not stored.
+    pub fn local(mut self) -> Self {
+        self.target.local = true;
+        self
+    }
+
+    /// Accepted for Socket.IO's sake: nothing is compressed.
+    pub fn compress(self, _: bool) -> Self {
         self
     }
 
@@ -72,6 +79,16 @@ impl BroadcastOperator {
             .emit(self.target, event, render(Some(event), &args)?, None)
     }
 
+    /// Emits `message`.
+    pub fn send(self, args: impl ToArgs) -> Result<()> {
+        self.emit("message", args)
+    }
+
+    /// The same as [`send`](Self::send).
+    pub fn write(self, args: impl ToArgs) -> Result<()> {
+        self.send(args)
+    }
+
     /// Emits and acks, unless this was emitted before: then the first time's answer is the ack, and
     /// nothing is emitted.
     pub fn emit_once(
@@ -83,7 +100,7 @@ impl BroadcastOperator {
         answer: impl ToArgs,
     ) -> Result<()> {
         self.target.id = Some(once.id);
-        self.target.volatile = false;
+        (self.target.volatile, self.target.local) = (false, false);
         let once = OnceAcked {
             sender: once.sender,
             socket: ack.socket.index,
@@ -94,56 +111,46 @@ impl BroadcastOperator {
             .emit(self.target, event, render(Some(event), &args)?, Some(once))
     }
 
-    /// The sockets in these rooms, once each.
+    /// The sockets it is for, once each, wherever they are connected.
     pub async fn fetch_sockets(self) -> Result<Vec<RemoteSocket>> {
-        let Target { rooms, except, .. } = self.target;
-        if rooms.is_empty() {
-            return Err(Error::internal(
-                "fetch_sockets needs a room: to(room).fetch_sockets()",
-            ));
-        }
-        let mut found: Vec<RemoteSocket> = Vec::new();
-        let several = rooms.len() > 1;
-        for room in rooms {
-            for socket in members(&self.context, room).await? {
-                if !several || !found.iter().any(|known| known.id == socket.id) {
-                    found.push(socket);
-                }
-            }
-        }
-        for room in except {
-            let out = members(&self.context, room.clone()).await?;
-            found
-                .retain(|socket| *socket.id != *room && !out.iter().any(|out| out.id == socket.id));
-        }
-        Ok(found)
+        self.own_namespace("fetch_sockets")?;
+        remote::fetch(&self.context, self.target).await
     }
-}
 
-async fn members(context: &Context, room: String) -> Result<Vec<RemoteSocket>> {
-    if let Some(known) = context.members.borrow().of(&room) {
-        return Ok(known.clone());
+    /// Makes the sockets it is for enter a room, or several.
+    pub fn sockets_join(self, rooms: impl RoomNames) -> Result<()> {
+        self.own_namespace("sockets_join")?;
+        self.context
+            .move_sockets(self.target, Direction::Into, list(rooms))
     }
-    let store = context.current().await?;
-    let members = store.members(room.clone()).await;
-    let members = members.map_err(|error| context.failed(error))?;
-    let socket = |member: crate::interface::Member| RemoteSocket {
-        id: member.socket.into(),
-        data: member.data.into(),
-    };
-    let members: Vec<_> = members.into_iter().map(socket).collect();
-    context.members.borrow_mut().learn(room, members.clone());
-    Ok(members)
-}
 
-impl RemoteSocket {
-    /// Its public data, as last set.
-    pub fn data<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_str(&self.data).map_err(|error| {
-            Error::internal(format!(
-                "the data of socket {} is not as expected: {error}",
-                self.id
-            ))
-        })
+    /// Makes the sockets it is for leave a room, or several.
+    pub fn sockets_leave(self, rooms: impl RoomNames) -> Result<()> {
+        self.own_namespace("sockets_leave")?;
+        self.context
+            .move_sockets(self.target, Direction::OutOf, list(rooms))
+    }
+
+    /// Disconnects the sockets it is for, with `close` their whole connections.
+    pub fn disconnect_sockets(self, close: bool) -> Result<()> {
+        self.own_namespace("disconnect_sockets")?;
+        let Target { rooms, except, .. } = &self.target;
+        self.context.command(&Command::Sockets(relay::Sockets {
+            rooms: rooms.iter().map(Into::into).collect(),
+            except: except.iter().map(Into::into).collect(),
+            join: Vec::new(),
+            leave: Vec::new(),
+            disconnect: Some(close),
+        }))
+    }
+
+    /// Other namespaces can be emitted to; who is in them is their own business.
+    fn own_namespace(&self, what: &str) -> Result<()> {
+        match &self.target.namespace {
+            None => Ok(()),
+            Some(other) => Err(Error::internal(format!(
+                "{what} is for sockets of one's own namespace, not of {other}"
+            ))),
+        }
     }
 }

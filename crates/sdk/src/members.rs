@@ -3,20 +3,39 @@
 
 use std::{collections::HashMap, rc::Rc};
 
-use crate::{emit::RemoteSocket, interface::Change, peer::Peer};
+use crate::{
+    interface::{Change, Member},
+    peer::Peer,
+};
+
+/// A socket and its public data, as JSON.
+#[derive(Clone)]
+pub(crate) struct Known {
+    pub id: Rc<str>,
+    pub data: Rc<str>,
+}
+
+impl From<Member> for Known {
+    fn from(member: Member) -> Self {
+        Self {
+            id: member.socket.into(),
+            data: member.data.into(),
+        }
+    }
+}
 
 #[derive(Default)]
 pub(crate) struct Members {
-    rooms: HashMap<String, Vec<RemoteSocket>>,
+    rooms: HashMap<String, Vec<Known>>,
 }
 
 impl Members {
-    pub fn of(&self, room: &str) -> Option<&Vec<RemoteSocket>> {
+    pub fn of(&self, room: &str) -> Option<&Vec<Known>> {
         self.rooms.get(room)
     }
 
     /// Keeps what the database said, all changes so far included.
-    pub fn learn(&mut self, room: String, members: Vec<RemoteSocket>) {
+    pub fn learn(&mut self, room: String, members: Vec<Known>) {
         self.rooms.insert(room, members);
     }
 
@@ -33,7 +52,7 @@ impl Members {
                     && !members.iter().any(|member| *member.id == *to.socket)
                 {
                     let (id, data) = (Rc::from(to.socket.as_str()), Rc::from(peer.data()));
-                    members.push(RemoteSocket { id, data });
+                    members.push(Known { id, data });
                 }
             }
             Change::Leave(from) => {
@@ -41,18 +60,19 @@ impl Members {
                     members.retain(|member| *member.id != *from.socket);
                 }
             }
-            Change::Disconnect(socket) => {
+            Change::Disconnect(gone) => {
                 for members in self.rooms.values_mut() {
-                    members.retain(|member| *member.id != **socket);
+                    members.retain(|member| *member.id != *gone.socket);
                 }
             }
+            Change::Move(_) => self.forget(),
             Change::Update(new) => {
                 let members = self.rooms.values_mut().flatten();
                 for member in members.filter(|member| *member.id == *new.socket) {
                     member.data = Rc::from(new.data.as_str());
                 }
             }
-            Change::Connect(_) | Change::Emit(_) => {}
+            Change::Connect(_) | Change::Emit(_) | Change::Answer(_) => {}
         }
     }
 }

@@ -3,7 +3,10 @@
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use crate::{
-    interface::{Applied, Change, Emission, Entry, Error, Member, Position, Repetition, Room},
+    interface::{
+        Applied, Change, Claim, Direction, Emission, Entry, Error, Member, Movement, Newcomer,
+        Position, Repetition, Room, Session,
+    },
     store::{Step, Store},
 };
 
@@ -22,6 +25,11 @@ pub(crate) struct Tables {
     /// (room, socket)
     pub members: Vec<(String, String)>,
     pub log: Vec<Emission>,
+    /// How sockets are connected, and from which offset on.
+    pub connected: BTreeMap<String, (Newcomer, u64)>,
+    /// By their secrets; with their rooms.
+    pub sessions: BTreeMap<String, (Newcomer, u64, Vec<String>)>,
+    pub answers: BTreeMap<(String, String), String>,
     /// How many lists of changes came.
     pub applies: usize,
 }
@@ -33,12 +41,36 @@ impl Tables {
         let first = self.log.len() as u64 + 1;
         for (index, change) in (0..).zip(changes) {
             match change {
-                Change::Connect(p) | Change::Update(p) => {
+                Change::Connect(new) => {
+                    self.sockets.insert(new.socket.clone(), new.data.clone());
+                    let since = self.log.len() as u64;
+                    self.connected.insert(new.socket.clone(), (new, since));
+                }
+                Change::Update(p) => {
                     self.sockets.insert(p.socket, p.data);
                 }
-                Change::Disconnect(socket) => {
-                    self.sockets.remove(&socket);
-                    self.members.retain(|(_, member)| *member != socket);
+                Change::Disconnect(gone) => {
+                    let mut rooms = Vec::new();
+                    self.members.retain(|(room, member)| {
+                        let stays = *member != gone.socket;
+                        if !stays {
+                            rooms.push(room.clone());
+                        }
+                        stays
+                    });
+                    let data = self.sockets.remove(&gone.socket);
+                    let known = self.connected.remove(&gone.socket);
+                    if let Some((mut new, since)) = known.filter(|_| gone.resumable)
+                        && let Some(pid) = new.pid.clone()
+                    {
+                        new.data = data.unwrap_or_default();
+                        self.sessions.insert(pid, (new, since, rooms));
+                    }
+                }
+                Change::Move(movement) => self.move_sockets(&movement),
+                Change::Answer(answer) => {
+                    let key = (answer.sender, answer.id);
+                    self.answers.entry(key).or_insert(answer.ack);
                 }
                 Change::Join(m) => self.members.push((m.room, m.socket)),
                 Change::Leave(m) => {
@@ -54,6 +86,53 @@ impl Tables {
         Applied { first, repetitions }
     }
 
+    fn move_sockets(&mut self, movement: &Movement) {
+        let is_in = |socket: &str, names: &[String]| {
+            names.iter().any(|name| {
+                name == socket || self.members.contains(&(name.clone(), socket.to_owned()))
+            })
+        };
+        let sockets = self.sockets.keys().filter(|socket| {
+            let meant = movement.rooms.is_empty() || is_in(socket, &movement.rooms);
+            meant && !is_in(socket, &movement.except)
+        });
+        let moved: Vec<(String, String)> = sockets
+            .flat_map(|socket| {
+                let place = |room: &String| (room.clone(), socket.clone());
+                movement.places.iter().map(place)
+            })
+            .collect();
+        self.members.retain(|member| !moved.contains(member));
+        if movement.direction == Direction::Into {
+            self.members.extend(moved);
+        }
+    }
+
+    fn recover(&mut self, claim: &Claim, connection: String) -> Option<Session> {
+        let (mut new, since, rooms) = self.sessions.remove(&claim.pid)?;
+        let start = claim.offset.unwrap_or(since).max(since);
+        let log = (1..).zip(&self.log).filter(|(offset, _)| *offset > start);
+        let log = log.filter(|(_, e)| {
+            let mut meant = rooms.iter().chain([&new.socket]);
+            e.rooms.is_empty() || meant.any(|room| e.rooms.contains(room))
+        });
+        let missed = log.map(|(offset, e)| e.entry(offset)).collect();
+        let socket = new.socket.clone();
+        let (data, private) = (new.data.clone(), new.private.clone());
+        new.connection = connection;
+        self.sockets.insert(socket.clone(), data.clone());
+        let memberships = rooms.iter().map(|room| (room.clone(), socket.clone()));
+        self.members.extend(memberships);
+        self.connected.insert(socket.clone(), (new, since));
+        Some(Session {
+            socket,
+            data,
+            private,
+            rooms,
+            missed,
+        })
+    }
+
     fn first_ack(&self, emission: &Emission) -> Option<String> {
         let once = emission.once.as_ref()?;
         let known = self.log.iter().filter(|known| known.id == emission.id);
@@ -61,6 +140,16 @@ impl Tables {
         known
             .find(|known| known.sender == once.sender)
             .map(|known| known.ack.clone())
+    }
+}
+
+impl Emission {
+    fn entry(&self, offset: u64) -> Entry {
+        Entry {
+            offset,
+            data: self.data.clone(),
+            attachments: self.attachments.clone(),
+        }
     }
 }
 
@@ -80,15 +169,50 @@ impl Store for Memory {
         Box::pin(async move { Ok(applied) })
     }
 
-    fn members(&self, room: String) -> Step<'_, Vec<Member>> {
+    fn members(&self, room: Option<String>) -> Step<'_, Vec<Member>> {
         self.read(|tables| {
-            let members = tables.members.iter().filter(|(known, _)| *known == room);
-            let member = |(_, socket): &(String, String)| Member {
-                socket: socket.clone(),
-                data: tables.sockets[socket].clone(),
+            let is_in = |socket: &String| match &room {
+                Some(room) => {
+                    room == socket || tables.members.contains(&(room.clone(), socket.clone()))
+                }
+                None => true,
             };
-            members.map(member).collect()
+            let sockets = tables.sockets.iter().filter(|(socket, _)| is_in(socket));
+            let member = |(socket, data): (&String, &String)| Member {
+                socket: socket.clone(),
+                data: data.clone(),
+            };
+            sockets.map(member).collect()
         })
+    }
+
+    fn rooms_of(&self, socket: String) -> Step<'_, Vec<String>> {
+        self.read(|tables| {
+            let own = tables
+                .members
+                .iter()
+                .filter(|(_, member)| *member == socket);
+            own.map(|(room, _)| room.clone()).collect()
+        })
+    }
+
+    fn connected(&self, sockets: Vec<(String, String)>) -> Step<'_, Vec<bool>> {
+        self.read(|tables| {
+            let is_connected = |(socket, connection): &(String, String)| {
+                let known = tables.connected.get(socket);
+                known.is_some_and(|(new, _)| new.connection == *connection)
+            };
+            sockets.iter().map(is_connected).collect()
+        })
+    }
+
+    fn recover(&self, claim: Claim, connection: String) -> Step<'_, Option<Session>> {
+        let session = self.tables.borrow_mut().recover(&claim, connection);
+        Box::pin(async move { Ok(session) })
+    }
+
+    fn answer(&self, sender: String, id: String) -> Step<'_, Option<String>> {
+        self.read(|tables| tables.answers.get(&(sender, id)).cloned())
     }
 
     fn rooms(&self, _event: String) -> Step<'_, Vec<Room>> {
@@ -105,12 +229,7 @@ impl Store for Memory {
         self.read(|tables| {
             let log = (1..).zip(&tables.log);
             let log = log.filter(|(_, e)| e.rooms == [room.clone()] && e.event == event);
-            let entry = |(offset, e): (u64, &Emission)| Entry {
-                offset,
-                data: e.data.clone(),
-                attachments: e.attachments.clone(),
-            };
-            Some(log.map(entry).collect())
+            Some(log.map(|(offset, e)| e.entry(offset)).collect())
         })
     }
 

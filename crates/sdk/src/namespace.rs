@@ -1,31 +1,46 @@
 //! A namespace's handlers, registered as in Socket.IO.
 
-use std::{collections::HashMap, pin::Pin, rc::Rc};
+use std::{cell::RefCell, collections::HashMap, pin::Pin, rc::Rc};
 
 use serde_json::value::RawValue;
 
 use crate::{
     ack::Ack,
-    args::{FromArgs, misfit},
+    args::{FromArgs, misfit, render},
     asked::Acks,
-    error::Result,
+    binary::Raw,
+    emit::Once,
+    error::{Error, Result},
+    interface,
     socket::{Nsp, Socket},
 };
 
 type Running = Pin<Box<dyn Future<Output = Result<()>>>>;
 
 pub(crate) type OnEvent = Box<dyn Fn(Socket, &[&RawValue], Ack) -> Result<Running>>;
+pub(crate) type OnPacket = Box<dyn Fn(Socket, Packet) -> Running>;
 pub(crate) type OnConnect = Box<dyn Fn(Socket) -> Running>;
 pub(crate) type OnAck = Box<dyn Fn(Nsp, Acks) -> Running>;
-pub(crate) type OnDisconnecting = Box<dyn Fn(Socket, String) -> Running>;
+pub(crate) type OnDisconnect = Box<dyn Fn(Socket, String) -> Running>;
 
 /// What a namespace does when something happens. Events without a handler are ignored.
 #[derive(Default)]
 pub struct Namespace {
     pub(crate) events: HashMap<String, OnEvent>,
+    /// What sees every event before its own handler.
+    pub(crate) first: Vec<OnPacket>,
     pub(crate) acks: HashMap<String, OnAck>,
     pub(crate) connect: Option<OnConnect>,
-    pub(crate) disconnecting: Option<OnDisconnecting>,
+    pub(crate) disconnecting: Option<OnDisconnect>,
+    pub(crate) disconnect: Option<OnDisconnect>,
+    pub(crate) keeps_handshake: bool,
+}
+
+/// An event of any name, as `use_packet` and `on_any` see it.
+#[derive(Debug, Clone)]
+pub struct Packet {
+    pub event: String,
+    pub args: Vec<Raw>,
 }
 
 impl Namespace {
@@ -58,6 +73,65 @@ impl Namespace {
         self.events.insert(event.to_owned(), Box::new(run));
     }
 
+    /// As [`on`](Self::on), for clients that send an event again until it is acked (`retries` and
+    /// `ackTimeout` of `socket.io-client`). `name` says what makes it the same event, as a rule an id
+    /// among its arguments; the handler runs once, and whatever comes again within a day gets the first
+    /// answer. One that fails has not run. If the handler gives no answer, it is an empty one.
+    pub fn on_once<A, N, F>(&mut self, event: &str, name: N, handler: F)
+    where
+        A: FromArgs + 'static,
+        N: Fn(&Socket, &A) -> Result<Once> + 'static,
+        F: AsyncFn(Socket, A, Ack) -> Result<()> + 'static,
+    {
+        let name = Rc::new(name);
+        let handler = Rc::new(handler);
+        self.on(event, async move |socket: Socket, args: A, ack: Ack| {
+            let Once { id, sender } = name(&socket, &args)?;
+            let before = socket.nsp().answer(&sender, &id).await?;
+            if let Some(answer) = before {
+                return repeat(&socket, ack.id, answer);
+            }
+            let noted = Rc::new(RefCell::new(None));
+            let wanted = ack.id;
+            let ack = Ack {
+                noted: Some(noted.clone()),
+                ..ack
+            };
+            handler(socket.clone(), args, ack).await?;
+            let answer = noted.take();
+            if answer.is_none() {
+                repeat(&socket, wanted, "[]".to_owned())?;
+            }
+            socket.context.keep_answer(interface::Answer {
+                sender,
+                id,
+                ack: answer.unwrap_or_else(|| "[]".to_owned()),
+            });
+            Ok(())
+        });
+    }
+
+    /// Middleware for events, Socket.IO's `socket.use`: sees each before its handler does. An error is
+    /// the event's answer, and no handler sees it.
+    pub fn use_packet<F>(&mut self, middleware: F)
+    where
+        F: AsyncFn(Socket, Packet) -> Result<()> + 'static,
+    {
+        let middleware = Rc::new(middleware);
+        self.first.push(Box::new(move |socket, packet| {
+            let middleware = middleware.clone();
+            Box::pin(async move { middleware(socket, packet).await })
+        }));
+    }
+
+    /// Sees every event, before its own handler, in the order of registration.
+    pub fn on_any<F>(&mut self, listener: F)
+    where
+        F: AsyncFn(Socket, Packet) -> Result<()> + 'static,
+    {
+        self.use_packet(listener);
+    }
+
     /// What came of an `emit_with_ack` that named this handler.
     pub fn on_ack<F>(&mut self, handler: &str, run: F)
     where
@@ -77,10 +151,43 @@ impl Namespace {
     where
         F: AsyncFn(Socket, String) -> Result<()> + 'static,
     {
-        let handler = Rc::new(handler);
-        self.disconnecting = Some(Box::new(move |socket, reason| {
-            let handler = handler.clone();
-            Box::pin(async move { handler(socket, reason).await })
-        }));
+        self.disconnecting = Some(leaving(handler));
     }
+
+    /// When a socket has gone, and is in no room any more.
+    pub fn on_disconnect<F>(&mut self, handler: F)
+    where
+        F: AsyncFn(Socket, String) -> Result<()> + 'static,
+    {
+        self.disconnect = Some(leaving(handler));
+    }
+
+    /// Makes [`Socket::handshake`] known to all handlers, not only to `on_connect`. It travels with every
+    /// event then, so a namespace that needs but a part of it is better off with `set_data`.
+    pub fn keep_handshake(&mut self) {
+        self.keeps_handshake = true;
+    }
+}
+
+fn leaving<F>(handler: F) -> OnDisconnect
+where
+    F: AsyncFn(Socket, String) -> Result<()> + 'static,
+{
+    let handler = Rc::new(handler);
+    Box::new(move |socket, reason| {
+        let handler = handler.clone();
+        Box::pin(async move { handler(socket, reason).await })
+    })
+}
+
+/// Acks with an answer that is JSON already.
+fn repeat(socket: &Socket, ack: Option<u64>, answer: String) -> Result<()> {
+    let Some(id) = ack else {
+        return Ok(());
+    };
+    let json = RawValue::from_string(answer)
+        .map_err(|error| Error::internal(format!("a kept answer is no JSON: {error}")))?;
+    let mut answer = render(None, &crate::Args(()))?;
+    answer.json = json;
+    socket.context.ack(socket.index, id, &answer)
 }

@@ -1,10 +1,12 @@
 //! A socket of the batch: what the relay said of it, and what the batch has changed since.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 
 use parlour_protocol::relay;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
+
+use crate::handshake::Handshake;
 
 /// What the relay keeps for us between events.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -15,32 +17,60 @@ pub(crate) struct State {
     /// Private: what the namespace's middleware said of the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claims: Option<Box<RawValue>>,
+    /// Private: how the client came, where the namespace wants to know that later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handshake: Option<Box<RawValue>>,
 }
 
 pub(crate) struct Peer {
-    pub id: String,
+    /// The id that the relay knows it by in this batch.
+    pub given_id: String,
+    /// The id of the session that it has taken up.
+    former_id: OnceCell<String>,
     pub connection: String,
     /// Without its own.
     pub rooms: RefCell<Vec<String>>,
+    /// Whether it is in the namespace, at this point of the batch.
+    pub is_in: Cell<bool>,
     given: Option<Box<RawValue>>,
     state: OnceCell<RefCell<State>>,
+    handshake: OnceCell<Option<Handshake>>,
 }
 
 impl Peer {
     pub fn new(socket: relay::Socket<'_>) -> Self {
+        let rooms = socket.rooms.into_iter();
         Self {
-            id: socket.id.into_owned(),
+            given_id: socket.id.into_owned(),
+            former_id: OnceCell::new(),
             connection: socket.connection.into_owned(),
-            rooms: RefCell::new(
-                socket
-                    .rooms
-                    .into_iter()
-                    .map(|room| room.into_owned())
-                    .collect(),
-            ),
+            rooms: RefCell::new(rooms.map(|room| room.into_owned()).collect()),
+            is_in: Cell::new(true),
             given: socket.state.map(RawValue::to_owned),
             state: OnceCell::new(),
+            handshake: OnceCell::new(),
         }
+    }
+
+    /// Socket.IO's id.
+    pub fn id(&self) -> &str {
+        self.former_id.get().unwrap_or(&self.given_id)
+    }
+
+    /// It is the socket that it was before its connection was lost.
+    pub fn take_up(&self, id: String) {
+        // A socket connects once, and so takes up one session at most.
+        let _ = self.former_id.set(id);
+    }
+
+    /// Whether an emission to any of `rooms` (to everyone, if there are none) and none of `except` is
+    /// for it, too.
+    pub fn is_reached(&self, rooms: &[String], except: &[String]) -> bool {
+        let own = self.rooms.borrow();
+        let is_in = |room: &String| *room == *self.id() || own.contains(room);
+        self.is_in.get()
+            && (rooms.is_empty() || rooms.iter().any(is_in))
+            && !except.iter().any(is_in)
     }
 
     /// Most events never look at it, so it is parsed when one does.
@@ -52,20 +82,77 @@ impl Peer {
         })
     }
 
+    /// The handshake that was kept, if it was.
+    pub fn kept_handshake(&self) -> Option<&Handshake> {
+        let kept = self.handshake.get_or_init(|| {
+            let state = self.state().borrow();
+            let json = state.handshake.as_ref()?;
+            serde_json::from_str(json.get()).ok()
+        });
+        kept.as_ref()
+    }
+
     /// The public data as JSON.
     pub fn data(&self) -> String {
         let state = self.state().borrow();
-        state
-            .data
-            .as_ref()
-            .map_or("null", |data| data.get())
-            .to_owned()
+        let data = state.data.as_ref();
+        data.map_or("null", |data| data.get()).to_owned()
+    }
+
+    /// What only this namespace sees, as JSON, to be kept with a session; none if there is nothing.
+    pub fn private(&self) -> Option<String> {
+        let state = State {
+            data: None,
+            ..self.state().borrow().clone()
+        };
+        let is_empty = state.claims.is_none() && state.handshake.is_none();
+        (!is_empty)
+            .then(|| serde_json::to_string(&state).ok())
+            .flatten()
+    }
+
+    /// Becomes what it was when its session was interrupted.
+    pub fn restore(&self, data: &str, private: Option<&str>) {
+        let kept: Option<State> = private.and_then(|text| serde_json::from_str(text).ok());
+        let data = (data != "null").then(|| RawValue::from_string(data.to_owned()).ok());
+        *self.state().borrow_mut() = State {
+            data: data.flatten(),
+            ..kept.unwrap_or_default()
+        };
     }
 
     /// The state for the relay; none if it is empty.
     pub fn to_relay(&self) -> Option<Box<RawValue>> {
         let state = self.state().borrow();
-        let is_empty = state.data.is_none() && state.claims.is_none();
+        let is_empty = state.data.is_none() && state.claims.is_none() && state.handshake.is_none();
         (!is_empty).then(|| to_raw_value(&*state).ok()).flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_comes_back_as_it_went() {
+        let text = r#"{"data":"ada","claims":{"sub":"a" , "n":1.0}}"#;
+        let socket = relay::Socket {
+            id: "x".into(),
+            connection: "c".into(),
+            state: Some(serde_json::from_str(text).unwrap()),
+            rooms: Vec::new(),
+        };
+        let peer = Peer::new(socket);
+        assert_eq!(peer.data(), "\"ada\"");
+        assert_eq!(
+            peer.private().as_deref(),
+            Some(r#"{"claims":{"sub":"a" , "n":1.0}}"#)
+        );
+        assert_eq!(peer.to_relay().unwrap().get(), text);
+        let (data, private) = (peer.data(), peer.private());
+        peer.restore("1", None);
+        assert_eq!(peer.to_relay().unwrap().get(), r#"{"data":1}"#);
+        peer.restore(&data, private.as_deref());
+        assert_eq!(peer.to_relay().unwrap().get(), text);
     }
 }

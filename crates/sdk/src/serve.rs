@@ -8,13 +8,16 @@ use http::{
 };
 use http_body_util::{BodyExt, Full};
 use parlour_protocol::relay::{self, header};
+use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use spin_sdk::http::Request;
 
 use crate::{
     batch,
+    context::Scope,
     interface::{self, Begun, Transaction},
     namespace::Namespace,
+    settings,
 };
 
 /// Where the middleware leaves what it knows of the client: base64url of JSON.
@@ -29,6 +32,7 @@ pub async fn serve(
     let outcome = match (request.method(), path) {
         (&Method::POST, "/connect") => claims(request.headers()),
         (&Method::POST, "/events") => events(register, request).await,
+        (&Method::POST, "/recover") => recoverable(request).await,
         (method, path) => Err(Failure::NotFound(format!("{method} {path}"))),
     };
     match outcome {
@@ -40,8 +44,10 @@ pub async fn serve(
 /// Why a request was not done.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("a namespace has POST /connect and POST /events, not {0}")]
+    #[error("a namespace has POST /connect, POST /events and POST /recover, not {0}")]
     NotFound(String),
+    #[error("{0}")]
+    Misconfigured(String),
     #[error("{0}")]
     Malformed(String),
     #[error("cannot use the rooms' database: {0}")]
@@ -54,6 +60,11 @@ impl Failure {
         let (status, code, message) = match self {
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found", self.to_string()),
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed", self.to_string()),
+            Self::Misconfigured(_) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "configuration",
+                self.to_string(),
+            ),
             Self::Storage(Error::Stale(epoch)) => {
                 let message = format!("a younger epoch of this relay was seen: {epoch}");
                 (StatusCode::CONFLICT, "stale", message)
@@ -102,22 +113,60 @@ async fn events(
     request: Request,
 ) -> Result<Vec<u8>, Failure> {
     let key = key(request.headers())?;
-    let body = request.into_body().collect().await;
-    let body =
-        body.map_err(|error| Failure::Malformed(format!("cannot read the batch: {error}")))?;
-    let body = body.to_bytes();
+    let body = body(request).await?;
     let batch: relay::Batch = serde_json::from_slice(&body)
         .map_err(|error| Failure::Malformed(format!("the batch is not one: {error}")))?;
     batch::check(&batch).map_err(Failure::Malformed)?;
-    let transaction = match Transaction::begin(key).await.map_err(Failure::Storage)? {
+    let policy = settings::policy().await.map_err(Failure::Misconfigured)?;
+    let scope = Scope {
+        namespace: key.namespace.clone(),
+        policy,
+    };
+    let begun = Transaction::begin(key, policy).await;
+    let transaction = match begun.map_err(Failure::Storage)? {
         Begun::Done(response) => return Ok(response),
         Begun::Fresh(transaction) => transaction,
     };
     let mut namespace = Namespace::default();
     register(&mut namespace);
-    batch::run(&namespace, batch, Box::new(transaction))
+    batch::run(&namespace, scope, batch, Box::new(transaction))
         .await
         .map_err(Failure::Storage)
+}
+
+/// Which of the clients that ask to enter could take up a session of theirs.
+async fn recoverable(request: Request) -> Result<Vec<u8>, Failure> {
+    #[derive(Deserialize)]
+    struct Question<'a> {
+        namespace: String,
+        /// What each client said in `auth`.
+        #[serde(borrow)]
+        clients: Vec<Option<&'a RawValue>>,
+    }
+    let body = body(request).await?;
+    let Question { namespace, clients } = serde_json::from_slice(&body)
+        .map_err(|error| Failure::Malformed(format!("the question is not one: {error}")))?;
+    let policy = settings::policy().await.map_err(Failure::Misconfigured)?;
+    let claims = batch::claims(&clients);
+    let mut answers = vec![false; claims.len()];
+    let (places, claims): (Vec<usize>, Vec<_>) = (0..)
+        .zip(claims)
+        .filter_map(|(place, claim)| Some((place, claim?)))
+        .unzip();
+    if policy.recovery > 0 && !claims.is_empty() {
+        let found = interface::recoverable(namespace, policy, claims).await;
+        for (place, found) in places.into_iter().zip(found.map_err(Failure::Storage)?) {
+            answers[place] = found;
+        }
+    }
+    Ok(json!({ "recoverable": answers }).to_string().into_bytes())
+}
+
+async fn body(request: Request) -> Result<Bytes, Failure> {
+    let body = request.into_body().collect().await;
+    let body =
+        body.map_err(|error| Failure::Malformed(format!("cannot read the request: {error}")))?;
+    Ok(body.to_bytes())
 }
 
 /// Which batch it is, by its headers.

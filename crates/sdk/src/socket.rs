@@ -1,18 +1,21 @@
 //! A socket as a handler sees it, and the namespace it is in.
 
-use std::{borrow::Cow, rc::Rc};
+use std::rc::Rc;
 
 use parlour_protocol::relay::{self, Command};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{
-    args::{ToArgs, render},
+    args::ToArgs,
     binary::Raw,
     context::{Context, Target},
     emit::BroadcastOperator,
     error::{Error, Result, unwritable},
+    handshake::Handshake,
     interface::{Change, Membership, Position, Presence, Room},
+    remote::RemoteSocket,
+    rooms::{RoomNames, list},
 };
 
 /// One client in this namespace. A cheap handle, good for the current batch.
@@ -21,60 +24,13 @@ pub struct Socket {
     pub(crate) context: Rc<Context>,
     pub(crate) index: usize,
     pub(crate) handshake: Option<Rc<Handshake>>,
-}
-
-/// The HTTP request a client opened its connection with, and what it said to this namespace.
-#[derive(Debug, Clone)]
-pub struct Handshake {
-    /// Path and query.
-    pub url: String,
-    /// In the order received, names in lower case.
-    pub headers: Vec<(String, String)>,
-    /// The peer's IP address.
-    pub address: String,
-    /// Whether the client came over TLS.
-    pub secure: bool,
-    /// Milliseconds since 1970.
-    pub time: u64,
-    auth: Option<Box<RawValue>>,
-}
-
-fn owned((name, value): &(Cow<'_, str>, Cow<'_, str>)) -> (String, String) {
-    (name.to_string(), value.to_string())
-}
-
-impl Handshake {
-    pub(crate) fn new(handshake: &relay::Handshake<'_>, auth: Option<&RawValue>) -> Self {
-        Self {
-            url: handshake.url.to_string(),
-            headers: handshake.headers.iter().map(owned).collect(),
-            address: handshake.address.to_string(),
-            secure: handshake.secure,
-            time: handshake.time,
-            auth: auth.map(RawValue::to_owned),
-        }
-    }
-
-    /// The client's `auth` object; none if it sent none.
-    pub fn auth<T: DeserializeOwned>(&self) -> Result<Option<T>, serde_json::Error> {
-        let auth = self.auth.as_ref();
-        auth.map(|auth| serde_json::from_str(auth.get()))
-            .transpose()
-    }
-
-    /// The first header of that name (in lower case).
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let mut headers = self.headers.iter();
-        headers
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
-    }
+    pub(crate) recovered: bool,
 }
 
 impl Socket {
     /// Socket.IO's session id, also the name of the room this socket is alone in.
     pub fn id(&self) -> &str {
-        &self.peer().id
+        self.peer().id()
     }
 
     /// The connection below: the same in every namespace the client is in.
@@ -82,9 +38,19 @@ impl Socket {
         &self.peer().connection
     }
 
-    /// Only in `on_connect`: put what is needed later into [`set_data`](Self::set_data).
+    /// Only in `on_connect`: put what is needed later into [`set_data`](Self::set_data). Or everywhere,
+    /// if the namespace asked for that by [`keep_handshake`](crate::Namespace::keep_handshake).
     pub fn handshake(&self) -> Option<&Handshake> {
-        self.handshake.as_deref()
+        match &self.handshake {
+            Some(handshake) => Some(handshake),
+            None => self.peer().kept_handshake(),
+        }
+    }
+
+    /// In `on_connect`: whether this is a socket that was here before and lost its connection. Its id,
+    /// its rooms and its data are what they were, and its client gets what it has missed.
+    pub fn recovered(&self) -> bool {
+        self.recovered
     }
 
     /// What the namespace's middleware said of this client; none if it said nothing.
@@ -136,18 +102,20 @@ impl Socket {
         self.peer().rooms.borrow().iter().any(|known| known == room)
     }
 
-    /// Enters a room; nothing happens if it is there.
-    pub fn join(&self, room: impl Into<String>) -> Result<()> {
-        let room = room.into();
-        if self.is_in(&room) || room == self.id() {
-            return Ok(());
+    /// Enters a room, or several; nothing happens where it is already.
+    pub fn join(&self, rooms: impl RoomNames) -> Result<()> {
+        for room in list(rooms) {
+            if self.is_in(&room) || room == self.id() {
+                continue;
+            }
+            let mut now = self.rooms();
+            now.push(room.clone());
+            self.context.set_rooms(self.index, now);
+            self.context
+                .change(self.index, Change::Join(self.membership(&room)));
+            self.context.command(&Command::Join(self.one_room(&room)))?;
         }
-        let mut rooms = self.rooms();
-        rooms.push(room.clone());
-        self.context.set_rooms(self.index, rooms);
-        self.context
-            .change(self.index, Change::Join(self.membership(&room)));
-        self.context.command(&Command::Join(self.one_room(&room)))
+        Ok(())
     }
 
     /// Leaves a room; nothing happens if it is not there.
@@ -165,27 +133,32 @@ impl Socket {
 
     /// Emits to this socket.
     pub fn emit(&self, event: &str, args: impl ToArgs) -> Result<()> {
-        let target = Target {
-            rooms: vec![self.id().to_owned()],
-            ..Target::default()
-        };
-        self.context
-            .emit(target, event, render(Some(event), &args)?, None)
+        self.alone().emit(event, args)
     }
 
-    /// To everyone in a room but this socket.
-    pub fn to(&self, room: impl Into<String>) -> BroadcastOperator {
-        self.broadcast().to(room)
+    /// Emits `message` to this socket.
+    pub fn send(&self, args: impl ToArgs) -> Result<()> {
+        self.emit("message", args)
+    }
+
+    /// The same as [`send`](Self::send).
+    pub fn write(&self, args: impl ToArgs) -> Result<()> {
+        self.send(args)
+    }
+
+    /// To everyone in a room, or several, but this socket.
+    pub fn to(&self, rooms: impl RoomNames) -> BroadcastOperator {
+        self.broadcast().to(rooms)
     }
 
     /// The same as [`to`](Self::to).
-    pub fn in_(&self, room: impl Into<String>) -> BroadcastOperator {
-        self.to(room)
+    pub fn in_(&self, rooms: impl RoomNames) -> BroadcastOperator {
+        self.to(rooms)
     }
 
-    /// To everyone but this socket and those in a room.
-    pub fn except(&self, room: impl Into<String>) -> BroadcastOperator {
-        self.broadcast().except(room)
+    /// To everyone but this socket and those in a room, or several.
+    pub fn except(&self, rooms: impl RoomNames) -> BroadcastOperator {
+        self.broadcast().except(rooms)
     }
 
     /// To everyone in the namespace but this socket.
@@ -195,7 +168,24 @@ impl Socket {
 
     /// To this socket, if it can be sent at once.
     pub fn volatile(&self) -> BroadcastOperator {
-        self.nsp().to(self.id()).volatile()
+        self.alone().volatile()
+    }
+
+    /// Accepted for Socket.IO's sake: nothing is compressed.
+    pub fn compress(&self, _: bool) -> BroadcastOperator {
+        self.alone()
+    }
+
+    /// To this socket alone.
+    pub(crate) fn alone(&self) -> BroadcastOperator {
+        BroadcastOperator {
+            context: self.context.clone(),
+            target: Target {
+                rooms: vec![self.id().to_owned()],
+                direct: true,
+                ..Target::default()
+            },
+        }
     }
 
     /// Ends the socket, or with `close` its whole connection.
@@ -259,24 +249,85 @@ impl Entry {
 type First = (serde::de::IgnoredAny, Box<RawValue>);
 
 impl Nsp {
+    /// The namespace's name: of one that is configured by a pattern, the one that the client asked for.
+    pub fn name(&self) -> &str {
+        &self.context.scope.namespace
+    }
+
+    /// Another namespace, or this one: `io.of("/admin")`, to be emitted to. There its emissions are
+    /// stored as its own are, but come in no particular order with them.
+    pub fn of(&self, namespace: &str) -> BroadcastOperator {
+        let mut everyone = self.everyone();
+        let is_other = namespace != self.name();
+        everyone.target.namespace = is_other.then(|| namespace.to_owned());
+        everyone
+    }
+
     /// To everyone in the namespace.
     pub fn emit(&self, event: &str, args: impl ToArgs) -> Result<()> {
         self.everyone().emit(event, args)
     }
 
-    /// To everyone in a room.
-    pub fn to(&self, room: impl Into<String>) -> BroadcastOperator {
-        self.everyone().to(room)
+    /// Emits `message` to everyone in the namespace.
+    pub fn send(&self, args: impl ToArgs) -> Result<()> {
+        self.emit("message", args)
+    }
+
+    /// The same as [`send`](Self::send).
+    pub fn write(&self, args: impl ToArgs) -> Result<()> {
+        self.send(args)
+    }
+
+    /// To everyone in a room, or several.
+    pub fn to(&self, rooms: impl RoomNames) -> BroadcastOperator {
+        self.everyone().to(rooms)
     }
 
     /// The same as [`to`](Self::to).
-    pub fn in_(&self, room: impl Into<String>) -> BroadcastOperator {
-        self.to(room)
+    pub fn in_(&self, rooms: impl RoomNames) -> BroadcastOperator {
+        self.to(rooms)
     }
 
-    /// To everyone who is not in a room.
-    pub fn except(&self, room: impl Into<String>) -> BroadcastOperator {
-        self.everyone().except(room)
+    /// To everyone who is not in a room, or several.
+    pub fn except(&self, rooms: impl RoomNames) -> BroadcastOperator {
+        self.everyone().except(rooms)
+    }
+
+    /// To everyone who is connected to the relay that brought the event; not stored.
+    pub fn local(&self) -> BroadcastOperator {
+        self.everyone().local()
+    }
+
+    /// Accepted for Socket.IO's sake: nothing is compressed.
+    pub fn compress(&self, _: bool) -> BroadcastOperator {
+        self.everyone()
+    }
+
+    /// Every socket of the namespace, wherever it is connected.
+    pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>> {
+        self.everyone().fetch_sockets().await
+    }
+
+    /// Makes everyone enter a room, or several.
+    pub fn sockets_join(&self, rooms: impl RoomNames) -> Result<()> {
+        self.everyone().sockets_join(rooms)
+    }
+
+    /// Makes everyone leave a room, or several.
+    pub fn sockets_leave(&self, rooms: impl RoomNames) -> Result<()> {
+        self.everyone().sockets_leave(rooms)
+    }
+
+    /// Disconnects everyone, with `close` their whole connections.
+    pub fn disconnect_sockets(&self, close: bool) -> Result<()> {
+        self.everyone().disconnect_sockets(close)
+    }
+
+    /// What this sender's event was answered before.
+    pub(crate) async fn answer(&self, sender: &str, id: &str) -> Result<Option<String>> {
+        let store = self.context.current().await?;
+        let answer = store.answer(sender.to_owned(), id.to_owned()).await;
+        answer.map_err(|error| self.context.failed(error))
     }
 
     /// To everyone who can be sent it at once; not stored.

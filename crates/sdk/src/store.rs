@@ -3,14 +3,20 @@
 
 use std::pin::Pin;
 
-use crate::interface::{Applied, Change, Entry, Error, Member, Position, Room, Transaction};
+use crate::interface::{
+    Applied, Change, Claim, Entry, Error, Member, Position, Room, Session, Transaction,
+};
 
 pub(crate) type Step<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + 'a>>;
 
 /// One open transaction. See `wit/rooms.wit`.
 pub(crate) trait Store {
     fn apply(&self, changes: Vec<Change>) -> Step<'_, Applied>;
-    fn members(&self, room: String) -> Step<'_, Vec<Member>>;
+    fn members(&self, room: Option<String>) -> Step<'_, Vec<Member>>;
+    fn rooms_of(&self, socket: String) -> Step<'_, Vec<String>>;
+    fn connected(&self, sockets: Vec<(String, String)>) -> Step<'_, Vec<bool>>;
+    fn recover(&self, claim: Claim, connection: String) -> Step<'_, Option<Session>>;
+    fn answer(&self, sender: String, id: String) -> Step<'_, Option<String>>;
     fn rooms(&self, event: String) -> Step<'_, Vec<Room>>;
     fn history(
         &self,
@@ -30,8 +36,24 @@ impl Store for Transaction {
         Box::pin(self.apply(changes))
     }
 
-    fn members(&self, room: String) -> Step<'_, Vec<Member>> {
+    fn members(&self, room: Option<String>) -> Step<'_, Vec<Member>> {
         Box::pin(self.members(room))
+    }
+
+    fn rooms_of(&self, socket: String) -> Step<'_, Vec<String>> {
+        Box::pin(self.rooms_of(socket))
+    }
+
+    fn connected(&self, sockets: Vec<(String, String)>) -> Step<'_, Vec<bool>> {
+        Box::pin(self.connected(sockets))
+    }
+
+    fn recover(&self, claim: Claim, connection: String) -> Step<'_, Option<Session>> {
+        Box::pin(self.recover(claim, connection))
+    }
+
+    fn answer(&self, sender: String, id: String) -> Step<'_, Option<String>> {
+        Box::pin(self.answer(sender, id))
     }
 
     fn rooms(&self, event: String) -> Step<'_, Vec<Room>> {

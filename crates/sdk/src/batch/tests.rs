@@ -5,16 +5,42 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{Args, Binary, Once, Raw, memory::Memory};
+use crate::{Args, Binary, Once, Raw, interface::Policy, memory::Memory};
+
+mod recovery;
 
 /// Runs a batch; gives the commands.
 fn commands(memory: &Memory, register: fn(&mut Namespace), batch: Value) -> Vec<Value> {
+    commands_under(Policy::none(), memory, register, batch)
+}
+
+impl Policy {
+    /// Sessions are not recovered, and everything is kept.
+    fn none() -> Self {
+        Self {
+            recovery: 0,
+            max_age: 0,
+            max_count: 0,
+        }
+    }
+}
+
+fn commands_under(
+    policy: Policy,
+    memory: &Memory,
+    register: fn(&mut Namespace),
+    batch: Value,
+) -> Vec<Value> {
     let mut namespace = Namespace::default();
     register(&mut namespace);
+    let scope = Scope {
+        namespace: "/".into(),
+        policy,
+    };
     let text = batch.to_string();
     let batch: Batch = serde_json::from_str(&text).unwrap();
     check(&batch).unwrap();
-    let response = block_on(run(&namespace, batch, Box::new(memory.clone()))).unwrap();
+    let response = block_on(run(&namespace, scope, batch, Box::new(memory.clone()))).unwrap();
     assert_eq!(memory.committed.borrow().as_ref(), Some(&response));
     let response: Value = serde_json::from_slice(&response).unwrap();
     response["commands"].as_array().unwrap().clone()
@@ -90,7 +116,7 @@ fn a_failing_handler_leaves_no_trace_and_hurts_nobody_else() {
             Err(Error::new("no", "not today"))
         });
         ns.on("work", async |socket, _: Args<()>, ack| {
-            socket.emit("signal", 1)?;
+            socket.nsp().to("r").emit("signal", 1)?;
             ack.send(Args((socket.rooms(), socket.data::<String>()?)))
         });
     }
@@ -109,10 +135,10 @@ fn a_failing_handler_leaves_no_trace_and_hurts_nobody_else() {
         let found = commands(&memory, register, batch(events));
         let error = json!([{ "error": { "code": "no", "message": "not today" } }]);
         let expected = json!([
-            { "emit": { "rooms": ["a"], "data": ["signal", 1] } },
+            { "emit": { "rooms": ["r"], "data": ["signal", 1] } },
             { "ack": { "socket": "a", "id": 1, "data": [["r"], "ada"] } },
             { "ack": { "socket": "a", "id": 2, "data": error } },
-            { "emit": { "rooms": ["a"], "data": ["signal", 1] } },
+            { "emit": { "rooms": ["r"], "data": ["signal", 1] } },
             { "ack": { "socket": "a", "id": 3, "data": [["r"], "ada"] } },
         ]);
         assert_eq!(Value::from(found), expected);
@@ -366,7 +392,11 @@ fn a_database_that_fails_fails_the_batch_even_if_the_handler_does_not_mind() {
     register(&mut namespace);
     let text = batch(json!([packet(0, 1, json!(["look"]))])).to_string();
     let batch = serde_json::from_str(&text).unwrap();
-    let outcome = block_on(run(&namespace, batch, Box::new(memory.clone())));
+    let scope = Scope {
+        namespace: "/".into(),
+        policy: Policy::none(),
+    };
+    let outcome = block_on(run(&namespace, scope, batch, Box::new(memory.clone())));
     assert!(outcome.unwrap_err().to_string().contains("on fire"));
     assert!(memory.committed.borrow().is_none());
 }

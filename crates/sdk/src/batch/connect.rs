@@ -1,0 +1,231 @@
+//! A client asks to enter: it takes up its session, or is a new socket; then the handler decides.
+
+use std::{borrow::Cow, rc::Rc};
+
+use parlour_protocol::relay::{self, Command};
+use serde::Deserialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::{disconnect::Stale, ours, socket};
+use crate::{
+    context::Context,
+    error::Error,
+    handshake::Handshake,
+    interface::{self, Change, Claim, Newcomer, Session},
+    namespace::Namespace,
+    sid,
+    socket::Socket,
+};
+
+/// The longest secret that is looked up: ours have 20 characters.
+const MAX_PID: usize = 64;
+
+pub(super) async fn run(
+    namespace: &Namespace,
+    context: &Rc<Context>,
+    connect: &relay::Connect<'_>,
+    stale: &mut Stale,
+) -> Result<(), interface::Error> {
+    if let Some(refused) = connect.refused {
+        return refuse(context, connect.socket, &refusal(refused));
+    }
+    context.reserve_first();
+    let claim = claim(connect.auth).filter(|_| context.is_recovering());
+    let pid = claim.as_ref().map(|claim| claim.pid.clone());
+    let session = match claim {
+        Some(claim) => {
+            let connection = &context.sockets[connect.socket].connection;
+            context.recover(claim, connection).await?
+        }
+        None => None,
+    };
+    if session.is_none() && connect.unjudged {
+        // Between the question whether it could be recovered and now, the session has gone.
+        let refusal = Refusal {
+            message: "The session is over: connect anew".into(),
+            data: to_raw_value(&serde_json::json!({ "code": "session_over" })).ok(),
+        };
+        return refuse(context, connect.socket, &refusal);
+    }
+    let handshake = Handshake::new(&connect.handshake, connect.auth);
+    let socket = Socket {
+        recovered: session.is_some(),
+        handshake: Some(Rc::new(handshake)),
+        ..socket(context, connect.socket)
+    };
+    let (pid, recovered) = match session {
+        Some(session) => (pid, Some(take_up(&socket, session, stale))),
+        None => (enter(namespace, &socket, connect), None),
+    };
+    let mut outcome = match &namespace.connect {
+        Some(handler) => handler(socket.clone()).await,
+        None => Ok(()),
+    };
+    if outcome.is_ok() {
+        outcome = accept(&socket, pid, recovered.as_ref());
+    }
+    match outcome {
+        Ok(()) => {
+            socket.peer().is_in.set(true);
+            Ok(())
+        }
+        Err(error) => {
+            context.abandon_event().await?;
+            let code = || to_raw_value(&serde_json::json!({ "code": error.code })).ok();
+            let data = error.data.clone().or_else(code);
+            let message = error.message.into();
+            refuse(context, connect.socket, &Refusal { message, data })
+        }
+    }
+}
+
+/// By what the client wants its session back: `auth.pid`, and `auth.offset` if it has seen an event.
+fn claim(auth: Option<&RawValue>) -> Option<Claim> {
+    #[derive(Deserialize)]
+    struct Auth<'a> {
+        #[serde(borrow, default)]
+        pid: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        offset: Option<&'a RawValue>,
+    }
+    let auth: Auth<'_> = serde_json::from_str(auth?.get()).ok()?;
+    let pid: String = serde_json::from_str(auth.pid?.get()).ok()?;
+    // Some other text as an offset is none of ours: nobody knows what its client has seen.
+    let offset = match auth.offset {
+        None => None,
+        Some(json) => {
+            let text: String = serde_json::from_str(json.get()).ok()?;
+            Some(text.parse().ok()?)
+        }
+    };
+    (pid.len() <= MAX_PID).then_some(Claim { pid, offset })
+}
+
+/// What `POST /recover` is asked: the claims of several clients.
+pub(crate) fn claims(auths: &[Option<&RawValue>]) -> Vec<Option<Claim>> {
+    auths.iter().map(|auth| claim(*auth)).collect()
+}
+
+/// The socket is a new one. Gives the secret of its session, where sessions can be recovered.
+fn enter(namespace: &Namespace, socket: &Socket, connect: &relay::Connect<'_>) -> Option<String> {
+    let peer = socket.peer();
+    let claims = connect.claims.filter(|claims| claims.get() != "null");
+    peer.state().borrow_mut().claims = claims.map(RawValue::to_owned);
+    if namespace.keeps_handshake
+        && let Some(handshake) = socket.handshake()
+    {
+        peer.state().borrow_mut().handshake = to_raw_value(&handshake.kept()).ok();
+    }
+    let is_recovering = socket.context.is_recovering();
+    let pid = is_recovering.then(sid::random);
+    let newcomer = Change::Connect(Newcomer {
+        socket: socket.id().to_owned(),
+        connection: peer.connection.clone(),
+        data: peer.data(),
+        private: is_recovering.then(|| peer.private()).flatten(),
+        pid: pid.clone(),
+    });
+    socket.context.change(connect.socket, newcomer);
+    pid
+}
+
+/// The socket is the one that it was before.
+fn take_up(socket: &Socket, session: Session, stale: &mut Stale) -> Session {
+    let peer = socket.peer();
+    peer.take_up(session.socket.clone());
+    peer.restore(&session.data, session.private.as_deref());
+    socket
+        .context
+        .set_rooms(socket.index, session.rooms.clone());
+    stale.all_but(&session.socket, &peer.connection);
+    session
+}
+
+/// The first command of the event: whatever the handler wants done comes after it.
+fn accept(socket: &Socket, pid: Option<String>, session: Option<&Session>) -> Result<(), Error> {
+    let state = socket.peer().to_relay();
+    let data: Vec<Box<RawValue>> = match session {
+        Some(session) => {
+            let raw = |entry: &interface::Entry| RawValue::from_string(entry.data.clone());
+            let data: Result<_, _> = session.missed.iter().map(raw).collect();
+            data.map_err(|error| Error::internal(format!("the log has no JSON: {error}")))?
+        }
+        None => Vec::new(),
+    };
+    let recovered = session.map(|session| relay::Recovered {
+        id: (&session.socket).into(),
+        rooms: session.rooms.iter().map(Into::into).collect(),
+        missed: session
+            .missed
+            .iter()
+            .zip(&data)
+            .map(|(entry, data)| relay::Missed {
+                offset: entry.offset,
+                data,
+                attachments: entry.attachments.iter().map(Into::into).collect(),
+            })
+            .collect(),
+    });
+    let accept = relay::Accept {
+        socket: (&socket.peer().given_id).into(),
+        pid: pid.as_deref().map(Into::into),
+        state: state.as_deref(),
+        recovered,
+    };
+    socket.context.command_first(&Command::Accept(accept))
+}
+
+/// What the client's `connect_error` says.
+#[derive(Deserialize)]
+struct Refusal<'a> {
+    #[serde(borrow)]
+    message: Cow<'a, str>,
+    #[serde(default)]
+    data: Option<Box<RawValue>>,
+}
+
+fn refusal(json: &RawValue) -> Refusal<'_> {
+    let unnamed = |_| Refusal {
+        message: "Unauthorized".into(),
+        data: None,
+    };
+    serde_json::from_str(json.get()).unwrap_or_else(unnamed)
+}
+
+fn refuse(context: &Context, socket: usize, refusal: &Refusal) -> Result<(), interface::Error> {
+    let command = Command::Refuse(relay::Refuse {
+        socket: (&context.sockets[socket].given_id).into(),
+        message: (&*refusal.message).into(),
+        data: refusal.data.as_deref(),
+    });
+    context.command(&command).map_err(ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_given_out_is_a_claim() {
+        let claim = |json: &str| {
+            let auth: Box<RawValue> = serde_json::from_str(json).unwrap();
+            claim(Some(&auth)).map(|claim| (claim.pid, claim.offset))
+        };
+        let pid = || "p".to_owned();
+        assert_eq!(
+            claim(r#"{"pid":"p","offset":"17","name":"a"}"#),
+            Some((pid(), Some(17)))
+        );
+        assert_eq!(claim(r#"{"pid":"p"}"#), Some((pid(), None)));
+        for none in [
+            "{}",
+            r#"{"pid":1}"#,
+            r#"{"pid":"p","offset":17}"#,
+            r#"{"pid":"p","offset":"connected"}"#,
+            r#"{"pid":"p","offset":"-1"}"#,
+            r#"{"offset":"17"}"#,
+        ] {
+            assert_eq!(claim(none), None, "{none}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! A socket is gone: its handlers are told, its session is kept if it can come back. Unless it is here
+//! again already, by another connection: then nothing happens.
+
+use std::{collections::HashSet, rc::Rc};
+
+use parlour_protocol::relay::{self, Event};
+
+use super::socket;
+use crate::{
+    context::Context,
+    interface::{self, Change, Departure},
+    namespace::Namespace,
+};
+
+/// Why a socket is gone that may come back, by Socket.IO's list (`RECOVERABLE_DISCONNECT_REASONS`).
+const RESUMABLE: [&str; 6] = [
+    "transport error",
+    "transport close",
+    "forced close",
+    "ping timeout",
+    "server shutting down",
+    "forced server close",
+];
+
+/// Sockets (id and connection) that a `disconnect` event speaks of and that are connected otherwise.
+#[derive(Default)]
+pub(super) struct Stale {
+    /// Of all that the batch's events speak of.
+    spoken_of: Vec<(String, String)>,
+    stale: HashSet<(String, String)>,
+}
+
+impl Stale {
+    /// Asks the database about all of a batch at once.
+    pub async fn among(context: &Context, events: &[Event<'_>]) -> Result<Self, interface::Error> {
+        let mut gone = Self::default();
+        if !context.is_recovering() {
+            return Ok(gone);
+        }
+        let name = |event: &Event<'_>| match event {
+            Event::Disconnect(gone) => {
+                let peer = &context.sockets[gone.socket];
+                Some((peer.given_id.clone(), peer.connection.clone()))
+            }
+            _ => None,
+        };
+        gone.spoken_of = events.iter().filter_map(name).collect();
+        if gone.spoken_of.is_empty() {
+            return Ok(gone);
+        }
+        let connected = context.connected(gone.spoken_of.clone()).await?;
+        let all = gone.spoken_of.iter().cloned().zip(connected);
+        gone.stale = all
+            .filter(|(_, is_connected)| !is_connected)
+            .map(|(socket, _)| socket)
+            .collect();
+        Ok(gone)
+    }
+
+    /// The socket is connected by this connection from now on, and by no other.
+    pub fn all_but(&mut self, id: &str, connection: &str) {
+        let others = self.spoken_of.iter();
+        let others = others.filter(|(other, by)| other == id && by != connection);
+        self.stale.extend(others.cloned());
+    }
+
+    fn has(&self, id: &str, connection: &str) -> bool {
+        !self.stale.is_empty() && self.stale.contains(&(id.to_owned(), connection.to_owned()))
+    }
+}
+
+pub(super) async fn run(
+    namespace: &Namespace,
+    context: &Rc<Context>,
+    gone: relay::Disconnect<'_>,
+    stale: &Stale,
+) -> Result<(), interface::Error> {
+    let socket = socket(context, gone.socket);
+    let peer = socket.peer();
+    if stale.has(socket.id(), &peer.connection) {
+        return Ok(());
+    }
+    let reason = gone.reason.into_owned();
+    if let Some(handler) = &namespace.disconnecting
+        && let Err(error) = handler(socket.clone(), reason.clone()).await
+    {
+        eprintln!("on_disconnecting of socket {} failed: {error}", socket.id());
+        context.abandon_event().await?;
+    }
+    let resumable = context.is_recovering() && RESUMABLE.contains(&&*reason);
+    let departure = Departure {
+        socket: socket.id().to_owned(),
+        resumable,
+    };
+    context.change(gone.socket, Change::Disconnect(departure));
+    peer.is_in.set(false);
+    peer.rooms.take();
+    if let Some(handler) = &namespace.disconnect {
+        // It has left: what fails here is not its leaving.
+        context.begin_event();
+        if let Err(error) = handler(socket.clone(), reason).await {
+            eprintln!("on_disconnect of socket {} failed: {error}", socket.id());
+            context.abandon_event().await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! How a client came: the HTTP request that opened its connection, and what it said to the namespace.
+
+use std::borrow::Cow;
+
+use parlour_protocol::relay;
+use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned, ser::SerializeMap};
+use serde_json::value::RawValue;
+
+/// The HTTP request a client opened its connection with, and what it said to this namespace.
+///
+/// Written as JSON it is Socket.IO's `socket.handshake`: `{headers, time, address, xdomain, secure,
+/// issued, url, query, auth}`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Handshake {
+    /// Path and query.
+    pub url: String,
+    /// In the order received, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The peer's IP address.
+    pub address: String,
+    /// Whether the client came over TLS.
+    pub secure: bool,
+    /// Milliseconds since 1970.
+    pub time: u64,
+    auth: Option<Box<RawValue>>,
+}
+
+fn owned((name, value): &(Cow<'_, str>, Cow<'_, str>)) -> (String, String) {
+    (name.to_string(), value.to_string())
+}
+
+impl Handshake {
+    pub(crate) fn new(handshake: &relay::Handshake<'_>, auth: Option<&RawValue>) -> Self {
+        Self {
+            url: handshake.url.to_string(),
+            headers: handshake.headers.iter().map(owned).collect(),
+            address: handshake.address.to_string(),
+            secure: handshake.secure,
+            time: handshake.time,
+            auth: auth.map(RawValue::to_owned),
+        }
+    }
+
+    /// The client's `auth` object; none if it sent none.
+    pub fn auth<T: DeserializeOwned>(&self) -> Result<Option<T>, serde_json::Error> {
+        let auth = self.auth.as_ref();
+        auth.map(|auth| serde_json::from_str(auth.get()))
+            .transpose()
+    }
+
+    /// The first header of that name (in lower case).
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        headers
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The parameters of the query, decoded, in their order.
+    pub fn query(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        let query = self.url.split_once('?').map_or("", |(_, query)| query);
+        form_urlencoded::parse(query.as_bytes())
+    }
+
+    /// As it is kept for later events.
+    pub(crate) fn kept(&self) -> impl Serialize + '_ {
+        #[derive(Serialize)]
+        struct Kept<'a> {
+            url: &'a str,
+            headers: &'a [(String, String)],
+            address: &'a str,
+            secure: bool,
+            time: u64,
+            auth: Option<&'a RawValue>,
+        }
+        Kept {
+            url: &self.url,
+            headers: &self.headers,
+            address: &self.address,
+            secure: self.secure,
+            time: self.time,
+            auth: self.auth.as_deref(),
+        }
+    }
+}
+
+impl Serialize for Handshake {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct Map<I>(I);
+        impl<K, V, I> Serialize for Map<I>
+        where
+            K: Serialize,
+            V: Serialize,
+            I: Iterator<Item = (K, V)> + Clone,
+        {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_map(self.0.clone())
+            }
+        }
+        let query: Vec<_> = self.query().collect();
+        let empty = RawValue::from_string("{}".into()).map_err(serde::ser::Error::custom)?;
+        let mut map = serializer.serialize_map(Some(9))?;
+        map.serialize_entry("headers", &Map(self.headers.iter().map(|(k, v)| (k, v))))?;
+        map.serialize_entry("time", &date(self.time))?;
+        map.serialize_entry("address", &self.address)?;
+        map.serialize_entry("xdomain", &self.header("origin").is_some())?;
+        map.serialize_entry("secure", &self.secure)?;
+        map.serialize_entry("issued", &self.time)?;
+        map.serialize_entry("url", &self.url)?;
+        map.serialize_entry("query", &Map(query.iter().map(|(k, v)| (k, v))))?;
+        map.serialize_entry("auth", self.auth.as_deref().unwrap_or(&empty))?;
+        map.end()
+    }
+}
+
+/// As JavaScript prints a `Date`, in the time zone UTC.
+fn date(milliseconds: u64) -> String {
+    const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let seconds = milliseconds / 1000;
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Counted from 1 March of the year 0, so that a leap day is the last of its year.
+    let day = days + 719_468;
+    let era = day / 146_097;
+    let of_era = day % 146_097;
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let of_month = of_year - (153 * month + 2) / 5 + 1;
+    let month = (month + 2) % 12;
+    let year = era * 400 + year + u64::from(month < 2);
+    format!(
+        "{} {} {of_month:02} {year} {:02}:{:02}:{:02} GMT+0000 (Coordinated Universal Time)",
+        WEEKDAYS[(days % 7) as usize],
+        MONTHS[month as usize],
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn dates_are_javascripts() {
+        let zone = "GMT+0000 (Coordinated Universal Time)";
+        for (time, date_) in [
+            (0, "Thu Jan 01 1970 00:00:00"),
+            (951_782_400_000, "Tue Feb 29 2000 00:00:00"),
+            (1_735_689_599_999, "Tue Dec 31 2024 23:59:59"),
+            (1_795_504_089_000, "Tue Nov 24 2026 07:08:09"),
+        ] {
+            assert_eq!(date(time), format!("{date_} {zone}"));
+        }
+    }
+
+    #[test]
+    fn as_json_it_is_socket_ios() {
+        let text = json!({
+            "url": "/socket.io/?EIO=4&a=b%26c&a=d",
+            "headers": [["host", "x"], ["origin", "http://y"]],
+            "address": "::1", "secure": false, "time": 0, "auth": { "token": "t" },
+        });
+        let handshake: Handshake = serde_json::from_value(text).unwrap();
+        let json = serde_json::to_value(&handshake).unwrap();
+        assert_eq!(
+            json["headers"],
+            json!({ "host": "x", "origin": "http://y" })
+        );
+        assert_eq!(json["query"]["EIO"], "4");
+        assert_eq!(
+            (&json["xdomain"], &json["issued"]),
+            (&json!(true), &json!(0))
+        );
+        assert_eq!(json["auth"], json!({ "token": "t" }));
+        assert_eq!(handshake.query().nth(1).unwrap().1, "b&c");
+    }
+}

@@ -1,0 +1,127 @@
+//! Sockets of the namespace that need not be in the batch, nor on its relay.
+
+use std::{fmt, rc::Rc};
+
+use serde::de::DeserializeOwned;
+
+use crate::{
+    args::ToArgs,
+    context::{Context, Target},
+    emit::BroadcastOperator,
+    error::{Error, Result},
+    members::Known,
+    rooms::RoomNames,
+};
+
+/// A socket of the namespace, wherever it is connected.
+#[derive(Clone)]
+pub struct RemoteSocket {
+    pub id: Rc<str>,
+    data: Rc<str>,
+    context: Rc<Context>,
+}
+
+impl RemoteSocket {
+    /// Its public data, as last set.
+    pub fn data<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_str(&self.data).map_err(|error| {
+            Error::internal(format!(
+                "the data of socket {} is not as expected: {error}",
+                self.id
+            ))
+        })
+    }
+
+    /// The rooms it is in, without its own.
+    pub async fn rooms(&self) -> Result<Vec<String>> {
+        let store = self.context.current().await?;
+        let rooms = store.rooms_of(self.id.to_string()).await;
+        rooms.map_err(|error| self.context.failed(error))
+    }
+
+    /// Emits to it.
+    pub fn emit(&self, event: &str, args: impl ToArgs) -> Result<()> {
+        self.alone().emit(event, args)
+    }
+
+    /// Makes it enter a room, or several.
+    pub fn join(&self, rooms: impl RoomNames) -> Result<()> {
+        self.alone().sockets_join(rooms)
+    }
+
+    /// Makes it leave a room, or several.
+    pub fn leave(&self, rooms: impl RoomNames) -> Result<()> {
+        self.alone().sockets_leave(rooms)
+    }
+
+    /// Disconnects it, with `close` its whole connection.
+    pub fn disconnect(&self, close: bool) -> Result<()> {
+        self.alone().disconnect_sockets(close)
+    }
+
+    fn alone(&self) -> BroadcastOperator {
+        BroadcastOperator {
+            context: self.context.clone(),
+            target: Target {
+                rooms: vec![self.id.to_string()],
+                ..Target::default()
+            },
+        }
+    }
+}
+
+impl fmt::Debug for RemoteSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteSocket")
+            .field("id", &self.id)
+            .field("data", &self.data)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The sockets in any of the target's rooms (in the namespace, if there are none) and in none of its
+/// exceptions, once each.
+pub(crate) async fn fetch(context: &Rc<Context>, target: Target) -> Result<Vec<RemoteSocket>> {
+    let Target { rooms, except, .. } = target;
+    let mut found: Vec<Known> = Vec::new();
+    if rooms.is_empty() {
+        found = everyone(context).await?;
+    }
+    let several = rooms.len() > 1;
+    for room in rooms {
+        for socket in members(context, room).await? {
+            if !several || !found.iter().any(|known| known.id == socket.id) {
+                found.push(socket);
+            }
+        }
+    }
+    for room in except {
+        let out = members(context, room.clone()).await?;
+        found.retain(|socket| *socket.id != *room && !out.iter().any(|out| out.id == socket.id));
+    }
+    let remote = |Known { id, data }| RemoteSocket {
+        id,
+        data,
+        context: context.clone(),
+    };
+    Ok(found.into_iter().map(remote).collect())
+}
+
+async fn everyone(context: &Context) -> Result<Vec<Known>> {
+    let store = context.current().await?;
+    let everyone = store.members(None).await;
+    let everyone = everyone.map_err(|error| context.failed(error))?;
+    Ok(everyone.into_iter().map(Known::from).collect())
+}
+
+async fn members(context: &Context, room: String) -> Result<Vec<Known>> {
+    if let Some(known) = context.members.borrow().of(&room) {
+        return Ok(known.clone());
+    }
+    let store = context.current().await?;
+    let members = store.members(Some(room.clone())).await;
+    let members = members.map_err(|error| context.failed(error))?;
+    let members: Vec<Known> = members.into_iter().map(Known::from).collect();
+    context.members.borrow_mut().learn(room, members.clone());
+    Ok(members)
+}
