@@ -1,9 +1,13 @@
 //! What the gateway is configured with: who may send batches, and which component is which namespace.
 //! Reads no variable itself; it judges the texts it is given.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fmt::{self, Formatter};
+use std::rc::Rc;
 
-use serde::Deserialize;
+use regex_lite::Regex;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use spin_sdk::http::HeaderMap;
 use subtle::ConstantTimeEq as _;
 
@@ -13,7 +17,7 @@ use crate::failure::Failure;
 const MAX_COMPONENT_CHARS: usize = 63;
 
 /// Where one namespace lives.
-#[derive(Debug, PartialEq, Deserialize)]
+#[derive(Debug, PartialEq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
     /// The Spin component's id.
@@ -56,33 +60,103 @@ fn judged_unless_said_otherwise() -> bool {
     true
 }
 
-/// The namespaces there are, by name.
+/// The namespaces there are: by name, and by pattern in the order of the variable.
 #[derive(Debug)]
-pub struct Config(HashMap<String, Route>);
+pub struct Config {
+    names: HashMap<String, Route>,
+    patterns: Vec<(Regex, Route)>,
+}
+
+/// What the name of a namespace begins with that is a pattern: a regular expression for whole names.
+const PATTERN: char = '~';
+
+thread_local! {
+    /// What the variable said when it was last parsed, and what that meant.
+    static KNOWN: RefCell<Option<(String, Rc<Config>)>> = const { RefCell::new(None) };
+}
 
 impl Config {
+    /// What the variable `namespaces` means. Patterns take some time, so the last meaning is remembered.
+    pub fn known(text: String) -> Result<Rc<Self>, Failure> {
+        let known = KNOWN.with_borrow(|known| {
+            let known = known.as_ref().filter(|(before, _)| *before == text);
+            known.map(|(_, config)| config.clone())
+        });
+        if let Some(config) = known {
+            return Ok(config);
+        }
+        let config = Rc::new(Self::parse(&text)?);
+        KNOWN.set(Some((text, config.clone())));
+        Ok(config)
+    }
+
     /// Parses the variable `namespaces`.
     pub fn parse(text: &str) -> Result<Self, Failure> {
-        let routes: HashMap<String, Route> = serde_json::from_str(text).map_err(|error| {
+        let Routes(routes) = serde_json::from_str(text).map_err(|error| {
             invalid(format!(
                 "must be JSON like {{\"/\": {{\"component\": \"lobby\", \"middleware\": false}}}}: {error}"
             ))
         })?;
-        for (namespace, route) in &routes {
-            if !namespace.starts_with('/') {
-                return Err(invalid(format!(
-                    "has the namespace {namespace:?}, which does not begin with /"
-                )));
-            }
+        let mut config = Self {
+            names: HashMap::new(),
+            patterns: Vec::new(),
+        };
+        for (namespace, route) in routes {
             if let Some(problem) = route.problem() {
                 return Err(invalid(format!("gives {namespace:?} {problem}")));
             }
+            if let Some(pattern) = namespace.strip_prefix(PATTERN) {
+                config.patterns.push((whole(pattern)?, route));
+            } else if namespace.starts_with('/') {
+                config.names.insert(namespace, route);
+            } else {
+                return Err(invalid(format!(
+                    "has the namespace {namespace:?}, which begins neither with / nor, being a pattern, with ~"
+                )));
+            }
         }
-        Ok(Self(routes))
+        Ok(config)
     }
 
+    /// A namespace's own route, else that of the first pattern that its name fits.
     pub fn route(&self, namespace: &str) -> Option<&Route> {
-        self.0.get(namespace)
+        let fits = |(pattern, _): &&(Regex, Route)| pattern.is_match(namespace);
+        let by_pattern = || self.patterns.iter().find(fits).map(|(_, route)| route);
+        self.names.get(namespace).or_else(by_pattern)
+    }
+}
+
+/// A pattern that nothing may come before or after.
+fn whole(pattern: &str) -> Result<Regex, Failure> {
+    Regex::new(&format!("^(?:{pattern})$")).map_err(|error| {
+        invalid(format!(
+            "has the pattern {pattern:?}, which is no regular expression: {error}"
+        ))
+    })
+}
+
+/// In the order in which they are written.
+struct Routes(Vec<(String, Route)>);
+
+impl<'de> Deserialize<'de> for Routes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Routes;
+
+            fn expecting(&self, f: &mut Formatter) -> fmt::Result {
+                f.write_str("an object of namespaces")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Routes, A::Error> {
+                let mut routes = Vec::new();
+                while let Some(route) = map.next_entry()? {
+                    routes.push(route);
+                }
+                Ok(Routes(routes))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
     }
 }
 
@@ -149,6 +223,21 @@ mod tests {
     }
 
     #[test]
+    fn a_namespace_can_be_named_by_a_pattern() {
+        let config = Config::parse(
+            r#"{"~/room-\\d+": {"component": "numbered"}, "~/room-.*": {"component": "named"},
+                "/room-7": {"component": "seven"}}"#,
+        )
+        .unwrap();
+        let component = |name| config.route(name).map(|route| route.component.as_str());
+        assert_eq!(component("/room-1"), Some("numbered"));
+        assert_eq!(component("/room-1x"), Some("named"));
+        assert_eq!(component("/room-7"), Some("seven"));
+        assert_eq!(component("/x/room-1"), None);
+        assert_eq!(component("/room"), None);
+    }
+
+    #[test]
     fn a_mistake_in_namespaces_is_named() {
         for (text, said) in [
             ("", "must be JSON like"),
@@ -158,6 +247,7 @@ mod tests {
             ),
             (r#"{"/": {}}"#, "missing field `component`"),
             (r#"{"members": {"component": "members"}}"#, "\"members\""),
+            (r#"{"~/(": {"component": "members"}}"#, "\"/(\""),
             (r#"{"/": {"component": "evil.example/"}}"#, "evil.example/"),
             (r#"{"/": {"component": "vip", "door": "a b"}}"#, "\"a b\""),
             (

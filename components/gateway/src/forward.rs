@@ -30,6 +30,18 @@ pub async fn variable(name: &'static str) -> Result<String, Failure> {
         })
 }
 
+/// None where the component has no such variable.
+pub async fn optional_variable(name: &'static str) -> Result<Option<String>, Failure> {
+    match variables::get(name).await {
+        Ok(value) => Ok(Some(value)),
+        Err(variables::Error::Undefined(_)) => Ok(None),
+        Err(error) => Err(Failure::Variable {
+            name,
+            problem: format!("cannot be read: {error}"),
+        }),
+    }
+}
+
 pub async fn read(request: Request) -> Result<Bytes, Failure> {
     request.into_body().bytes().await.map_err(Failure::Body)
 }

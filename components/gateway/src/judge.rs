@@ -2,6 +2,7 @@
 //! one `POST /connect`, and what the middleware says of it is put into the batch.
 
 mod question;
+mod recovery;
 mod verdict;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -21,8 +22,8 @@ const CONNECT: &str = "/connect";
 /// How many clients of one batch are judged at once: as many requests as an instance takes.
 const MAX_AT_ONCE: usize = 16;
 
-/// Has every `connect` of the batch judged at the door, then hands the batch with the verdicts in it on
-/// to the component. The door may be the component itself.
+/// Has every `connect` of the batch judged at the door, but of those who come back to a session, then
+/// hands the batch with the verdicts in it on to the component. The door may be the component itself.
 pub async fn then_forward(
     request: Request,
     namespace: &str,
@@ -32,16 +33,29 @@ pub async fn then_forward(
     let headers = forward::batch_headers(request.headers());
     let body = forward::read(request).await?;
     let mut batch: Batch<'_> = serde_json::from_slice(&body).map_err(Failure::Batch)?;
-    let verdicts = verdicts(&batch, namespace, door).await?;
+    let skip = forward::optional_variable("recovery_skip_middlewares").await?;
+    let coming_back = if recovery::is_wanted(skip.as_deref())? {
+        recovery::coming_back(&batch, namespace, component).await?
+    } else {
+        Vec::new()
+    };
+    let verdicts = verdicts(&batch, namespace, door, &coming_back).await?;
     let body = with_verdicts(&mut batch, &verdicts)?;
     forward::judged(headers, component, body).await
 }
 
 /// One verdict for each `connect` of the batch, in order.
-async fn verdicts(batch: &Batch<'_>, namespace: &str, door: &str) -> Result<Vec<Verdict>, Failure> {
+async fn verdicts(
+    batch: &Batch<'_>,
+    namespace: &str,
+    door: &str,
+    coming_back: &[bool],
+) -> Result<Vec<Verdict>, Failure> {
     let questions = questions(batch, namespace)?;
-    stream::iter(questions.into_iter().map(|question| async {
+    let questions = questions.into_iter().enumerate();
+    stream::iter(questions.map(|(place, question)| async move {
         match question {
+            _ if coming_back.get(place) == Some(&true) => Ok(Verdict::Skipped),
             Ok(Question { headers, body }) => {
                 let (status, body) = forward::ask(door, CONNECT, headers, body).await?;
                 verdict::from_answer(status, &body, door)
@@ -81,7 +95,9 @@ fn with_verdicts<'a>(batch: &mut Batch<'a>, verdicts: &'a [Verdict]) -> Result<V
         (connect.claims, connect.refused) = match verdict {
             Verdict::Admitted(claims) => (Some::<&RawValue>(claims), None),
             Verdict::Refused(refusal) => (None, Some::<&RawValue>(refusal)),
+            Verdict::Skipped => (None, None),
         };
+        connect.unjudged = matches!(verdict, Verdict::Skipped);
     }
     serde_json::to_vec(&batch).map_err(Failure::Encode)
 }
@@ -92,7 +108,7 @@ mod tests {
 
     #[test]
     fn each_connect_gets_its_own_verdict_and_the_rest_stays_as_it_was() {
-        let body = r#"{"sockets":[{"id":"s1","connection":"c1"},{"id":"s2","connection":"c2"}],"events":[{"connect":{"socket":0,"handshake":{"url":"/","headers":[],"address":"::1","secure":false,"time":1},"auth":{"token" : "t"},"claims":{"sub":"root"}}},{"packet":{"socket":0,"data":["a" , 1.0]}},{"connect":{"socket":1,"handshake":{"url":"/","headers":[],"address":"::1","secure":false,"time":1}}}]}"#;
+        let body = r#"{"sockets":[{"id":"s1","connection":"c1"},{"id":"s2","connection":"c2"}],"events":[{"connect":{"socket":0,"handshake":{"url":"/","headers":[],"address":"::1","secure":false,"time":1},"auth":{"token" : "t"},"claims":{"sub":"root"},"unjudged":true}},{"packet":{"socket":0,"data":["a" , 1.0]}},{"connect":{"socket":1,"handshake":{"url":"/","headers":[],"address":"::1","secure":false,"time":1}}}]}"#;
         let mut batch: Batch<'_> = serde_json::from_str(body).unwrap();
         let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
         let verdicts = [
@@ -102,7 +118,7 @@ mod tests {
         let changed = String::from_utf8(with_verdicts(&mut batch, &verdicts).unwrap()).unwrap();
         let expected = body
             .replace(
-                r#","claims":{"sub":"root"}"#,
+                r#","claims":{"sub":"root"},"unjudged":true"#,
                 r#","refused":{"message":"no"}"#,
             )
             .replace(
@@ -110,5 +126,14 @@ mod tests {
                 r#""time":1},"claims":{"sub":"ann"}}}]}"#,
             );
         assert_eq!(changed, expected);
+    }
+
+    #[test]
+    fn who_was_not_judged_is_told_from_who_was() {
+        let body = r#"{"events":[{"connect":{"socket":0,"handshake":{"url":"/","headers":[],"address":"::1","secure":false,"time":1},"refused":{"message":"no"}}}]}"#;
+        let mut batch: Batch<'_> = serde_json::from_str(body).unwrap();
+        let changed = with_verdicts(&mut batch, &[Verdict::Skipped]).unwrap();
+        let expected = body.replace(r#""refused":{"message":"no"}"#, r#""unjudged":true"#);
+        assert_eq!(String::from_utf8(changed).unwrap(), expected);
     }
 }

@@ -42,7 +42,7 @@ async fn answer(request: Request) -> Result<types::Response, Failure> {
         }
         Lane::Namespace(namespace) => namespace,
     };
-    let config = Config::parse(&forward::variable("namespaces").await?)?;
+    let config = Config::known(forward::variable("namespaces").await?)?;
     let Some(route) = config.route(namespace) else {
         return forward::json(refuse::everyone(&forward::read(request).await?)?);
     };

@@ -15,6 +15,8 @@ pub enum Verdict {
     Admitted(Box<RawValue>),
     /// It may not: `{"message", "data"}` for its `connect_error`.
     Refused(Box<RawValue>),
+    /// Nobody was asked: it comes back to its session, or does not enter.
+    Skipped,
 }
 
 impl Verdict {
@@ -93,7 +95,7 @@ mod tests {
     fn refused(status: u16, body: &str) -> String {
         match judge(status, body).unwrap() {
             Verdict::Refused(refusal) => refusal.get().to_owned(),
-            Verdict::Admitted(_) => panic!("admitted"),
+            _ => panic!("not refused"),
         }
     }
 
