@@ -23,7 +23,12 @@ pub const COMPONENTS: &[&str] = &[
 ];
 
 /// The components that only tests and benchmarks use.
-pub const FIXTURES: &[&str] = &["conformance-main", "conformance-custom", "api-key"];
+pub const FIXTURES: &[&str] = &[
+    "conformance-main",
+    "conformance-custom",
+    "conformance-client-suite",
+    "api-key",
+];
 
 pub fn everything() -> Result<()> {
     tools::need_node()?;

@@ -26,6 +26,7 @@ pub(crate) type OnDisconnect = Box<dyn Fn(Socket, String) -> Running>;
 /// What a namespace does when something happens. Events without a handler are ignored.
 #[derive(Default)]
 pub struct Namespace {
+    pub(crate) name: String,
     pub(crate) events: HashMap<String, OnEvent>,
     /// What sees every event before its own handler.
     pub(crate) first: Vec<OnPacket>,
@@ -44,6 +45,18 @@ pub struct Packet {
 }
 
 impl Namespace {
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// The namespace that a client asked for: `/`, or one of several that this component is.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// When a client wants to enter. An error refuses it: the client's `connect_error`.
     pub fn on_connect<F>(&mut self, handler: F)
     where

@@ -127,7 +127,7 @@ async fn events(
         Begun::Done(response) => return Ok(response),
         Begun::Fresh(transaction) => transaction,
     };
-    let mut namespace = Namespace::default();
+    let mut namespace = Namespace::new(&scope.namespace);
     register(&mut namespace);
     batch::run(&namespace, scope, batch, Box::new(transaction))
         .await

@@ -11,6 +11,7 @@ use parlour_sdk::{Error, Namespace, Result, Socket};
 use serde::{Deserialize, Serialize};
 
 pub use name::{Nickname, RoomName};
+pub use presence::come_back;
 pub use text::{MAX_TEXT_BYTES, checked_text, now};
 
 /// Somebody who chats, perhaps from several sockets at once.

@@ -103,8 +103,20 @@ async fn whoami(socket: Socket, _: Args<()>, ack: Ack) -> Result<()> {
     ack.send(Member::of(&socket)?)
 }
 
-/// Tells the others in a room, unless the member stays in it with another socket.
+/// A socket whose session was recovered is in its rooms again: tells the others, as when it left.
+pub async fn come_back(socket: &Socket) -> Result<()> {
+    for key in socket.rooms() {
+        announce(socket, &key, "joined").await?;
+    }
+    Ok(())
+}
+
 async fn announce_leaving(socket: &Socket, key: &str) -> Result<()> {
+    announce(socket, key, "left").await
+}
+
+/// Tells the others in a room, unless the member is in it with another socket.
+async fn announce(socket: &Socket, key: &str, event: &str) -> Result<()> {
     let member = Member::of(socket)?;
     let room = RoomName::of_key(key).ok_or_else(|| Error::internal("a room without a name"))?;
     for other in socket.nsp().to(key).fetch_sockets().await? {
@@ -114,7 +126,7 @@ async fn announce_leaving(socket: &Socket, key: &str) -> Result<()> {
     }
     socket
         .to(key)
-        .emit("left", json!({ "room": room, "member": member }))
+        .emit(event, json!({ "room": room, "member": member }))
 }
 
 /// Who is in a room, each once; by the socket's own name where it is one of several.

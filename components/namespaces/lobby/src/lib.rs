@@ -18,7 +18,10 @@ async fn handle(request: Request) -> impl IntoResponse {
 }
 
 fn lobby(ns: &mut Namespace) {
-    ns.on_connect(async |socket| socket.set_data(guest(&socket)?));
+    ns.on_connect(async |socket| match socket.recovered() {
+        true => chat::come_back(&socket).await,
+        false => socket.set_data(guest(&socket)?),
+    });
     chat::register(ns);
 }
 

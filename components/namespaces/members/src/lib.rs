@@ -15,7 +15,10 @@ async fn handle(request: Request) -> impl IntoResponse {
 }
 
 fn members(ns: &mut Namespace) {
-    ns.on_connect(async |socket| socket.set_data(member(&socket)?));
+    ns.on_connect(async |socket| match socket.recovered() {
+        true => chat::come_back(&socket).await,
+        false => socket.set_data(member(&socket)?),
+    });
     ns.on("announce", announce);
     ns.on("shout", shout);
     chat::register(ns);
