@@ -1,0 +1,95 @@
+//! Emitting in every way: whom it is for, how, and with which answer.
+
+use std::time::Duration;
+
+use parlour_sdk::{Acks, Args, BroadcastOperator, Namespace, Nsp, Raw, Result, Socket};
+use serde::{Deserialize, Serialize};
+
+use crate::Whom;
+
+/// An emission that a client orders.
+#[derive(Deserialize)]
+struct Order {
+    #[serde(default)]
+    whom: Whom,
+    #[serde(default)]
+    flags: Vec<Flag>,
+    event: String,
+    #[serde(default)]
+    args: Vec<Raw>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Flag {
+    Volatile,
+    Local,
+    Compress,
+}
+
+impl Order {
+    fn target(&self, socket: &Socket) -> BroadcastOperator {
+        let whom = self.whom.of(socket);
+        self.flags.iter().fold(whom, |target, flag| match flag {
+            Flag::Volatile => target.volatile(),
+            Flag::Local => target.local(),
+            Flag::Compress => target.compress(true),
+        })
+    }
+}
+
+/// What the handler of the answers must know.
+#[derive(Serialize, Deserialize)]
+struct Asker {
+    socket: String,
+}
+
+pub fn register(ns: &mut Namespace) {
+    ns.on("emit", async |socket, order: Order, ack| {
+        let target = order.target(&socket);
+        target.emit(&order.event, Args(order.args))?;
+        ack.send(Args(()))
+    });
+    ns.on("emit-to-me", async |socket, order: Order, ack| {
+        socket.emit(&order.event, Args(order.args))?;
+        ack.send(Args(()))
+    });
+    ns.on("send", async |socket, text: String, ack| {
+        socket.send(&text)?;
+        socket.nsp().write(&text)?;
+        ack.send(Args(()))
+    });
+    ns.on(
+        "emit-elsewhere",
+        async |socket, Args((namespace, order)): Args<(String, Order)>, ack| {
+            let elsewhere = socket.nsp().of(&namespace).to(&order.whom.to);
+            elsewhere.emit(&order.event, Args(order.args))?;
+            ack.send(Args(()))
+        },
+    );
+    // Asks those it is for; the answers come to the asker as `answers`.
+    ns.on(
+        "ask",
+        async |socket, Args((timeout, order)): Args<(u64, Order)>, ack| {
+            let asker = Asker {
+                socket: socket.id().to_owned(),
+            };
+            let target = order
+                .target(&socket)
+                .timeout(Duration::from_millis(timeout));
+            target.emit_with_ack(&order.event, Args(order.args), "tell", asker)?;
+            ack.send(Args(()))
+        },
+    );
+    ns.on_ack("tell", tell);
+}
+
+async fn tell(nsp: Nsp, acks: Acks) -> Result<()> {
+    let asker: Asker = acks.context()?;
+    let mut answers = Vec::new();
+    for reply in &acks.replies {
+        answers.push((reply.socket.clone(), reply.args::<Args<Vec<Raw>>>()?.0));
+    }
+    nsp.to(asker.socket)
+        .emit("answers", Args((answers, acks.missing)))
+}

@@ -1,0 +1,165 @@
+//! A namespace whose clients say what the server is to do: each event is one of Socket.IO's features, its
+//! argument says on whom. Who is in the room `watchers` hears who comes and goes.
+
+mod emit;
+
+use parlour_sdk::{Args, BroadcastOperator, Error, Namespace, Once, Raw, Socket, json};
+use serde::Deserialize;
+use serde_json::Value;
+use spin_sdk::http::{IntoResponse, Request};
+use spin_sdk::http_service;
+
+#[http_service]
+async fn handle(request: Request) -> impl IntoResponse {
+    parlour_sdk::serve(features, request).await
+}
+
+/// Whom something is for.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+struct Whom {
+    /// Rooms.
+    to: Vec<String>,
+    except: Vec<String>,
+    /// Not the sender.
+    others: bool,
+}
+
+impl Whom {
+    fn of(&self, socket: &Socket) -> BroadcastOperator {
+        let target = match self.others {
+            true => socket.to(&self.to),
+            false => socket.nsp().in_(&self.to),
+        };
+        target.except(&self.except)
+    }
+}
+
+fn features(ns: &mut Namespace) {
+    sockets(ns);
+    many(ns);
+    emit::register(ns);
+    failures(ns);
+}
+
+fn sockets(ns: &mut Namespace) {
+    ns.on_connect(async |socket| {
+        if socket
+            .handshake()
+            .is_some_and(|it| it.header("x-refuse").is_some())
+        {
+            let error = Error::new("refused", "not you").with_data(json!({ "why": "x-refuse" }));
+            return Err(error);
+        }
+        let watchers = socket.nsp().to("watchers");
+        watchers.emit("saw", Args(("connect", socket.id(), socket.recovered())))
+    });
+    ns.on_disconnecting(async |socket, reason| {
+        let what = ("disconnecting", socket.id(), socket.rooms(), reason);
+        socket.to("watchers").emit("saw", Args(what))
+    });
+    ns.on_disconnect(async |socket, reason| {
+        let what = ("disconnect", socket.id(), socket.rooms(), reason);
+        socket.to("watchers").emit("saw", Args(what))
+    });
+    ns.on("join", async |socket, rooms: Vec<String>, ack| {
+        socket.join(&rooms)?;
+        ack.send(socket.rooms())
+    });
+    ns.on("leave", async |socket, room: String, ack| {
+        socket.leave(&room)?;
+        ack.send(socket.rooms())
+    });
+    ns.on("set-data", async |socket, data: Value, ack| {
+        socket.set_data(&data)?;
+        ack.send(data)
+    });
+    ns.on("about", async |socket, _: Args<()>, ack| {
+        ack.send(json!({
+            "id": socket.id(),
+            "nsp": socket.nsp().name(),
+            "rooms": socket.rooms(),
+            "data": socket.data::<Value>()?,
+            "claims": socket.claims::<Value>()?,
+        }))
+    });
+    ns.on("disconnect-me", async |socket, close: bool, _| {
+        socket.disconnect(close)
+    });
+}
+
+fn many(ns: &mut Namespace) {
+    ns.on("fetch-sockets", async |socket, whom: Whom, ack| {
+        let mut found = Vec::new();
+        for other in whom.of(&socket).fetch_sockets().await? {
+            let mut rooms = other.rooms().await?;
+            rooms.sort();
+            found.push(json!({ "id": &*other.id, "data": other.data::<Value>()?, "rooms": rooms }));
+        }
+        ack.send(found)
+    });
+    ns.on(
+        "sockets-join",
+        async |socket, Args((whom, rooms)): Args<(Whom, Vec<String>)>, ack| {
+            whom.of(&socket).sockets_join(&rooms)?;
+            ack.send(socket.rooms())
+        },
+    );
+    ns.on(
+        "sockets-leave",
+        async |socket, Args((whom, rooms)): Args<(Whom, Vec<String>)>, ack| {
+            whom.of(&socket).sockets_leave(&rooms)?;
+            ack.send(socket.rooms())
+        },
+    );
+    ns.on(
+        "disconnect-sockets",
+        async |socket, Args((whom, close)): Args<(Whom, bool)>, ack| {
+            whom.of(&socket).disconnect_sockets(close)?;
+            ack.send(Args(()))
+        },
+    );
+    ns.on("history", async |socket, room: String, ack| {
+        let end = parlour_sdk::Position::End;
+        let page = socket.nsp().history(&room, "said", end, 100).await?;
+        let texts = page.unwrap_or_default();
+        let texts: Vec<Raw> = texts.iter().filter_map(|entry| entry.argument()).collect();
+        ack.send(texts)
+    });
+}
+
+fn failures(ns: &mut Namespace) {
+    ns.use_packet(async |socket, packet| match packet.event.as_str() {
+        "forbidden" => Err(Error::new("forbidden", "this event is not for you")),
+        "seen" => socket.emit("seen", Args((packet.event, packet.args))),
+        _ => Ok(()),
+    });
+    ns.on("forbidden", async |_, _: Args<()>, ack| ack.send("it ran"));
+    ns.on("fail", async |socket, room: String, _| {
+        socket.join(&room)?;
+        socket.nsp().to(&room).emit("said", "never")?;
+        Err(Error::new("failed", "as you wished"))
+    });
+    ns.on("panic", async |_, _: Args<()>, _| panic!("as you wished"));
+    // A retried order is one order.
+    ns.on_once(
+        "order",
+        |_, order: &Order| {
+            Ok(Once {
+                id: order.id.clone(),
+                sender: order.by.clone(),
+            })
+        },
+        async |socket, order: Order, ack| {
+            socket.nsp().emit("ordered", &order.id)?;
+            ack.send(json!({ "order": order.id, "socket": socket.id() }))
+        },
+    );
+    ns.on("echo", async |_, args: Args<Vec<Raw>>, ack| ack.send(args));
+}
+
+#[derive(Deserialize)]
+struct Order {
+    id: String,
+    by: String,
+}
