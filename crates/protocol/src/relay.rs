@@ -137,6 +137,14 @@ pub struct Connect<'a> {
     /// Absent from a relay. The gateway puts the refusal of the namespace's middleware here.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<&'a RawValue>,
+    /// Absent from a relay. The gateway says so where it did not ask the middleware, because the
+    /// client's session could be recovered: who cannot take it up now must not enter.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unjudged: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -224,6 +232,10 @@ pub enum Command<'a> {
     Join(Rooms<'a>),
     #[serde(borrow)]
     Leave(Rooms<'a>),
+    /// Something for each socket in one of `rooms` (of the namespace where there are none) that is in
+    /// none of `except`.
+    #[serde(borrow)]
+    Sockets(Sockets<'a>),
     /// Replaces the socket's state.
     #[serde(borrow)]
     State(State<'a>),
@@ -258,6 +270,36 @@ pub struct Accept<'a> {
     pub pid: Option<Cow<'a, str>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub state: Option<&'a RawValue>,
+    /// The client takes up an earlier session.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<Recovered<'a>>,
+}
+
+/// A session that is taken up again: its socket has another connection now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Recovered<'a> {
+    /// The session id of before, which the socket has again from now on. If another socket still has
+    /// it, that one leaves (`transport close`), and its `disconnect` event names this id, too: only its
+    /// [`Socket::connection`] tells the two apart.
+    #[serde(borrow)]
+    pub id: Cow<'a, str>,
+    /// The rooms it is in.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub rooms: Vec<Cow<'a, str>>,
+    /// What was emitted to it meanwhile: the client gets it before CONNECT.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub missed: Vec<Missed<'a>>,
+}
+
+/// An event that a client has missed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Missed<'a> {
+    pub offset: u64,
+    /// As in [`Emit`].
+    #[serde(borrow)]
+    pub data: &'a RawValue,
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Cow<'a, str>>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -293,9 +335,20 @@ pub struct Emit<'a> {
     pub data: &'a RawValue,
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Cow<'a, str>>,
+    /// Its place among all that was stored. The client gets it as one more argument, a string, and
+    /// tells it when it recovers its session. Without meaning for one that is `volatile` or has an `ack`,
+    /// and in a namespace in which nobody got a `pid`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// Whose sockets it is for, if not the batch's namespace. Not together with `ack`.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<Cow<'a, str>>,
     /// May be dropped for a client that cannot take it at once.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub volatile: bool,
+    /// Only for the sockets of this relay.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub local: bool,
     /// Each receiver is asked to acknowledge; what comes of it is an [`Event::Acks`].
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub ack: Option<AckRequest<'a>>,
@@ -319,6 +372,25 @@ pub struct Rooms<'a> {
     pub socket: Cow<'a, str>,
     #[serde(borrow)]
     pub rooms: Vec<Cow<'a, str>>,
+}
+
+/// What happens to many sockets, wherever they are connected: to each first `join`, then `leave`, then
+/// `disconnect`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Sockets<'a> {
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub rooms: Vec<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<Cow<'a, str>>,
+    /// Rooms they enter.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub join: Vec<Cow<'a, str>>,
+    /// Rooms they leave.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub leave: Vec<Cow<'a, str>>,
+    /// They are disconnected, as by [`Kick`]; `true` is its `close`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disconnect: Option<bool>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,10 +1,21 @@
-//! The seam to other relays: what one relay is told to emit must reach the members on the others.
-//! There is no bus by default; an existing broker would carry it, and hand what comes from elsewhere to
-//! [`crate::Relay::publish`].
+//! The seam to other relays: what one relay is told about sockets must reach those on the others. There
+//! is no bus by default; an existing broker would carry it, and hand what comes from elsewhere to
+//! [`crate::Relay::carry_out`].
 
-use parlour_protocol::relay::Emit;
+use parlour_protocol::relay::Command;
 
 pub trait Bus: Send + Sync + 'static {
-    /// Called once for each emit of the app, in order within a namespace. Must not block.
-    fn publish(&self, namespace: &str, emit: &Emit<'_>);
+    /// Takes a command for the sockets of every other relay: an `emit`, `sockets`, or a `join`, `leave`,
+    /// `state` or `disconnect` for a socket that is not here. An `emit` that asks for acknowledgements or
+    /// is `local` stays here. `namespace` is where it is for, whatever an `emit` says itself.
+    ///
+    /// Called once for each, and one at a time for the commands that the app gives a namespace in its own
+    /// batches: in their order, which the bus should keep, as it should keep that of one relay's commands
+    /// on their way. There is no order between two relays, nor between a namespace's own commands and
+    /// what is emitted to it from another namespace or by `POST /publish`; those may come at the same
+    /// time.
+    ///
+    /// The namespace is locked meanwhile. So this must not block, and must not call a relay: it hands over
+    /// and returns.
+    fn publish(&self, namespace: &str, command: &Command<'_>);
 }

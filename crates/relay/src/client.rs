@@ -178,16 +178,10 @@ fn acknowledged(
 }
 
 fn disconnect(shared: &Arc<Shared>, connection: &Arc<Connection>, member: &Membership) -> Next {
-    connection
-        .lock()
-        .memberships
-        .retain(|other| other.socket != member.socket);
-    member.lane.left(
-        shared,
-        member.slot,
-        member.socket,
-        reason::CLIENT_NAMESPACE_DISCONNECT,
-    );
+    connection.lock().leave(&member.lane, member.place);
+    member
+        .lane
+        .left(shared, member.place, reason::CLIENT_NAMESPACE_DISCONNECT);
     Next::Continue
 }
 

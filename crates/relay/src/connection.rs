@@ -17,7 +17,7 @@ use socket2::SockRef;
 use tokio::net::tcp::OwnedWriteHalf;
 
 use crate::config::MAX_OUTBOX_BYTES;
-use crate::hub::Slot;
+use crate::hub::Place;
 use crate::lane::Lane;
 use crate::message::Message;
 use crate::outbox::Outbox;
@@ -66,8 +66,15 @@ pub struct Inner {
 #[derive(Clone)]
 pub struct Membership {
     pub lane: Arc<Lane>,
-    pub slot: Slot,
-    pub socket: Sid,
+    pub place: Place,
+}
+
+impl Inner {
+    /// The client is in this namespace no more, if it still is as this socket.
+    pub fn leave(&mut self, lane: &Lane, place: Place) {
+        self.memberships
+            .retain(|member| !std::ptr::eq(&*member.lane, lane) || member.place != place);
+    }
 }
 
 enum Transport {

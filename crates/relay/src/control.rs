@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use parlour_protocol::relay::{Emit, MAX_BATCH_BYTES};
+use parlour_protocol::relay::{Command, Emit, MAX_BATCH_BYTES};
 use parlour_protocol::socket;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -132,13 +132,14 @@ async fn publish(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<B
         except,
         data,
         attachments: Vec::new(),
+        offset: None,
+        namespace: None,
         volatile,
+        local: false,
         ack: None,
     };
-    let receivers = shared
-        .lane(&namespace)
-        .map_or(0, |lane| lane.publish(shared, &emit));
-    shared.forward(&namespace, &emit);
+    let receivers = shared.publish(&namespace, &emit);
+    shared.forward(&namespace, &Command::Emit(emit));
     respond(
         StatusCode::OK,
         JSON,

@@ -13,13 +13,22 @@ use crate::connection::Connection;
 use crate::lane::Expected;
 use crate::sid::Sid;
 
-/// A socket's place in its namespace's hub. Another socket may have it later: compare the id.
+/// A socket's number in its namespace's hub. Another socket may have it later.
 pub type Slot = u32;
+
+/// One socket and no other: its slot, and which of all that ever had one it is. Unlike its id it never
+/// changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    pub slot: Slot,
+    stamp: u32,
+}
 
 type RoomIndex = u32;
 
 /// A Socket.IO socket: one client in one namespace.
 pub struct Socket {
+    pub place: Place,
     pub id: Sid,
     pub connection: Arc<Connection>,
     pub phase: Phase,
@@ -97,6 +106,8 @@ pub struct Hub {
     rooms: Slab<Room>,
     by_name: HashMap<Arc<str>, RoomIndex>,
     emit: u32,
+    /// How many sockets there ever were.
+    stamps: u32,
 }
 
 impl Hub {
@@ -105,8 +116,14 @@ impl Hub {
     }
 
     /// A socket that asks to enter.
-    pub fn insert(&mut self, id: Sid, connection: Arc<Connection>) -> Slot {
-        let slot = self.sockets.insert(Socket {
+    pub fn insert(&mut self, id: Sid, connection: Arc<Connection>) -> Place {
+        self.stamps = self.stamps.wrapping_add(1);
+        let place = Place {
+            slot: self.sockets.vacant_key() as Slot,
+            stamp: self.stamps,
+        };
+        self.sockets.insert(Socket {
+            place,
             id,
             connection,
             phase: Phase::Connecting {
@@ -121,9 +138,9 @@ impl Hub {
             mentioned: (0, 0),
             outgoing: (0, 0),
             seen: 0,
-        }) as Slot;
-        self.by_id.insert(id, slot);
-        slot
+        });
+        self.by_id.insert(id, place.slot);
+        place
     }
 
     /// Forgets a socket and its memberships.
@@ -131,17 +148,33 @@ impl Hub {
         self.sockets.get(slot as usize)?;
         self.leave_all(slot);
         let socket = self.sockets.try_remove(slot as usize)?;
-        self.by_id.remove(&socket.id);
+        self.unindex(socket.id, slot);
         Some(socket)
+    }
+
+    /// Gives a socket another id, which is its own from now on. If a socket had that id before, its slot:
+    /// it keeps its rooms and its record, but it is found by that id no more.
+    pub fn rename(&mut self, slot: Slot, id: Sid) -> Option<Slot> {
+        let socket = self.sockets.get_mut(slot as usize)?;
+        let before = std::mem::replace(&mut socket.id, id);
+        self.unindex(before, slot);
+        self.by_id.insert(id, slot)
+    }
+
+    /// Of two sockets with one id the index has the younger.
+    fn unindex(&mut self, id: Sid, slot: Slot) {
+        if self.by_id.get(&id) == Some(&slot) {
+            self.by_id.remove(&id);
+        }
     }
 
     pub fn get(&mut self, slot: Slot) -> Option<&mut Socket> {
         self.sockets.get_mut(slot as usize)
     }
 
-    /// The socket at `slot`, if it is still the one that has this id.
-    pub fn same(&mut self, slot: Slot, id: Sid) -> Option<&mut Socket> {
-        self.get(slot).filter(|socket| socket.id == id)
+    /// The socket that got this place, if it is still there.
+    pub fn at(&mut self, place: Place) -> Option<&mut Socket> {
+        self.get(place.slot).filter(|socket| socket.place == place)
     }
 
     pub fn find(&self, id: &str) -> Option<Slot> {

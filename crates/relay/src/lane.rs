@@ -5,27 +5,30 @@ mod apply;
 mod asks;
 mod batch;
 mod delivery;
+mod emit;
+mod enter;
+mod offsets;
 mod outgoing;
+mod sockets;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderValue;
-use parlour_protocol::relay::Emit;
 use parlour_protocol::socket::{self, AckId, Head, Kind};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tokio::sync::{Notify, oneshot};
 
 use crate::config::{MAX_HELD_BYTES, MAX_PENDING_BYTES};
 use crate::connection::{Connection, Membership};
-use crate::hub::{Hub, Phase, Slot, Socket};
+use crate::hub::{Hub, Phase, Place, Socket};
 use crate::shared::Shared;
 use crate::sid::Sid;
 
 pub use asks::Expected;
 use asks::{AskId, Asks};
 use batch::Queue;
-use outgoing::Outgoing;
+use offsets::Offsets;
 
 /// What a namespace's name may not have in a header.
 const NOT_IN_HEADERS: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%').add(b',').add(b';');
@@ -52,6 +55,7 @@ struct State {
     hub: Hub,
     queue: Queue,
     asks: Asks,
+    offsets: Offsets,
     in_flight: bool,
     /// Clients that wait to be admitted. Handshake lane only.
     waiting: HashMap<Sid, oneshot::Sender<Verdict>>,
@@ -136,18 +140,17 @@ impl Lane {
             return;
         }
         let State { hub, queue, .. } = &mut *state;
-        let slot = hub.insert(id, connection.clone());
+        let place = hub.insert(id, connection.clone());
         if inner.memberships.capacity() == 0 {
             inner.memberships.reserve_exact(1);
         }
         inner.memberships.push(Membership {
             lane: self.clone(),
-            slot,
-            socket: id,
+            place,
         });
         drop(inner);
-        if let Some(socket) = hub.get(slot) {
-            queue.push_connect(slot, socket, auth);
+        if let Some(socket) = hub.at(place) {
+            queue.push_connect(socket, auth);
         }
         drop(state);
         self.work.notify_one();
@@ -169,7 +172,7 @@ impl Lane {
             odd_acks,
             ..
         } = &mut *state;
-        let Some(socket) = hub.same(member.slot, member.socket) else {
+        let Some(socket) = hub.at(member.place) else {
             return Pushed::Fine;
         };
         let id = id.map(|id| id.exact().unwrap_or_else(|| remember(socket, odd_acks, id)));
@@ -184,7 +187,7 @@ impl Lane {
                     Pushed::Fine
                 };
             }
-            Phase::In => queue.push_packet(member.slot, socket, id, data, attachments),
+            Phase::In => queue.push_packet(socket, id, data, attachments),
         }
         shared.metrics.events.add(1);
         let full = state.queue.bytes() > MAX_PENDING_BYTES;
@@ -206,11 +209,11 @@ impl Lane {
         let State {
             hub, queue, asks, ..
         } = &mut *state;
-        let socket = hub.same(member.slot, member.socket);
+        let socket = hub.at(member.place);
         let (Some(socket), Some(id)) = (socket, id.exact()) else {
             return Pushed::Fine;
         };
-        let Some(event) = asks.reply(member.slot, socket, id, data, attachments) else {
+        let Some(event) = asks.reply(socket, id, data, attachments) else {
             return Pushed::Fine;
         };
         queue.push_acks(&event);
@@ -230,8 +233,8 @@ impl Lane {
         let Some((event, late)) = asks.end(ask) else {
             return;
         };
-        for (slot, id) in late {
-            if let Some(socket) = hub.same(slot, id) {
+        for slot in late {
+            if let Some(socket) = hub.get(slot) {
                 asks::forget(socket, ask);
             }
         }
@@ -241,12 +244,12 @@ impl Lane {
     }
 
     /// A socket leaves: its client said so, or the connection is gone.
-    pub fn left(&self, shared: &Shared, slot: Slot, id: Sid, reason: &'static str) {
+    pub fn left(&self, shared: &Shared, place: Place, reason: &'static str) {
         let mut state = self.lock();
         let State {
             hub, queue, asks, ..
         } = &mut *state;
-        let Some(socket) = hub.same(slot, id) else {
+        let Some(socket) = hub.at(place) else {
             return;
         };
         match &mut socket.phase {
@@ -259,7 +262,7 @@ impl Lane {
             }
             Phase::In => {}
         }
-        self.disconnect(shared, queue, asks, slot, socket, reason);
+        self.disconnect(shared, queue, asks, socket, reason);
         drop(state);
         self.work.notify_one();
     }
@@ -269,15 +272,14 @@ impl Lane {
         shared: &Shared,
         queue: &mut Queue,
         asks: &mut Asks,
-        slot: Slot,
         socket: &mut Socket,
         reason: &'static str,
     ) {
         socket.phase = Phase::Left;
-        for event in asks.left(slot, socket) {
+        for event in asks.left(socket) {
             queue.push_acks(&event);
         }
-        queue.push_disconnect(slot, socket, reason);
+        queue.push_disconnect(socket, reason);
         shared.metrics.sockets.down();
         self.log_disconnect(socket, reason);
     }
@@ -285,17 +287,6 @@ impl Lane {
     fn log_disconnect(&self, socket: &Socket, reason: &str) {
         let connection = socket.connection.id.shown();
         tracing::info!(namespace = &*self.namespace, socket = %socket.id, connection, reason, "socket disconnected");
-    }
-
-    /// Emits to the namespace's sockets from outside a batch. Returns how many there were.
-    pub fn publish(&self, shared: &Arc<Shared>, emit: &Emit<'_>) -> usize {
-        let mut outgoing = Outgoing::default();
-        let mut state = self.lock();
-        outgoing.begin(&mut state.runs);
-        let receivers = self.emit(shared, &mut state, emit, &mut outgoing);
-        drop(state);
-        outgoing.flush(shared);
-        receivers
     }
 
     /// Returns when events may be sent again.

@@ -36,7 +36,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::ensure;
-use parlour_protocol::relay::Emit;
+use parlour_protocol::relay::Command;
 use tokio::net::TcpListener;
 
 use shared::Shared;
@@ -61,7 +61,7 @@ impl Relay {
         Relay::build(config, origin, None)
     }
 
-    /// A relay that tells others what the app emits.
+    /// A relay that tells others what concerns their sockets, too.
     pub fn with_bus(config: Config, origin: Arc<dyn Origin>, bus: Arc<dyn Bus>) -> Relay {
         Relay::build(config, origin, Some(bus))
     }
@@ -99,12 +99,14 @@ impl Relay {
         control::serve(self.shared.clone(), listener, stop).await
     }
 
-    /// Emits to this relay's sockets, as a [`Bus`] does with what comes from other relays. Returns how
-    /// many it was for.
-    pub fn publish(&self, namespace: &str, emit: &Emit<'_>) -> usize {
-        self.shared
-            .lane(namespace)
-            .map_or(0, |lane| lane.publish(&self.shared, emit))
+    /// Carries out what the app told another relay, for this relay's sockets: what a [`Bus`] brings. It
+    /// does not go back to the bus. Commands that a bus does not take are ignored.
+    ///
+    /// One after another from one task, they keep their order, also for a client that gets several.
+    pub fn carry_out(&self, namespace: &str, command: &Command<'_>) {
+        if let Some(lane) = self.shared.lane(namespace) {
+            lane.carry_out(&self.shared, command);
+        }
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Message<'a> {
     /// The Socket.IO packet up to its JSON.
     pub head: &'a str,
     pub data: &'a str,
+    /// More of the JSON, after `data`.
+    pub tail: &'a str,
     /// Base64.
     pub attachments: &'a [Cow<'a, str>],
 }
@@ -27,13 +29,23 @@ impl<'a> Message<'a> {
         Message {
             head: packet,
             data: "",
+            tail: "",
             attachments: &[],
         }
     }
 
+    /// Ends its JSON with `tail` instead of its last byte, if that is anything.
+    pub fn ending(mut self, tail: &'a str) -> Message<'a> {
+        if !tail.is_empty() {
+            self.data = &self.data[..self.data.len().saturating_sub(1)];
+            self.tail = tail;
+        }
+        self
+    }
+
     /// Appends WebSocket frames.
     pub fn write_frames(&self, out: &mut Vec<u8>) {
-        ws::write_text(out, &[MESSAGE, self.head, self.data]);
+        ws::write_text(out, &[MESSAGE, self.head, self.data, self.tail]);
         for attachment in self.attachments {
             let bytes = STANDARD
                 .decode(attachment.as_bytes())
@@ -47,7 +59,7 @@ impl<'a> Message<'a> {
 
     /// Appends to a polling payload.
     pub fn write_payload(&self, out: &mut String) {
-        engine::push_packet(out, &[MESSAGE, self.head, self.data]);
+        engine::push_packet(out, &[MESSAGE, self.head, self.data, self.tail]);
         for attachment in self.attachments {
             engine::push_packet(out, &["b", attachment]);
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use parlour_protocol::relay::{Emit, HANDSHAKE_LANE};
+use parlour_protocol::relay::{Command, Emit, HANDSHAKE_LANE};
 use rustc_hash::FxBuildHasher;
 use slab::Slab;
 use tokio::sync::{Notify, watch};
@@ -126,10 +126,16 @@ impl Shared {
         self.life.send_replace(Life::Superseded);
     }
 
+    /// Emits to a namespace from outside its batches. Returns how many sockets of this relay it was for.
+    pub fn publish(self: &Arc<Self>, namespace: &str, emit: &Emit<'_>) -> usize {
+        self.lane(namespace)
+            .map_or(0, |lane| lane.publish(self, emit))
+    }
+
     /// Tells the other relays, if there is a bus to them.
-    pub fn forward(&self, namespace: &str, emit: &Emit<'_>) {
+    pub fn forward(&self, namespace: &str, command: &Command<'_>) {
         if let Some(bus) = &self.bus {
-            bus.publish(namespace, emit);
+            bus.publish(namespace, command);
         }
     }
 }

@@ -37,9 +37,7 @@ pub fn close(shared: &Arc<Shared>, connection: &Arc<Connection>, reason: &'stati
     };
     tracing::debug!(connection = %connection.id, reason, "connection closed");
     for membership in memberships {
-        membership
-            .lane
-            .left(shared, membership.slot, membership.socket, reason);
+        membership.lane.left(shared, membership.place, reason);
     }
 }
 

@@ -11,7 +11,7 @@ fn four() -> Fixture {
     let slots = (0..4)
         .map(|key| {
             let connection = Arc::new(Connection::polling(Sid::random(), "{}".into(), key, key));
-            let slot = hub.insert(Sid::random(), connection);
+            let slot = hub.insert(Sid::random(), connection).slot;
             hub.get(slot).unwrap().phase = Phase::In;
             slot
         })
@@ -115,4 +115,58 @@ fn who_is_not_in_the_namespace_is_not_reached() {
         "\"a\"",
         "the record remains until it is removed"
     );
+}
+
+#[test]
+fn who_is_renamed_is_found_by_the_new_id_only_and_keeps_its_place_and_rooms() {
+    let mut f = four();
+    f.join(0, &["a"]);
+    let (before, after) = (f.id(0), Sid::random());
+    let place = f.hub.get(f.slots[0]).unwrap().place;
+    assert_eq!(f.hub.rename(f.slots[0], after), None);
+    assert_eq!(f.hub.find(&before), None);
+    assert_eq!(f.hub.find(after.as_str()), Some(f.slots[0]));
+    assert_eq!(f.hub.at(place).unwrap().id, after);
+    assert_eq!(f.reach(&[&before], &[]), [] as [usize; 0]);
+    assert_eq!(f.reach(&[after.as_str()], &[]), [0]);
+    assert_eq!(f.reach(&["a"], &[after.as_str()]), [] as [usize; 0]);
+    f.join(0, &[after.as_str()]);
+    assert_eq!(f.rooms(0), "\"a\"", "its own room is the new one");
+    // To the id it has: nothing happens.
+    assert_eq!(f.hub.rename(f.slots[0], after), None);
+    assert_eq!(f.hub.find(after.as_str()), Some(f.slots[0]));
+}
+
+#[test]
+fn an_id_that_is_taken_over_stays_with_who_took_it() {
+    let mut f = four();
+    f.join(0, &["a"]);
+    f.join(1, &["b"]);
+    let id = f.hub.get(f.slots[0]).unwrap().id;
+    assert_eq!(f.hub.rename(f.slots[1], id), Some(f.slots[0]));
+    f.hub.get(f.slots[0]).unwrap().phase = Phase::Left;
+    assert_eq!(f.hub.find(id.as_str()), Some(f.slots[1]));
+    assert_eq!(f.reach(&[id.as_str()], &[]), [1]);
+    // The record of the first remains until its leaving is settled, and is still described with the id.
+    assert_eq!(f.id(0), id.to_string());
+    assert_eq!(f.rooms(0), "\"a\"");
+    f.hub.remove(f.slots[0]);
+    assert_eq!(f.hub.find(id.as_str()), Some(f.slots[1]));
+    assert_eq!(f.rooms(1), "\"b\"");
+    f.hub.remove(f.slots[1]);
+    assert_eq!(f.hub.find(id.as_str()), None);
+}
+
+#[test]
+fn a_place_is_one_sockets_even_when_another_has_its_slot_and_its_id() {
+    let mut f = four();
+    let first = f.hub.get(f.slots[0]).unwrap();
+    let (place, id) = (first.place, first.id);
+    let connection = first.connection.clone();
+    f.hub.remove(f.slots[0]);
+    let second = f.hub.insert(Sid::random(), connection);
+    f.hub.rename(second.slot, id);
+    assert_eq!(second.slot, place.slot, "slots are used again");
+    assert!(f.hub.at(place).is_none());
+    assert_eq!(f.hub.at(second).unwrap().id, id);
 }

@@ -23,7 +23,7 @@ pub struct Asks {
 struct Ask {
     /// The event as JSON, up to its replies.
     head: String,
-    /// Who has been asked and has not answered.
+    /// Who has been asked and has neither answered nor left.
     waiting: FxHashMap<Slot, Sid>,
     /// JSON, separated by commas.
     replies: String,
@@ -63,9 +63,9 @@ impl Asks {
     }
 
     /// Gives the id that the packet for this socket carries.
-    pub fn expect(&mut self, ask: AskId, slot: Slot, socket: &mut Socket) -> u64 {
+    pub fn expect(&mut self, ask: AskId, socket: &mut Socket) -> u64 {
         if let Some(ask) = self.open.get_mut(&ask) {
-            ask.waiting.insert(slot, socket.id);
+            ask.waiting.insert(socket.place.slot, socket.id);
         }
         let expected = socket.expected.get_or_insert_default();
         let id = expected.next;
@@ -77,7 +77,6 @@ impl Asks {
     /// An acknowledgement. Gives the event for the app, if it was the last one.
     pub fn reply(
         &mut self,
-        slot: Slot,
         socket: &mut Socket,
         id: u64,
         data: &str,
@@ -85,20 +84,20 @@ impl Asks {
     ) -> Option<String> {
         let ask = socket.expected.as_mut()?.take(id)?;
         let open = self.open.get_mut(&ask)?;
-        open.waiting.remove(&slot)?;
+        open.waiting.remove(&socket.place.slot)?;
         open.write_reply(socket.id, data, attachments);
         self.settled(ask)
     }
 
     /// A socket leaves. Gives the events of all that waited for it alone.
-    pub fn left(&mut self, slot: Slot, socket: &mut Socket) -> Vec<String> {
+    pub fn left(&mut self, socket: &mut Socket) -> Vec<String> {
         let Some(expected) = socket.expected.take() else {
             return Vec::new();
         };
         let mut settled = Vec::new();
         for (_, ask) in expected.open {
             if let Some(open) = self.open.get_mut(&ask) {
-                open.missing.extend(open.waiting.remove(&slot));
+                open.missing.extend(open.waiting.remove(&socket.place.slot));
                 settled.extend(self.settled(ask));
             }
         }
@@ -106,10 +105,10 @@ impl Asks {
     }
 
     /// The time is over. Gives the event, and who has not answered and need not any more.
-    pub fn end(&mut self, ask: AskId) -> Option<(String, Vec<(Slot, Sid)>)> {
+    pub fn end(&mut self, ask: AskId) -> Option<(String, Vec<Slot>)> {
         let open = self.open.get_mut(&ask)?;
-        let late: Vec<_> = open.waiting.drain().collect();
-        open.missing.extend(late.iter().map(|(_, id)| *id));
+        let late = open.waiting.keys().copied().collect();
+        open.missing.extend(open.waiting.drain().map(|(_, id)| id));
         Some((self.settled(ask)?, late))
     }
 

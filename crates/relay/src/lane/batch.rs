@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use parlour_protocol::relay::MAX_BATCH_BYTES;
 use serde_json::value::RawValue;
 
-use crate::hub::{Hub, Slot, Socket};
+use crate::hub::{Hub, Place, Slot, Socket};
 use crate::sid::Sid;
 
 /// What a socket's description has besides its state and rooms, about.
@@ -38,7 +38,7 @@ pub struct Batch {
     size: usize,
     /// What must be settled once the batch is answered.
     pub opening: Vec<Sid>,
-    pub connecting: Vec<(Slot, Sid)>,
+    pub connecting: Vec<Place>,
     pub leaving: Vec<Slot>,
 }
 
@@ -75,12 +75,11 @@ impl Queue {
         );
     }
 
-    pub fn push_connect(&mut self, slot: Slot, socket: &mut Socket, auth: Option<&str>) {
+    pub fn push_connect(&mut self, socket: &mut Socket, auth: Option<&str>) {
         let handshake = socket.connection.clone();
         let size = handshake.handshake.len() + auth.map_or(0, str::len);
-        let id = socket.id;
-        let batch = self.begin(slot, socket, size, &Kind::Connect);
-        batch.connecting.push((slot, id));
+        let batch = self.begin(socket, size, &Kind::Connect);
+        batch.connecting.push(socket.place);
         batch.extend(&[",\"handshake\":", &handshake.handshake]);
         if let Some(auth) = auth {
             batch.extend(&[",\"auth\":", auth]);
@@ -90,7 +89,6 @@ impl Queue {
 
     pub fn push_packet(
         &mut self,
-        slot: Slot,
         socket: &mut Socket,
         id: Option<u64>,
         data: &str,
@@ -101,19 +99,19 @@ impl Queue {
                 .iter()
                 .map(|it| it.len() / 3 * 4 + 8)
                 .sum::<usize>();
-        let batch = self.begin(slot, socket, size, &Kind::Packet);
+        let batch = self.begin(socket, size, &Kind::Packet);
         write_packet(&mut batch.events, id, data, attachments);
     }
 
     /// An event that was held back: what [`packet`] made of it.
-    pub fn push_held(&mut self, slot: Slot, socket: &mut Socket, packet: &str) {
-        self.begin(slot, socket, packet.len(), &Kind::Packet)
+    pub fn push_held(&mut self, socket: &mut Socket, packet: &str) {
+        self.begin(socket, packet.len(), &Kind::Packet)
             .extend(&[packet]);
     }
 
-    pub fn push_disconnect(&mut self, slot: Slot, socket: &mut Socket, reason: &str) {
-        let batch = self.begin(slot, socket, reason.len(), &Kind::Disconnect);
-        batch.leaving.push(slot);
+    pub fn push_disconnect(&mut self, socket: &mut Socket, reason: &str) {
+        let batch = self.begin(socket, reason.len(), &Kind::Disconnect);
+        batch.leaving.push(socket.place.slot);
         batch.extend(&[",\"reason\":\"", reason, "\"}}"]);
     }
 
@@ -131,19 +129,13 @@ impl Queue {
     }
 
     /// Writes the beginning of an event, up to the index of its socket.
-    fn begin(
-        &mut self,
-        slot: Slot,
-        socket: &mut Socket,
-        payload: usize,
-        kind: &Kind,
-    ) -> &mut Batch {
+    fn begin(&mut self, socket: &mut Socket, payload: usize, kind: &Kind) -> &mut Batch {
         let description = DESCRIPTION_BYTES + socket.state.as_ref().map_or(0, |state| state.len());
         let batch = self.with_room(EVENT_BYTES + payload + description + socket.rooms_bytes());
         let (serial, mut index) = socket.mentioned;
         if serial != batch.serial {
             index = batch.sockets.len() as u32;
-            batch.sockets.push(slot);
+            batch.sockets.push(socket.place.slot);
             socket.mentioned = (batch.serial, index);
         }
         batch.begin_event();

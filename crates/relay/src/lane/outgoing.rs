@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::connection::{Connection, How, Sent, close};
-use crate::hub::Socket;
+use crate::hub::{Slot, Socket};
 use crate::message::Message;
 use crate::outbox::{Outbox, SHARE_FROM};
 use crate::reason;
@@ -23,6 +23,8 @@ pub struct Outgoing {
     used: usize,
     frames: Vec<u8>,
     deliveries: usize,
+    /// For who collects sockets before something happens to them.
+    pub reached: Vec<Slot>,
 }
 
 #[derive(Default)]

@@ -1,6 +1,7 @@
-//! A small app behind the relay protocol, in this process. It has real logic (rooms, echoes, state) and
-//! keeps answers as the protocol asks, so that what a client sees has gone all the way. Faults can be
-//! ordered: they happen to the next batches.
+//! A small app behind the relay protocol, in this process. It keeps answers as the protocol asks, so that
+//! what a client sees has gone all the way. Faults can be ordered: they happen to the next batches.
+
+mod logic;
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
@@ -14,6 +15,8 @@ use http_body_util::{BodyExt, Full};
 use parlour_relay::{Body, Origin, OriginError};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
+
+use logic::Memory;
 
 /// What goes wrong with a batch.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +37,7 @@ pub enum Fault {
 #[derive(Debug, Clone)]
 pub struct Batch {
     pub lane: String,
+    pub relay: String,
     pub sequence: u64,
     pub attempt: u64,
     pub headers: http::HeaderMap,
@@ -51,12 +55,9 @@ struct State {
     /// With the lane they are for, or for any.
     faults: VecDeque<(Option<String>, Fault)>,
     batches: Vec<Batch>,
-    /// Answers by lane and sequence.
+    /// Answers by relay and sequence.
     answers: HashMap<(String, u64), String>,
-    /// How often a handler ran for the event with this name.
-    handled: HashMap<String, usize>,
-    /// `disconnect` events with the description of their socket.
-    disconnects: Vec<(Value, Value)>,
+    memory: Memory,
 }
 
 pub struct App {
@@ -110,23 +111,33 @@ impl App {
     }
 
     pub fn handled(&self, event: &str) -> usize {
-        self.state
-            .lock()
-            .unwrap()
-            .handled
-            .get(event)
-            .copied()
-            .unwrap_or(0)
+        let state = self.state.lock().unwrap();
+        state.memory.handled.get(event).copied().unwrap_or(0)
     }
 
     /// Waits for a `disconnect` event of this socket: its reason and its description.
     pub async fn disconnect_of(&self, socket: &str) -> (String, Value) {
+        self.disconnect("id", socket).await
+    }
+
+    /// The same for the socket of a connection, which is in one namespace only.
+    pub async fn disconnect_from(&self, connection: &str) -> (String, Value) {
+        self.disconnect("connection", connection).await
+    }
+
+    async fn disconnect(&self, key: &str, value: &str) -> (String, Value) {
         let found = self.wait_until(|state| {
-            let of = |(socket_, _): &&(Value, Value)| socket_["id"] == *socket;
-            state.disconnects.iter().find(of).cloned()
+            let mut all = state.memory.disconnects.iter();
+            all.find(|(socket, _)| socket[key] == *value).cloned()
         });
         let (description, event) = found.await;
         (event["reason"].as_str().unwrap().into(), description)
+    }
+
+    /// Waits for what came of an emit that asked for acknowledgements.
+    pub async fn acks(&self) -> Value {
+        self.wait_until(|state| state.memory.acks.first().cloned())
+            .await
     }
 
     /// Waits until a number of batches have come in a lane.
@@ -165,6 +176,7 @@ impl App {
         assert_eq!(header("parlour-protocol"), "1");
         let batch = Batch {
             lane: header("parlour-lane"),
+            relay: header("parlour-relay"),
             sequence: header("parlour-sequence").parse().unwrap(),
             attempt: header("parlour-attempt").parse().unwrap(),
             headers: head.headers.clone(),
@@ -195,11 +207,11 @@ impl App {
             Some(Fault::Away) => return Err(OriginError::Other("away".into())),
             Some(Fault::LoseAnswer | Fault::None) | None => {}
         }
-        let key = (batch.lane.clone(), batch.sequence);
+        let key = (batch.relay.clone(), batch.sequence);
         let answer = match state.answers.get(&key) {
             Some(answer) => answer.clone(),
             None => {
-                let Some(commands) = handle(&mut state, batch) else {
+                let Some(commands) = state.memory.handle(batch) else {
                     return Ok(response(
                         500,
                         r#"{"error":{"code":"internal","message":"poison"}}"#,
@@ -262,116 +274,4 @@ fn response(status: u16, body: &str) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
     response
-}
-
-/// Handles a batch as a whole: None if it fails, and then nothing has happened.
-fn handle(state: &mut State, batch: &Batch) -> Option<Vec<Value>> {
-    let mut commands = Vec::new();
-    if batch
-        .events()
-        .iter()
-        .any(|event| event["packet"]["data"][0] == "poison")
-    {
-        return None;
-    }
-    for event in batch.events() {
-        let (kind, event) = event.as_object().unwrap().iter().next().unwrap();
-        let socket = event["socket"].as_u64().map_or(Value::Null, |index| {
-            batch.body["sockets"][index as usize].clone()
-        });
-        match kind.as_str() {
-            "open" => commands.push(open(event)),
-            "connect" => commands.push(connect(&batch.lane, event, &socket)),
-            "packet" => {
-                let name = event["data"][0].as_str().unwrap_or("?").to_string();
-                *state.handled.entry(name.clone()).or_default() += 1;
-                packet(&name, event, &socket, &mut commands);
-            }
-            "disconnect" => state.disconnects.push((socket, event.clone())),
-            _ => {}
-        }
-    }
-    Some(commands)
-}
-
-fn open(event: &Value) -> Value {
-    let connection = &event["connection"];
-    if event["handshake"]["url"]
-        .as_str()
-        .unwrap()
-        .contains("forbidden")
-    {
-        return json!({ "reject": { "connection": connection, "code": 4, "message": "no entry" } });
-    }
-    json!({ "admit": { "connection": connection } })
-}
-
-fn connect(lane: &str, event: &Value, socket: &Value) -> Value {
-    let id = &socket["id"];
-    if event["auth"]["silent"] == true {
-        return json!({ "tick": {} });
-    }
-    if !matches!(lane, "/" | "/custom" | "/r%C3%A4ume") {
-        return json!({ "refuse": { "socket": id, "message": "Invalid namespace" } });
-    }
-    if event["auth"]["refuse"] == true {
-        return json!({ "refuse": { "socket": id, "message": "no", "data": { "code": 7 } } });
-    }
-    let state =
-        json!({ "lane": lane, "agent": event["handshake"]["headers"].as_array().unwrap().len() });
-    json!({ "accept": { "socket": id, "state": state } })
-}
-
-fn packet(name: &str, event: &Value, socket: &Value, commands: &mut Vec<Value>) {
-    let (id, data) = (&socket["id"], &event["data"]);
-    let mut ack = |answer: Value, attachments: &Value| {
-        if event["id"].is_u64() {
-            let mut ack = json!({ "socket": id, "id": event["id"], "data": answer });
-            if attachments.is_array() {
-                ack["attachments"] = attachments.clone();
-            }
-            commands.push(json!({ "ack": ack }));
-        }
-    };
-    let emit = |rooms: Value, except: Value| {
-        let mut emit = json!({ "rooms": rooms, "except": except, "data": data });
-        if event["attachments"].is_array() {
-            emit["attachments"] = event["attachments"].clone();
-        }
-        json!({ "emit": emit })
-    };
-    match name {
-        "echo" => ack(json!(data.as_array().unwrap()[1..]), &event["attachments"]),
-        "whoami" => ack(json!([socket]), &Value::Null),
-        "join" => {
-            ack(json!([]), &Value::Null);
-            commands.insert(0, json!({ "join": { "socket": id, "rooms": [data[1]] } }));
-        }
-        "leave" => {
-            ack(json!([]), &Value::Null);
-            commands.insert(0, json!({ "leave": { "socket": id, "rooms": [data[1]] } }));
-        }
-        "state" => {
-            ack(json!([]), &Value::Null);
-            commands.push(json!({ "state": { "socket": id, "state": data[1] } }));
-        }
-        "room" => commands.push(emit(json!([data[1]]), json!([]))),
-        "others" => commands.push(emit(json!([]), json!([id]))),
-        "all" => commands.push(emit(json!([]), json!([]))),
-        "back" => commands.push(emit(json!([id]), json!([]))),
-        "volatile" => {
-            let mut emit = emit(json!([]), json!([]));
-            emit["emit"]["volatile"] = json!(true);
-            commands.push(emit);
-        }
-        "flood" => {
-            let text = "x".repeat(data[1].as_u64().unwrap() as usize);
-            for number in 0..data[2].as_u64().unwrap() {
-                let data = json!(["flood", number, text]);
-                commands.push(json!({ "emit": { "rooms": [id], "data": data } }));
-            }
-        }
-        "kick" => commands.push(json!({ "disconnect": { "socket": id, "close": data[1] } })),
-        _ => {}
-    }
 }

@@ -206,6 +206,32 @@ impl WebSocket {
         json["sid"].as_str().unwrap().into()
     }
 
+    /// Enters the main namespace with this payload. Gives what CONNECT says, and the events before it.
+    pub async fn enter_with(&mut self, auth: Value) -> (Value, Vec<String>) {
+        self.send(&format!("40{auth}")).await;
+        let mut before = Vec::new();
+        loop {
+            let text = self.text().await;
+            match text.strip_prefix("40") {
+                Some(connect) => return (serde_json::from_str(connect).unwrap(), before),
+                None => before.push(text),
+            }
+        }
+    }
+
+    /// Ends the connection, as the relay knows when this returns.
+    pub async fn leave(&mut self) {
+        self.send_frame(0x88, &1000u16.to_be_bytes()).await;
+        assert_eq!(self.closed().await, Some(1000));
+    }
+
+    /// Whether nothing has come that was not read. What was sent to a client comes before the answer to
+    /// its ping.
+    pub async fn has_nothing(&mut self) -> bool {
+        self.send_frame(0x89, b"?").await;
+        self.next().await == Frame::Pong(b"?".into())
+    }
+
     /// Asks to enter a namespace, without waiting.
     pub async fn enter_later(&mut self, namespace: &str) {
         self.send(&format!("40{namespace}")).await;

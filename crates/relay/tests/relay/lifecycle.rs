@@ -1,6 +1,5 @@
 //! The end of a relay, and its private listener.
 
-use parlour_protocol::relay::Emit;
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -98,21 +97,4 @@ async fn the_control_listener_tells_and_publishes() {
         405
     );
     assert_eq!(request(control, "GET", "/x", "", "").await.status, 404);
-}
-
-#[tokio::test]
-async fn what_another_relay_was_told_can_be_published() {
-    let server = start().await;
-    let (mut socket, _) = WebSocket::connect(server.address).await;
-    let data = serde_json::value::RawValue::from_string("[\"from elsewhere\"]".into()).unwrap();
-    let emit = Emit {
-        rooms: vec![],
-        except: vec![],
-        data: &data,
-        attachments: vec![],
-        volatile: false,
-        ack: None,
-    };
-    assert_eq!(server.relay.publish("/", &emit), 1);
-    assert_eq!(socket.text().await, "42[\"from elsewhere\"]");
 }

@@ -2,6 +2,7 @@
 
 mod app;
 mod backpressure;
+mod bus;
 mod client;
 mod delivery;
 mod engine;
@@ -9,14 +10,17 @@ mod heartbeat;
 mod lifecycle;
 mod malformed;
 mod namespaces;
+mod offsets;
 mod origin;
 mod proxy;
+mod recovery;
+mod sockets;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlour_relay::{Config, Relay};
+use parlour_relay::{Bus, Config, Relay};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -45,8 +49,14 @@ pub async fn start() -> Server {
 }
 
 pub async fn start_with(config: Config) -> Server {
-    let app = App::new();
-    let relay = Relay::new(config, app.clone());
+    serve(config, App::new(), None).await
+}
+
+pub async fn serve(config: Config, app: Arc<App>, bus: Option<Arc<dyn Bus>>) -> Server {
+    let relay = match bus {
+        Some(bus) => Relay::with_bus(config, app.clone(), bus),
+        None => Relay::new(config, app.clone()),
+    };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();

@@ -1,0 +1,150 @@
+//! Events and acknowledgements on their way to clients: who gets one, with what around its JSON.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parlour_protocol::relay::{Ack, AckRequest, Emit, MAX_ACK_TIMEOUT};
+use parlour_protocol::socket::{Head, Kind};
+
+use super::apply::{Afterwards, Run};
+use super::asks::AskId;
+use super::outgoing::{Broadcast, Outgoing};
+use super::{Lane, State};
+use crate::hub::{Hub, Phase};
+use crate::message::Message;
+use crate::shared::Shared;
+
+impl Lane {
+    /// Emits to the namespace's sockets from outside a batch. Returns how many there were.
+    pub fn publish(&self, shared: &Arc<Shared>, emit: &Emit<'_>) -> usize {
+        let mut outgoing = Outgoing::default();
+        let mut state = self.lock();
+        outgoing.begin(&mut state.runs);
+        let receivers = self.emit(shared, &mut state, emit, &mut outgoing);
+        drop(state);
+        outgoing.flush(shared);
+        receivers
+    }
+
+    /// Sends an event to those it is for; returns how many they are.
+    pub(super) fn emit(
+        &self,
+        shared: &Shared,
+        state: &mut State,
+        emit: &Emit<'_>,
+        outgoing: &mut Outgoing,
+    ) -> usize {
+        let head = self.event_head(emit.attachments.len());
+        let tail = state.offsets.tail(emit);
+        let message = Message {
+            head: &head,
+            data: emit.data.get(),
+            tail: "",
+            attachments: &emit.attachments,
+        };
+        let mut broadcast = Broadcast::new(message.ending(&tail));
+        let mut receivers = 0;
+        state.hub.reach(&emit.rooms, &emit.except, |_, socket| {
+            receivers += 1;
+            if emit.volatile && !socket.connection.is_writable() {
+                shared.metrics.volatile_drops.add(1);
+            } else {
+                outgoing.send_broadcast(socket, &mut broadcast);
+            }
+        });
+        receivers
+    }
+
+    /// An event's packet up to its JSON.
+    pub(super) fn event_head(&self, attachments: usize) -> Cow<'_, str> {
+        if attachments == 0 {
+            return Cow::Borrowed(&self.event_head);
+        }
+        let head = Head {
+            kind: Kind::Event,
+            attachments,
+            namespace: &self.namespace,
+            id: None,
+        };
+        head.to_string().into()
+    }
+
+    /// Sends an event that each receiver has to acknowledge; each gets an id of its own.
+    pub(super) fn emit_with_ack(
+        &self,
+        state: &mut State,
+        emit: &Emit<'_>,
+        request: &AckRequest<'_>,
+        run: &mut Run<'_, '_>,
+    ) {
+        let State {
+            hub, queue, asks, ..
+        } = state;
+        let ask = asks.open(request);
+        let event = self.event_head(emit.attachments.len());
+        let mut head = String::new();
+        hub.reach(&emit.rooms, &emit.except, |_, socket| {
+            if emit.volatile && !socket.connection.is_writable() {
+                run.shared.metrics.volatile_drops.add(1);
+                return;
+            }
+            let id = asks.expect(ask, socket);
+            head.clear();
+            let _ = write!(head, "{event}{id}");
+            let message = Message {
+                head: &head,
+                data: emit.data.get(),
+                tail: "",
+                attachments: &emit.attachments,
+            };
+            run.outgoing.send(socket, &message);
+        });
+        if let Some(event) = asks.settled(ask) {
+            queue.push_acks(&event);
+            self.work.notify_one();
+            return;
+        }
+        let timeout = Duration::from_millis(request.timeout.min(MAX_ACK_TIMEOUT));
+        run.afterwards(Afterwards::Ask(ask, timeout));
+    }
+
+    /// Ends an ask when its time is over.
+    pub(super) fn time(&self, shared: &Arc<Shared>, ask: AskId, timeout: Duration) {
+        let lane = shared.with_lane(&self.namespace, Arc::clone);
+        tokio::spawn(async move {
+            tokio::time::sleep(timeout).await;
+            lane.end_ask(ask);
+        });
+    }
+
+    pub(super) fn ack(&self, hub: &mut Hub, ack: &Ack<'_>, outgoing: &mut Outgoing) {
+        let Some(socket) = hub.find(&ack.socket).and_then(|slot| hub.get(slot)) else {
+            return;
+        };
+        if !matches!(socket.phase, Phase::In) {
+            return;
+        }
+        let odd = socket.odd_acks.as_mut().and_then(|odd| odd.take(ack.id));
+        let attachments = ack.attachments.len();
+        let head = Head {
+            kind: Kind::Ack,
+            attachments,
+            namespace: &self.namespace,
+            id: odd,
+        };
+        let mut text = String::with_capacity(32);
+        let _ = write!(text, "{head}");
+        if odd.is_none() {
+            text.push_str(itoa::Buffer::new().format(ack.id));
+        }
+        let message = Message {
+            head: &text,
+            data: ack.data.get(),
+            tail: "",
+            attachments: &ack.attachments,
+        };
+        outgoing.send(socket, &message);
+    }
+}

@@ -1,0 +1,149 @@
+//! Who is let into the namespace and who is not: the app's answers to `connect` events. A client that
+//! takes up an earlier session takes its socket's id and rooms from whoever had them.
+
+use parlour_protocol::relay::{Accept, Recovered, Refuse};
+use parlour_protocol::socket;
+use serde_json::value::RawValue;
+
+use super::apply::{Afterwards, INTERNAL, Run};
+use super::{Lane, State};
+use crate::hub::{Phase, Slot};
+use crate::message::Message;
+use crate::reason;
+use crate::sid::Sid;
+
+impl Lane {
+    pub(super) fn accept(&self, state: &mut State, accept: &Accept<'_>, run: &mut Run<'_, '_>) {
+        let Some(slot) = connecting(state, &accept.socket) else {
+            return;
+        };
+        if accept.pid.is_some() {
+            state.offsets.begin();
+        }
+        if let Some(recovered) = &accept.recovered
+            && !self.take_up(state, slot, recovered, run)
+        {
+            return self.refuse_internal(state, slot, run);
+        }
+        let State {
+            hub,
+            queue,
+            offsets,
+            ..
+        } = state;
+        let Some(socket) = hub.get(slot) else { return };
+        let Phase::Connecting { held, left } = std::mem::replace(&mut socket.phase, Phase::In)
+        else {
+            return;
+        };
+        socket.state = accept.state.map(|state| state.get().into());
+        if let Some(reason) = left {
+            // The client did not wait for it; the app has to know.
+            socket.phase = Phase::Left;
+            queue.push_disconnect(socket, reason);
+            self.log_disconnect(socket, reason);
+            return;
+        }
+        run.shared.metrics.sockets.up();
+        let connection = socket.connection.id.shown();
+        let recovered = accept.recovered.is_some();
+        tracing::info!(namespace = &*self.namespace, socket = %socket.id, connection, recovered, "socket connected");
+        socket.connection.lock().joined = true;
+        for missed in accept.recovered.iter().flat_map(|it| &it.missed) {
+            let tail = offsets.tail_of_missed(missed);
+            let message = Message {
+                head: &self.event_head(missed.attachments.len()),
+                data: missed.data.get(),
+                tail: "",
+                attachments: &missed.attachments,
+            };
+            run.outgoing.send(socket, &message.ending(&tail));
+        }
+        let packet = socket::connect(&self.namespace, socket.id.as_str(), accept.pid.as_deref());
+        run.outgoing.send(socket, &Message::text(&packet));
+        for event in held {
+            queue.push_held(socket, &event);
+        }
+    }
+
+    /// Gives a socket that connects the id and the rooms of an earlier one. False: there is no such id.
+    fn take_up(
+        &self,
+        state: &mut State,
+        slot: Slot,
+        recovered: &Recovered<'_>,
+        run: &Run<'_, '_>,
+    ) -> bool {
+        let Some(id) = Sid::parse(&recovered.id) else {
+            tracing::error!(
+                namespace = &*self.namespace,
+                id = &*recovered.id,
+                "the app recovers a session whose id is none"
+            );
+            return false;
+        };
+        if let Some(before) = state.hub.rename(slot, id) {
+            self.give_way(state, before, run);
+        }
+        for room in &recovered.rooms {
+            state.hub.join(slot, room);
+        }
+        true
+    }
+
+    /// The session of a socket whose client is not known to be gone was taken up by another connection.
+    /// The app hears that it left, as it will of one that had left already; its client hears nothing.
+    fn give_way(&self, state: &mut State, slot: Slot, run: &Run<'_, '_>) {
+        let State {
+            hub, queue, asks, ..
+        } = state;
+        let Some(socket) = hub.get(slot) else { return };
+        if !matches!(socket.phase, Phase::In) {
+            return;
+        }
+        socket.connection.lock().leave(self, socket.place);
+        let reason = reason::TRANSPORT_CLOSE;
+        self.disconnect(run.shared, queue, asks, socket, reason);
+    }
+
+    pub(super) fn refuse(&self, state: &mut State, refuse: &Refuse<'_>, run: &mut Run<'_, '_>) {
+        if let Some(slot) = connecting(state, &refuse.socket) {
+            self.refuse_slot(state, slot, &refuse.message, refuse.data, run);
+        }
+    }
+
+    /// The app has made a mistake.
+    pub(super) fn refuse_internal(&self, state: &mut State, slot: Slot, run: &mut Run<'_, '_>) {
+        self.refuse_slot(state, slot, INTERNAL, None, run);
+    }
+
+    fn refuse_slot(
+        &self,
+        state: &mut State,
+        slot: Slot,
+        message: &str,
+        data: Option<&RawValue>,
+        run: &mut Run<'_, '_>,
+    ) {
+        let Some(socket) = state.hub.get(slot) else {
+            return;
+        };
+        let Phase::Connecting { held, .. } = &socket.phase else {
+            return;
+        };
+        if !held.is_empty() {
+            run.afterwards(Afterwards::InvalidState(socket.connection.clone()));
+        }
+        let packet = socket::connect_error(&self.namespace, message, data);
+        run.outgoing.send(socket, &Message::text(&packet));
+        socket.connection.lock().leave(self, socket.place);
+        state.hub.remove(slot);
+    }
+}
+
+/// The socket of this id, if it waits for the app's answer.
+fn connecting(state: &mut State, id: &str) -> Option<Slot> {
+    let slot = state.hub.find(id)?;
+    let socket = state.hub.get(slot)?;
+    matches!(socket.phase, Phase::Connecting { .. }).then_some(slot)
+}

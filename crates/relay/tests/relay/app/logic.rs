@@ -1,0 +1,184 @@
+//! What the small app makes of events: rooms, echoes, state, and sessions that can be recovered.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::Batch;
+
+/// What the app knows from batch to batch.
+#[derive(Default)]
+pub struct Memory {
+    /// How often a handler ran for the event with this name.
+    pub handled: HashMap<String, usize>,
+    /// `disconnect` events with the description of their socket.
+    pub disconnects: Vec<(Value, Value)>,
+    pub acks: Vec<Value>,
+    /// By their `pid`.
+    sessions: HashMap<String, Session>,
+    /// What was emitted, each in its lane. The offset of the first is 1.
+    log: Vec<(String, Value)>,
+}
+
+struct Session {
+    socket: Value,
+    state: Value,
+    rooms: Vec<Value>,
+}
+
+impl Memory {
+    /// Handles a batch as a whole: None if it fails, and then nothing has happened.
+    pub fn handle(&mut self, batch: &Batch) -> Option<Vec<Value>> {
+        let mut commands = Vec::new();
+        let is_poison = |event: &Value| event["packet"]["data"][0] == "poison";
+        if batch.events().iter().any(is_poison) {
+            return None;
+        }
+        for event in batch.events() {
+            let (kind, event) = event.as_object().unwrap().iter().next().unwrap();
+            let socket = event["socket"].as_u64().map_or(Value::Null, |index| {
+                batch.body["sockets"][index as usize].clone()
+            });
+            match kind.as_str() {
+                "open" => commands.push(open(event)),
+                "connect" => commands.push(self.connect(&batch.lane, event, &socket)),
+                "packet" => self.packet(&batch.lane, event, &socket, &mut commands),
+                "disconnect" => self.disconnects.push((socket, event.clone())),
+                "acks" => self.acks.push(event.clone()),
+                _ => {}
+            }
+        }
+        Some(commands)
+    }
+
+    fn connect(&mut self, lane: &str, event: &Value, socket: &Value) -> Value {
+        let (id, auth) = (&socket["id"], &event["auth"]);
+        if auth["silent"] == true {
+            return json!({ "tick": {} });
+        }
+        if !matches!(lane, "/" | "/custom" | "/r%C3%A4ume") {
+            return json!({ "refuse": { "socket": id, "message": "Invalid namespace" } });
+        }
+        if auth["refuse"] == true {
+            return json!({ "refuse": { "socket": id, "message": "no", "data": { "code": 7 } } });
+        }
+        let headers = event["handshake"]["headers"].as_array().unwrap().len();
+        let state = json!({ "lane": lane, "agent": headers });
+        let mut accept = json!({ "socket": id, "state": state });
+        if let Some(pid) = auth["pid"].as_str() {
+            accept = self.recover(lane, pid, auth, accept);
+        }
+        json!({ "accept": accept })
+    }
+
+    /// Who asks by a `pid` can be recovered, and is if there is such a session.
+    fn recover(&mut self, lane: &str, pid: &str, auth: &Value, mut accept: Value) -> Value {
+        accept["pid"] = json!(pid);
+        let Some(session) = self.sessions.get(pid) else {
+            let session = Session {
+                socket: accept["socket"].clone(),
+                state: accept["state"].clone(),
+                rooms: Vec::new(),
+            };
+            self.sessions.insert(pid.into(), session);
+            return accept;
+        };
+        let seen = auth["offset"].as_str().unwrap_or("0");
+        let missed: Vec<Value> = self.log[seen.parse().unwrap()..]
+            .iter()
+            .filter(|(its_lane, emit)| its_lane == lane && session.is_meant(emit))
+            .map(|(_, emit)| json!({ "offset": emit["offset"], "data": emit["data"], "attachments": emit["attachments"] }))
+            .collect();
+        let id = match auth["as"].as_str() {
+            Some(id) => json!(id),
+            None => session.socket.clone(),
+        };
+        accept["state"] = session.state.clone();
+        accept["recovered"] = json!({ "id": id, "rooms": session.rooms, "missed": missed });
+        accept
+    }
+
+    fn session(&mut self, socket: &Value) -> Option<&mut Session> {
+        self.sessions
+            .values_mut()
+            .find(|session| session.socket == socket["id"])
+    }
+
+    /// Stores an event and emits it.
+    fn emit(&mut self, lane: &str, event: &Value, rooms: Value, except: Value) -> Value {
+        let offset = self.log.len() + 1;
+        let attachments = event["attachments"].as_array().cloned().unwrap_or_default();
+        let emit = json!({ "rooms": rooms, "except": except, "data": event["data"],
+                           "attachments": attachments, "offset": offset });
+        self.log.push((lane.into(), emit.clone()));
+        json!({ "emit": emit })
+    }
+
+    fn packet(&mut self, lane: &str, event: &Value, socket: &Value, commands: &mut Vec<Value>) {
+        let (id, data) = (&socket["id"], &event["data"]);
+        let name = data[0].as_str().unwrap_or("?");
+        *self.handled.entry(name.into()).or_default() += 1;
+        let mut answer = json!([]);
+        match name {
+            "echo" => answer = json!(data.as_array().unwrap()[1..]),
+            "whoami" => answer = json!([socket]),
+            "join" => {
+                if let Some(session) = self.session(socket) {
+                    session.rooms.push(data[1].clone());
+                }
+                commands.push(json!({ "join": { "socket": id, "rooms": [data[1]] } }));
+            }
+            "leave" => commands.push(json!({ "leave": { "socket": id, "rooms": [data[1]] } })),
+            "state" => {
+                if let Some(session) = self.session(socket) {
+                    session.state = data[1].clone();
+                }
+                commands.push(json!({ "state": { "socket": id, "state": data[1] } }));
+            }
+            "room" => commands.push(self.emit(lane, event, json!([data[1]]), json!([]))),
+            "others" => commands.push(self.emit(lane, event, json!([]), json!([id]))),
+            "all" => commands.push(self.emit(lane, event, json!([]), json!([]))),
+            "back" => commands.push(self.emit(lane, event, json!([id]), json!([]))),
+            "volatile" => {
+                commands.push(json!({ "emit": { "rooms": [], "data": data, "volatile": true } }));
+            }
+            "flood" => {
+                let text = "x".repeat(data[1].as_u64().unwrap() as usize);
+                for number in 0..data[2].as_u64().unwrap() {
+                    let data = json!(["flood", number, text]);
+                    commands.push(json!({ "emit": { "rooms": [id], "data": data } }));
+                }
+                return;
+            }
+            "kick" => commands.push(json!({ "disconnect": { "socket": id, "close": data[1] } })),
+            // Any command of the protocol, as the test has it.
+            "do" => commands.push(data[1].clone()),
+            _ => return,
+        }
+        if !event["id"].is_u64() {
+            return;
+        }
+        let mut ack = json!({ "socket": id, "id": event["id"], "data": answer });
+        if name == "echo" && event["attachments"].is_array() {
+            ack["attachments"] = event["attachments"].clone();
+        }
+        commands.push(json!({ "ack": ack }));
+    }
+}
+
+impl Session {
+    fn is_meant(&self, emit: &Value) -> bool {
+        let is_in = |room: &Value| *room == self.socket || self.rooms.contains(room);
+        let any = |key: &str| emit[key].as_array().unwrap().iter().any(is_in);
+        (emit["rooms"] == json!([]) || any("rooms")) && !any("except")
+    }
+}
+
+fn open(event: &Value) -> Value {
+    let connection = &event["connection"];
+    let url = event["handshake"]["url"].as_str().unwrap();
+    if url.contains("forbidden") {
+        return json!({ "reject": { "connection": connection, "code": 4, "message": "no entry" } });
+    }
+    json!({ "admit": { "connection": connection } })
+}
