@@ -13,6 +13,7 @@ mod namespaces;
 mod offsets;
 mod origin;
 mod proxy;
+mod reasons;
 mod recovery;
 mod sockets;
 
