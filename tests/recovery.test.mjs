@@ -287,7 +287,7 @@ describe("limits", () => {
     assert.deepEqual(await args, ["alone"]);
     assert.equal(socket._pid, undefined);
     drop(socket);
-    assert.equal(await back(socket), false);
+    assert.ok(!(await back(socket)));
     assert.notEqual(socket.id, id);
   });
 

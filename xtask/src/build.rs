@@ -27,6 +27,7 @@ pub const FIXTURES: &[&str] = &[
     "conformance-main",
     "conformance-custom",
     "conformance-client-suite",
+    "late-handshake",
     "features",
     "api-key",
 ];

@@ -119,5 +119,8 @@ pub(crate) const LINGER: Duration = Duration::from_secs(5);
 /// How long a closed polling session waits for a poll that it can tell so (engine.io's `closeTimeout`).
 pub(crate) const POLLING_CLOSE_WAIT: Duration = Duration::from_secs(30);
 
+/// How often the poll of a client that wants to change over to WebSocket is ended, as engine.io does.
+pub(crate) const RELEASE_EVERY: Duration = Duration::from_millis(100);
+
 /// How long a client may take to send a request's headers.
 pub(crate) const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);

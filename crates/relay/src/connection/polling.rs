@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parlour_protocol::engine;
 use tokio::sync::oneshot;
 
-use super::{Connection, How, Transport, Upgrade, close};
+use super::{Connection, How, Transport, close};
 use crate::message::Message;
 use crate::reason;
 use crate::shared::Shared;
@@ -86,9 +86,6 @@ impl Connection {
         }
         if polling.is_polled() {
             return PollAnswer::Overlap;
-        }
-        if inner.upgrade == Upgrade::Probed && polling.payload.is_empty() {
-            return PollAnswer::Now(NOOP.into());
         }
         if !polling.payload.is_empty() {
             return PollAnswer::Now(std::mem::take(&mut polling.payload));

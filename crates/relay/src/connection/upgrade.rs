@@ -25,11 +25,16 @@ impl Connection {
         possible
     }
 
-    /// The WebSocket's probe was answered: the client will stop polling, so its poll must end.
+    /// The WebSocket's probe was answered: the client will stop polling once its poll has an answer.
     pub fn upgrade_probed(&self) {
+        self.lock().upgrade = Upgrade::Probed;
+    }
+
+    /// Ends the poll that keeps the client from changing over, if there is one.
+    pub fn release_poll(&self) {
         let mut inner = self.lock();
-        inner.upgrade = Upgrade::Probed;
-        if let Transport::Polling(polling) = &mut inner.transport
+        if inner.upgrade == Upgrade::Probed
+            && let Transport::Polling(polling) = &mut inner.transport
             && polling.is_polled()
         {
             polling.push_packet(NOOP);

@@ -9,6 +9,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 use super::{raw, turn_away};
+use crate::config::RELEASE_EVERY;
 use crate::connection::Connection;
 use crate::outbox::Outbox;
 use crate::shared::Shared;
@@ -62,8 +63,17 @@ async fn probe(
         upgraded: false,
     };
     let mut step = reader.feed(&mut [], shared.config.max_payload, &mut candidate);
+    let mut release = tokio::time::interval(RELEASE_EVERY);
+    release.reset();
     while step == Step::Continue {
-        let Ok(count @ 1..) = candidate.stream.read(&mut buffer).await else {
+        let read = tokio::select! {
+            read = candidate.stream.read(&mut buffer) => read,
+            _ = release.tick() => {
+                connection.release_poll();
+                continue;
+            }
+        };
+        let Ok(count @ 1..) = read else {
             return false;
         };
         step = reader.feed(
