@@ -237,7 +237,7 @@ async function answers(raw, frames) {
 
 /** An answer without what differs between two servers: session ids, and what `rooms` lists. */
 function withoutIds(frame) {
-  return frame.replace(/"sid":"[^"]*"/g, '"sid":…').replace(/(43[^[]*\[)[^\x1e]*/g, "$1…");
+  return frame.replace(/"([sp]id)":"[^"]*"/g, '"$1":…').replace(/(43[^[]*\[)[^\x1e]*/g, "$1…");
 }
 
 function bytes(n) {
