@@ -6,6 +6,7 @@ import { after, before, describe, test } from "node:test";
 import { DESKTOP, PHONE, openBrowser, screenshot } from "./harness/browser.mjs";
 import { ask, connected, newRoom, next } from "./harness/clients.mjs";
 import { freePort, newStateDir, startUp } from "./harness/parlour.mjs";
+import { startWire } from "./harness/wire.mjs";
 
 /** How long the page may take for anything, milliseconds. */
 const PATIENCE = 20_000;
@@ -225,6 +226,29 @@ describe("the page", () => {
     await message(page, "After").waitFor();
     const texts = (await page.getByTestId("message").allInnerTexts()).map((text) => /Before|Meanwhile|After/.exec(text)?.[0]);
     assert.deepEqual(texts, ["Before", "Meanwhile", "After"]);
+  });
+
+  test("who was away while much was said misses nothing of it, and is in the room as before", async (t) => {
+    const COUNT = 80; // more than joining the room brings
+    const room = newRoom();
+    const wire = await startWire(t, server.url);
+    const { page } = await visit(t, { url: `${wire.url}/#${encodeURIComponent(room)}` });
+    const friend = await connected(t, server.url, { auth: { name: "Friend" } });
+    await ask(friend, "join", room);
+    await say(page, "number 0");
+    await message(page, "number 0").waitFor();
+
+    wire.open = false;
+    wire.tear();
+    await page.getByTestId("status").filter({ hasNotText: /^\s*(connected|online)/i }).first().waitFor();
+    for (let n = 1; n <= COUNT; n++) await ask(friend, "message", { room, text: `number ${n}` });
+    wire.open = true;
+
+    await message(page, `number ${COUNT}`).waitFor();
+    const texts = (await page.getByTestId("message").allInnerTexts()).map((text) => /number \d+/.exec(text)?.[0]);
+    assert.deepEqual(texts, Array.from({ length: COUNT + 1 }, (_, n) => `number ${n}`));
+    await say(page, "and on");
+    await next(friend, "message", ({ text }) => text === "and on");
   });
 });
 

@@ -1,5 +1,5 @@
-// One namespace of the chat: its socket, the rooms one is in, what can be done in them. After every
-// reconnection it joins its rooms again and sends what was not confirmed.
+// One namespace of the chat: its socket, the rooms one is in, what can be done in them. After a reconnection
+// its session is recovered, or it joins its rooms again; then it sends what was not confirmed.
 
 import type { Socket } from "socket.io-client";
 import type { Changes } from "./changes.ts";
@@ -39,6 +39,8 @@ export class Area {
   onCall: (kind: "announcement" | "shout", call: Call) => void = () => {};
   readonly #changes: Changes;
   readonly #settings: Settings;
+  /** Rooms that were left without a connection: a session that is recovered is still in them. */
+  readonly #left = new Set<string>();
   /** Messages that this page sent. */
   readonly #own = new Set<string>();
 
@@ -84,6 +86,7 @@ export class Area {
     if (this.current === name) this.open(this.rooms.keys().next().value ?? FIRST_ROOM);
     this.#remember();
     this.#changes.notify();
+    if (!this.socket.connected) this.#left.add(name);
     await this.#ask(() => this.socket.timeout(PATIENCE).emitWithAck("leave", name));
     await this.refresh();
   }
@@ -202,7 +205,12 @@ export class Area {
   async #connected(): Promise<void> {
     this.refusal = undefined;
     this.#changes.notify();
-    const joined = [...this.rooms.values()].map((room) => this.#join(room));
+    const { recovered } = this.socket;
+    if (recovered) this.#leaveForGood();
+    this.#left.clear();
+    const joined = [...this.rooms.values()].map((room) =>
+      recovered && room.resume() ? this.#deliverAll(room) : this.#join(room),
+    );
     await Promise.all(this.me === undefined ? [this.#askWhoWeAre(), ...joined] : joined);
     await this.refresh();
   }
@@ -213,6 +221,16 @@ export class Area {
     if ("error" in answer) room.problem = answer.error.message;
     else room.enter(answer);
     this.#changes.notify();
+    this.#deliverAll(room);
+  }
+
+  #leaveForGood(): void {
+    for (const name of this.#left) {
+      if (!this.rooms.has(name)) void this.#ask(() => this.socket.timeout(PATIENCE).emitWithAck("leave", name));
+    }
+  }
+
+  #deliverAll(room: Room): void {
     for (const { id, problem } of room.outbox) if (!problem) void this.#deliver(room, id);
   }
 

@@ -32,6 +32,8 @@ export class Room {
   unread = 0;
   /** Whether the server has us in it, on this connection. */
   isJoined = false;
+  /** Whether it had us in it on the last one: with the session recovered, it has again. */
+  #wasJoined = false;
   /** Why the server does not let us in. */
   problem: string | undefined;
   /** Whether there may be messages older than the oldest known. */
@@ -58,8 +60,15 @@ export class Room {
     this.#confirm(messages);
   }
 
+  /** The session was recovered: what was missed has come already. Whether we are in the room as before. */
+  resume(): boolean {
+    this.isJoined = this.#wasJoined;
+    return this.isJoined;
+  }
+
   /** The connection broke, or we left. */
   exit(): void {
+    this.#wasJoined = this.isJoined;
     this.isJoined = false;
     for (const { timer } of this.typing.values()) clearTimeout(timer);
     this.typing.clear();
