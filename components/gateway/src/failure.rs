@@ -34,7 +34,7 @@ pub enum Failure {
     },
     #[error(
         "the middleware before {component} refused a batch ({status}: {said:?}): no client's headers come with \
-         a batch, so middleware that judges every request belongs before a door, see docs/namespace.md"
+         a batch, so middleware that judges every request belongs before a door, see docs/middleware.md"
     )]
     Refused {
         component: String,

@@ -1,4 +1,4 @@
-//! Who may enter a namespace that has middleware (docs/namespace.md): each client's `connect` becomes
+//! Who may enter a namespace that has middleware (docs/middleware.md): each client's `connect` becomes
 //! one `POST /connect`, and what the middleware says of it is put into the batch.
 
 mod question;

@@ -92,7 +92,7 @@ mod tests {
                 "{message}"
             );
             assert!(message.contains(&code.to_string()), "{message}");
-            assert!(message.contains("docs/namespace.md"), "{message}");
+            assert!(message.contains("docs/middleware.md"), "{message}");
         }
     }
 }

@@ -110,6 +110,7 @@ impl BroadcastOperator {
         handler: &str,
         context: impl Serialize,
     ) -> Result<()> {
+        self.own_namespace("emit_with_ack")?;
         self.target.ack = Some(Asked {
             handler: handler.to_owned(),
             context: Some(to_raw_value(&context).map_err(unwritable)?),

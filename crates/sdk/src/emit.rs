@@ -145,7 +145,7 @@ impl BroadcastOperator {
     }
 
     /// Other namespaces can be emitted to; who is in them is their own business.
-    fn own_namespace(&self, what: &str) -> Result<()> {
+    pub(crate) fn own_namespace(&self, what: &str) -> Result<()> {
         match &self.target.namespace {
             None => Ok(()),
             Some(other) => Err(Error::internal(format!(

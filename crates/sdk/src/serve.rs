@@ -1,4 +1,4 @@
-//! The HTTP contract of a namespace (`docs/namespace.md`): `POST /connect` and `POST /events`.
+//! The HTTP contract of a namespace (`docs/http-contract.md`): `POST /connect`, `POST /recover` and `POST /events`.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
