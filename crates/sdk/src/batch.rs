@@ -90,7 +90,7 @@ fn socket(context: &Rc<Context>, index: usize) -> Socket {
         context: context.clone(),
         index,
         handshake: None,
-        recovered: false,
+        recovered: None,
     }
 }
 

@@ -333,8 +333,8 @@ impl Context {
             self.store.savepoint().await?;
         }
         let session = self.store.recover(claim, connection.to_owned()).await?;
-        if session.is_some() {
-            self.members.borrow_mut().forget();
+        if let Some(session) = &session {
+            self.members.borrow_mut().come_back(session);
         }
         Ok(session)
     }

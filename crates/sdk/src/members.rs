@@ -4,7 +4,7 @@
 use std::{collections::HashMap, rc::Rc};
 
 use crate::{
-    interface::{Change, Member},
+    interface::{Change, Member, Session},
     peer::Peer,
 };
 
@@ -42,6 +42,19 @@ impl Members {
     /// What is known is no longer certain.
     pub fn forget(&mut self) {
         self.rooms.clear();
+    }
+
+    /// A socket is in its rooms again.
+    pub fn come_back(&mut self, session: &Session) {
+        for room in &session.rooms {
+            if let Some(members) = self.rooms.get_mut(room)
+                && !members.iter().any(|member| *member.id == *session.socket)
+            {
+                let (id, data) = (session.socket.as_str(), session.data.as_str());
+                let (id, data) = (Rc::from(id), Rc::from(data));
+                members.push(Known { id, data });
+            }
+        }
     }
 
     /// Follows a change of this socket's.

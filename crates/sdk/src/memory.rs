@@ -128,6 +128,7 @@ impl Tables {
             socket,
             data,
             private,
+            had_left: true,
             rooms,
             missed,
         })

@@ -24,7 +24,14 @@ pub struct Socket {
     pub(crate) context: Rc<Context>,
     pub(crate) index: usize,
     pub(crate) handshake: Option<Rc<Handshake>>,
-    pub(crate) recovered: bool,
+    pub(crate) recovered: Option<Recovered>,
+}
+
+/// What is to be known of a session that was taken up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Recovered {
+    /// It was in no room meanwhile.
+    pub had_left: bool,
 }
 
 impl Socket {
@@ -50,7 +57,14 @@ impl Socket {
     /// In `on_connect`: whether this is a socket that was here before and lost its connection. Its id,
     /// its rooms and its data are what they were, and its client gets what it has missed.
     pub fn recovered(&self) -> bool {
-        self.recovered
+        self.recovered.is_some()
+    }
+
+    /// In `on_connect`, of a recovered socket: whether it was in no room meanwhile, and others may know
+    /// that. Not so if its new connection took over before anybody had noticed that the old one was
+    /// gone. `on_disconnecting` has run for one that had left, unless its relay was killed.
+    pub fn had_left(&self) -> bool {
+        self.recovered.is_some_and(|recovered| recovered.had_left)
     }
 
     /// What the namespace's middleware said of this client; none if it said nothing.

@@ -103,8 +103,11 @@ async fn whoami(socket: Socket, _: Args<()>, ack: Ack) -> Result<()> {
     ack.send(Member::of(&socket)?)
 }
 
-/// A socket whose session was recovered is in its rooms again: tells the others, as when it left.
+/// A socket whose session was recovered is in its rooms again: tells the others, if it had left.
 pub async fn come_back(socket: &Socket) -> Result<()> {
+    if !socket.had_left() {
+        return Ok(());
+    }
     for key in socket.rooms() {
         announce(socket, &key, "joined").await?;
     }

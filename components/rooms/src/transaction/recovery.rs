@@ -62,6 +62,7 @@ impl Transaction {
             socket: stored.socket,
             data: stored.data,
             private: stored.private,
+            had_left: stored.gone.is_some(),
             rooms: stored.rooms.into_iter().map(|(room, _)| room).collect(),
             missed,
         }))

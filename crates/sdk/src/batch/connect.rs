@@ -14,7 +14,7 @@ use crate::{
     interface::{self, Change, Claim, Newcomer, Session},
     namespace::Namespace,
     sid,
-    socket::Socket,
+    socket::{Recovered, Socket},
 };
 
 /// The longest secret that is looked up: ours have 20 characters.
@@ -49,7 +49,9 @@ pub(super) async fn run(
     }
     let handshake = Handshake::new(&connect.handshake, connect.auth);
     let socket = Socket {
-        recovered: session.is_some(),
+        recovered: session.as_ref().map(|session| Recovered {
+            had_left: session.had_left,
+        }),
         handshake: Some(Rc::new(handshake)),
         ..socket(context, connect.socket)
     };

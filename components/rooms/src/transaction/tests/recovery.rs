@@ -63,6 +63,7 @@ fn a_session_comes_back_with_its_id_its_rooms_its_data_and_what_it_missed() {
         assert_eq!(session.data, "{\"is\":1}");
         assert_eq!(session.private.as_deref(), Some("{\"secret\":2}"));
         assert_eq!(session.rooms, ["a"]);
+        assert!(session.had_left);
         assert_eq!(said(&session), ["one", "two", "three", "four"]);
         let offsets: Vec<u64> = session.missed.iter().map(|entry| entry.offset).collect();
         assert_eq!(offsets, [first, first + 2, first + 4, first + 6]);
@@ -116,7 +117,7 @@ fn a_session_is_taken_over_from_a_connection_that_nobody_has_missed_yet() {
     test(async || {
         commit(1, vec![newcomer("x"), join("x", "a")]).await;
         let transaction = fresh(batch(1, 2, 1)).await;
-        assert!(recover(&transaction, "x", None).await.is_some());
+        assert!(!recover(&transaction, "x", None).await.unwrap().had_left);
         assert_eq!(members(&transaction, "a").await, ["x"]);
         let by = |connection: &str| ("x".to_owned(), connection.to_owned());
         let connected = transaction.connected(vec![by("x1"), by("x2"), by("x1")]);
@@ -134,6 +135,7 @@ fn the_sessions_of_a_relay_that_died_can_be_recovered() {
         assert!(members(&transaction, "a").await.is_empty());
         let session = recover(&transaction, "x", Some(1)).await.unwrap();
         assert_eq!(said(&session), ["missed"]);
+        assert!(session.had_left);
     });
 }
 

@@ -208,20 +208,21 @@ export class Area {
     const { recovered } = this.socket;
     if (recovered) this.#leaveForGood();
     this.#left.clear();
-    const joined = [...this.rooms.values()].map((room) =>
-      recovered && room.resume() ? this.#deliverAll(room) : this.#join(room),
-    );
+    // With the session, what was said meanwhile has come; who is here now is asked anyway.
+    for (const room of this.rooms.values()) if (recovered && room.resume()) this.#deliverAll(room);
+    const joined = [...this.rooms.values()].map((room) => this.#join(room));
     await Promise.all(this.me === undefined ? [this.#askWhoWeAre(), ...joined] : joined);
     await this.refresh();
   }
 
   async #join(room: Room): Promise<void> {
+    const wasIn = room.isJoined;
     const answer = await this.#ask(() => this.socket.timeout(PATIENCE).emitWithAck("join", room.name));
     if (!answer || this.rooms.get(room.name) !== room) return;
     if ("error" in answer) room.problem = answer.error.message;
     else room.enter(answer);
     this.#changes.notify();
-    this.#deliverAll(room);
+    if (!wasIn) this.#deliverAll(room);
   }
 
   #leaveForGood(): void {
