@@ -12,7 +12,8 @@ use crate::{
     binary::reading,
     emit::BroadcastOperator,
     error::{Error, Result, unwritable},
-    socket::{Nsp, Socket},
+    nsp::Nsp,
+    socket::Socket,
 };
 
 /// How long is waited where no `timeout` is given.

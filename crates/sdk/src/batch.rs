@@ -18,8 +18,9 @@ use crate::{
     error::Error,
     interface,
     namespace::{Namespace, Packet},
+    nsp::Nsp,
     peer::Peer,
-    socket::{Nsp, Socket},
+    socket::Socket,
     store::Store,
 };
 pub(crate) use connect::claims;

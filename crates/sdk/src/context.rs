@@ -1,21 +1,23 @@
 //! What the handlers of a batch have recorded: commands for the relay and changes for the database,
 //! in order. It can take back what one event recorded, and nothing leaves it before the commit.
 
-use std::{cell::RefCell, fmt::Write, time::Duration};
+mod emit;
+
+use std::cell::RefCell;
 
 use parlour_protocol::relay::{self, Command};
-use parlour_protocol::socket::is_reserved;
 use serde_json::value::RawValue;
 
 use crate::{
     args::Rendered,
-    asked::Asked,
     error::{Error, Result, unwritable},
-    interface::{self, Change, Claim, Direction, Emission, Movement, Policy, Session},
+    interface::{self, Change, Claim, Policy, Session},
     members::Members,
     peer::Peer,
     store::Store,
 };
+use emit::Link;
+pub(crate) use emit::{OnceAcked, Target};
 
 /// Which namespace the batch is for, and how long it keeps things.
 #[derive(Clone)]
@@ -57,46 +59,6 @@ struct Mark {
 enum Was {
     Rooms(Vec<String>),
     Data(Option<Box<RawValue>>),
-}
-
-/// The commands that come of an emission: to be corrected if it is a repetition, completed by its offset
-/// if it is not.
-struct Link {
-    emit: usize,
-    /// Its receivers may want to know the offset.
-    offset: bool,
-    ack: Option<AckPlace>,
-}
-
-struct AckPlace {
-    command: usize,
-    socket: usize,
-    id: u64,
-}
-
-/// Whom an emission is for.
-#[derive(Clone, Default)]
-pub(crate) struct Target {
-    /// Another namespace than the batch's.
-    pub namespace: Option<String>,
-    pub rooms: Vec<String>,
-    pub except: Vec<String>,
-    /// The only room is a socket's own.
-    pub direct: bool,
-    pub volatile: bool,
-    pub local: bool,
-    pub id: Option<String>,
-    pub timeout: Option<Duration>,
-    pub ack: Option<Asked>,
-}
-
-/// An emission that happens once, and the ack that goes with it.
-pub(crate) struct OnceAcked {
-    pub sender: String,
-    pub socket: usize,
-    /// The id the client wants acknowledged, if any.
-    pub ack: Option<u64>,
-    pub answer: Rendered,
 }
 
 impl Context {
@@ -193,126 +155,9 @@ impl Context {
         }))
     }
 
-    /// Records an emission, and stores it if somebody could want to read it again.
-    pub fn emit(
-        &self,
-        target: Target,
-        event: &str,
-        packet: Rendered,
-        once: Option<OnceAcked>,
-    ) -> Result<()> {
-        if is_reserved(event) {
-            let message = format!("`{event}` cannot be emitted: Socket.IO reserves the name");
-            return Err(Error::internal(message));
-        }
-        let command = Command::Emit(relay::Emit {
-            rooms: target.rooms.iter().map(Into::into).collect(),
-            except: target.except.iter().map(Into::into).collect(),
-            data: &packet.json,
-            attachments: packet.attachments.iter().map(Into::into).collect(),
-            offset: None,
-            namespace: target.namespace.as_ref().map(Into::into),
-            volatile: target.volatile,
-            local: target.local,
-            ack: target.ack.as_ref().map(Asked::request),
-        });
-        let emit = self.record.borrow().commands.len();
-        self.command(&command)?;
-        let ack = match &once {
-            Some(OnceAcked {
-                ack: Some(id),
-                socket,
-                answer,
-                ..
-            }) => {
-                self.ack(*socket, *id, answer)?;
-                Some(AckPlace {
-                    command: emit + 1,
-                    socket: *socket,
-                    id: *id,
-                })
-            }
-            _ => None,
-        };
-        if !self.is_stored(&target) {
-            return Ok(());
-        }
-        let offset = self.is_recovering() || target.namespace.is_some();
-        let emission = Emission {
-            namespace: target.namespace,
-            rooms: target.rooms,
-            except: target.except,
-            event: event.to_owned(),
-            data: text(packet.json),
-            attachments: packet.attachments,
-            id: target.id,
-            once: once.map(|once| interface::Once {
-                sender: once.sender,
-                ack: text(once.answer.json),
-            }),
-        };
-        let link = Link { emit, offset, ack };
-        let change = (Change::Emit(emission), Some(link));
-        self.record.borrow_mut().changes.push(change);
-        Ok(())
-    }
-
-    /// Whether an emission can be wanted later: by the history of its room, by a session that is
-    /// recovered, or to know that it is a repetition.
-    fn is_stored(&self, target: &Target) -> bool {
-        if target.volatile || target.local || target.ack.is_some() {
-            return false;
-        }
-        let is_history = target.rooms.len() == 1 && !target.direct;
-        is_history || target.id.is_some() || self.is_recovering() || target.namespace.is_some()
-    }
-
     /// Whether sessions of this namespace can be recovered.
     pub fn is_recovering(&self) -> bool {
         self.scope.policy.recovery > 0
-    }
-
-    /// Makes sockets enter or leave rooms, those of the batch at once.
-    pub fn move_sockets(
-        &self,
-        target: Target,
-        direction: Direction,
-        places: Vec<String>,
-    ) -> Result<()> {
-        let Target { rooms, except, .. } = target;
-        for (index, peer) in self.sockets.iter().enumerate() {
-            if !peer.is_reached(&rooms, &except) {
-                continue;
-            }
-            let mut now = peer.rooms.borrow().clone();
-            now.retain(|room| !places.contains(room));
-            if direction == Direction::Into {
-                let others = places.iter().filter(|room| **room != *peer.id());
-                now.extend(others.cloned());
-            }
-            self.set_rooms(index, now);
-        }
-        let names = || places.iter().map(Into::into).collect();
-        let (join, leave) = match direction {
-            Direction::Into => (names(), Vec::new()),
-            Direction::OutOf => (Vec::new(), names()),
-        };
-        self.command(&Command::Sockets(relay::Sockets {
-            rooms: rooms.iter().map(Into::into).collect(),
-            except: except.iter().map(Into::into).collect(),
-            join,
-            leave,
-            disconnect: None,
-        }))?;
-        self.members.borrow_mut().forget();
-        let movement = Change::Move(Movement {
-            rooms,
-            except,
-            direction,
-            places,
-        });
-        self.record.borrow_mut().changes.push((movement, None));
-        Ok(())
     }
 
     /// Notes the answer of an event that happens once.
@@ -412,49 +257,6 @@ impl Context {
         self.apply(own).await
     }
 
-    async fn apply(&self, changes: Vec<(Change, Option<Link>)>) -> Result<(), interface::Error> {
-        if changes.is_empty() {
-            return Ok(());
-        }
-        let (changes, links): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
-        let applied = self.store.apply(changes).await?;
-        let mut record = self.record.borrow_mut();
-        let mut repetitions = applied.repetitions.into_iter().peekable();
-        let mut offset = applied.first;
-        for (index, link) in links.iter().enumerate() {
-            let Some(link) = link else { continue };
-            match repetitions.next_if(|repetition| repetition.index as usize == index) {
-                Some(repetition) => {
-                    record.commands[link.emit] = None;
-                    if let Some(place) = &link.ack {
-                        record.commands[place.command] = self.first_ack(place, repetition.ack);
-                    }
-                }
-                None => {
-                    if let Some(command) = record.commands[link.emit].as_mut()
-                        && link.offset
-                    {
-                        set_offset(command, offset);
-                    }
-                    offset += 1;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The ack a repetition gets: the stored one.
-    fn first_ack(&self, place: &AckPlace, ack: String) -> Option<String> {
-        let data = RawValue::from_string(ack).ok()?;
-        let command = Command::Ack(relay::Ack {
-            socket: self.sockets[place.socket].id().into(),
-            id: place.id,
-            data: &data,
-            attachments: Vec::new(),
-        });
-        serde_json::to_string(&command).ok()
-    }
-
     fn response(&self) -> Vec<u8> {
         let record = self.record.borrow();
         let commands = record.commands.iter().flatten();
@@ -470,15 +272,4 @@ impl Context {
         response.extend_from_slice(b"]}");
         response
     }
-}
-
-/// Adds the offset to an `emit` command, which is JSON.
-fn set_offset(command: &mut String, offset: u64) {
-    command.truncate(command.len() - "}}".len());
-    let _ = write!(command, ",\"offset\":{offset}}}}}");
-}
-
-/// The JSON, without a copy.
-fn text(json: Box<RawValue>) -> String {
-    Box::<str>::from(json).into()
 }

@@ -42,6 +42,7 @@ mod members;
 #[cfg(test)]
 mod memory;
 mod namespace;
+mod nsp;
 mod peer;
 mod remote;
 mod rooms;
@@ -74,8 +75,9 @@ pub use error::{Error, Result};
 pub use handshake::Handshake;
 pub use interface::{Position, Room};
 pub use namespace::{Namespace, Packet};
+pub use nsp::{Entry, Nsp};
 pub use remote::RemoteSocket;
 pub use rooms::RoomNames;
 pub use serde_json::json;
 pub use serve::serve;
-pub use socket::{Entry, Nsp, Socket};
+pub use socket::Socket;

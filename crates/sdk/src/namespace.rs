@@ -12,7 +12,8 @@ use crate::{
     emit::Once,
     error::{Error, Result},
     interface,
-    socket::{Nsp, Socket},
+    nsp::Nsp,
+    socket::Socket,
 };
 
 type Running = Pin<Box<dyn Future<Output = Result<()>>>>;

@@ -56,8 +56,15 @@ pub(super) async fn run(
         ..socket(context, connect.socket)
     };
     let (pid, recovered) = match session {
-        Some(session) => (pid, Some(take_up(&socket, session, stale))),
-        None => (enter(namespace, &socket, connect), None),
+        Some(session) => {
+            take_up(&socket, &session, stale);
+            introduce(namespace, &socket, connect);
+            (pid, Some(session))
+        }
+        None => {
+            introduce(namespace, &socket, connect);
+            (enter(&socket), None)
+        }
     };
     let mut outcome = match &namespace.connect {
         Some(handler) => handler(socket.clone()).await,
@@ -108,16 +115,22 @@ pub(crate) fn claims(auths: &[Option<&RawValue>]) -> Vec<Option<Claim>> {
     auths.iter().map(|auth| claim(*auth)).collect()
 }
 
-/// The socket is a new one. Gives the secret of its session, where sessions can be recovered.
-fn enter(namespace: &Namespace, socket: &Socket, connect: &relay::Connect<'_>) -> Option<String> {
-    let peer = socket.peer();
-    let claims = connect.claims.filter(|claims| claims.get() != "null");
-    peer.state().borrow_mut().claims = claims.map(RawValue::to_owned);
-    if namespace.keeps_handshake
-        && let Some(handshake) = socket.handshake()
-    {
-        peer.state().borrow_mut().handshake = to_raw_value(&handshake.kept()).ok();
+/// Notes what is new of the client: what the middleware said, if it was asked, and how it came.
+fn introduce(namespace: &Namespace, socket: &Socket, connect: &relay::Connect<'_>) {
+    let mut state = socket.peer().state().borrow_mut();
+    if let Some(claims) = connect.claims.filter(|claims| claims.get() != "null") {
+        state.claims = Some(claims.to_owned());
     }
+    if namespace.keeps_handshake
+        && let Some(handshake) = &socket.handshake
+    {
+        state.handshake = to_raw_value(&handshake.kept()).ok();
+    }
+}
+
+/// The socket is a new one. Gives the secret of its session, where sessions can be recovered.
+fn enter(socket: &Socket) -> Option<String> {
+    let peer = socket.peer();
     let is_recovering = socket.context.is_recovering();
     let pid = is_recovering.then(sid::random);
     let newcomer = Change::Connect(Newcomer {
@@ -127,12 +140,12 @@ fn enter(namespace: &Namespace, socket: &Socket, connect: &relay::Connect<'_>) -
         private: is_recovering.then(|| peer.private()).flatten(),
         pid: pid.clone(),
     });
-    socket.context.change(connect.socket, newcomer);
+    socket.context.change(socket.index, newcomer);
     pid
 }
 
 /// The socket is the one that it was before.
-fn take_up(socket: &Socket, session: Session, stale: &mut Stale) -> Session {
+fn take_up(socket: &Socket, session: &Session, stale: &mut Stale) {
     let peer = socket.peer();
     peer.take_up(session.socket.clone());
     peer.restore(&session.data, session.private.as_deref());
@@ -140,7 +153,6 @@ fn take_up(socket: &Socket, session: Session, stale: &mut Stale) -> Session {
         .context
         .set_rooms(socket.index, session.rooms.clone());
     stale.all_but(&session.socket, &peer.connection);
-    session
 }
 
 /// The first command of the event: whatever the handler wants done comes after it.

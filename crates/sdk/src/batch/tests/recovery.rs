@@ -110,6 +110,24 @@ fn a_client_gets_its_session_back_and_what_it_missed() {
 }
 
 #[test]
+fn who_is_judged_again_has_the_claims_of_now() {
+    let memory = Memory::default();
+    let pid = enter(&memory);
+    commands_under(
+        RECOVERING,
+        &memory,
+        hall,
+        one(json!([gone("transport close")])),
+    );
+    let mut events = again(&pid, json!("1"), packet(0, 9, json!(["who"])));
+    events["events"][0]["connect"]["claims"] = json!("countess");
+    let found = commands_under(RECOVERING, &memory, hall, events);
+    let state = json!({ "data": "ada", "claims": "countess" });
+    assert_eq!(found[0]["accept"]["state"], state);
+    assert_eq!(found[2]["ack"]["data"][2], "countess");
+}
+
+#[test]
 fn what_is_stored_carries_its_offset_and_nothing_else_does() {
     let memory = Memory::default();
     let say = || {

@@ -1,0 +1,179 @@
+//! The namespace a handler runs in: what is for everyone, and what was said before.
+
+use std::rc::Rc;
+
+use serde_json::value::RawValue;
+
+use crate::{
+    args::ToArgs,
+    binary::Raw,
+    context::{Context, Target},
+    emit::BroadcastOperator,
+    error::Result,
+    interface::{Position, Room},
+    remote::RemoteSocket,
+    rooms::RoomNames,
+};
+
+/// The namespace a handler runs in: Socket.IO's `socket.nsp`, or `io`.
+///
+/// What it reads includes all that earlier events of the batch, and this one so far, have changed.
+#[derive(Clone)]
+pub struct Nsp {
+    pub(crate) context: Rc<Context>,
+}
+
+/// A stored event.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Its place among all that was stored.
+    pub offset: u64,
+    data: String,
+    attachments: Vec<String>,
+}
+
+impl Entry {
+    /// The event's first argument, as it was emitted; none if it had none.
+    pub fn argument(&self) -> Option<Raw> {
+        let (_, json) = serde_json::from_str::<First>(&self.data).ok()?;
+        Some(Raw::new(json, self.attachments.clone()))
+    }
+}
+
+type First = (serde::de::IgnoredAny, Box<RawValue>);
+
+impl Nsp {
+    /// The namespace's name: of one that is configured by a pattern, the one that the client asked for.
+    pub fn name(&self) -> &str {
+        &self.context.scope.namespace
+    }
+
+    /// Another namespace, or this one: `io.of("/admin")`, to be emitted to. There its emissions are
+    /// stored as its own are, but come in no particular order with them.
+    pub fn of(&self, namespace: &str) -> BroadcastOperator {
+        let mut everyone = self.everyone();
+        let is_other = namespace != self.name();
+        everyone.target.namespace = is_other.then(|| namespace.to_owned());
+        everyone
+    }
+
+    /// To everyone in the namespace.
+    pub fn emit(&self, event: &str, args: impl ToArgs) -> Result<()> {
+        self.everyone().emit(event, args)
+    }
+
+    /// Emits `message` to everyone in the namespace.
+    pub fn send(&self, args: impl ToArgs) -> Result<()> {
+        self.emit("message", args)
+    }
+
+    /// The same as [`send`](Self::send).
+    pub fn write(&self, args: impl ToArgs) -> Result<()> {
+        self.send(args)
+    }
+
+    /// To everyone in a room, or several.
+    pub fn to(&self, rooms: impl RoomNames) -> BroadcastOperator {
+        self.everyone().to(rooms)
+    }
+
+    /// The same as [`to`](Self::to).
+    pub fn in_(&self, rooms: impl RoomNames) -> BroadcastOperator {
+        self.to(rooms)
+    }
+
+    /// To everyone who is not in a room, or several.
+    pub fn except(&self, rooms: impl RoomNames) -> BroadcastOperator {
+        self.everyone().except(rooms)
+    }
+
+    /// To everyone who is connected to the relay that brought the event; not stored.
+    pub fn local(&self) -> BroadcastOperator {
+        self.everyone().local()
+    }
+
+    /// Accepted for Socket.IO's sake: nothing is compressed.
+    pub fn compress(&self, _: bool) -> BroadcastOperator {
+        self.everyone()
+    }
+
+    /// Every socket of the namespace, wherever it is connected.
+    pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>> {
+        self.everyone().fetch_sockets().await
+    }
+
+    /// Makes everyone enter a room, or several.
+    pub fn sockets_join(&self, rooms: impl RoomNames) -> Result<()> {
+        self.everyone().sockets_join(rooms)
+    }
+
+    /// Makes everyone leave a room, or several.
+    pub fn sockets_leave(&self, rooms: impl RoomNames) -> Result<()> {
+        self.everyone().sockets_leave(rooms)
+    }
+
+    /// Disconnects everyone, with `close` their whole connections.
+    pub fn disconnect_sockets(&self, close: bool) -> Result<()> {
+        self.everyone().disconnect_sockets(close)
+    }
+
+    /// What this sender's event was answered before.
+    pub(crate) async fn answer(&self, sender: &str, id: &str) -> Result<Option<String>> {
+        let store = self.context.current().await?;
+        let answer = store.answer(sender.to_owned(), id.to_owned()).await;
+        answer.map_err(|error| self.context.failed(error))
+    }
+
+    /// To everyone who can be sent it at once; not stored.
+    pub fn volatile(&self) -> BroadcastOperator {
+        self.everyone().volatile()
+    }
+
+    /// The stored events of that name in a room, oldest first, at most `limit` (1 000). None if the
+    /// position names an emission that is not in this room. Emissions to several rooms at once are
+    /// in the history of none.
+    pub async fn history(
+        &self,
+        room: &str,
+        event: &str,
+        until: Position,
+        limit: u32,
+    ) -> Result<Option<Vec<Entry>>> {
+        let store = self.context.current().await?;
+        let page = store
+            .history(room.to_owned(), event.to_owned(), until, limit)
+            .await;
+        let page = page.map_err(|error| self.context.failed(error))?;
+        Ok(page.map(|entries| {
+            let entry = |entry: crate::interface::Entry| Entry {
+                offset: entry.offset,
+                data: entry.data,
+                attachments: entry.attachments,
+            };
+            entries.into_iter().map(entry).collect()
+        }))
+    }
+
+    /// All rooms that have members or stored events of that name.
+    pub async fn rooms(&self, event: &str) -> Result<Vec<Room>> {
+        let store = self.context.current().await?;
+        let rooms = store.rooms(event.to_owned()).await;
+        rooms.map_err(|error| self.context.failed(error))
+    }
+
+    /// The offset that everything stored so far is at or below.
+    pub async fn last_offset(&self) -> Result<u64> {
+        let store = self.context.current().await?;
+        store
+            .last_offset()
+            .await
+            .map_err(|error| self.context.failed(error))
+    }
+
+    pub(crate) fn everyone(&self) -> BroadcastOperator {
+        BroadcastOperator {
+            context: self.context.clone(),
+            target: Target::default(),
+        }
+    }
+}
