@@ -1,6 +1,7 @@
 //! Sessions that are taken up again, and those that cannot be.
 
 use super::*;
+use crate::interface::Direction;
 
 /// A socket whose session can be recovered; its secret is `pid-` and its id.
 fn newcomer(socket: &str) -> Change {

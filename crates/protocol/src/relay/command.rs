@@ -1,0 +1,221 @@
+//! What the app answers to a batch: commands, which the relay carries out.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::is_false;
+
+/// The body of the app's answer.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Response<'a> {
+    /// In the order in which the relay carries them out.
+    #[serde(borrow)]
+    pub commands: Vec<Command<'a>>,
+}
+
+/// What the relay must do. Sockets are named by their Socket.IO session id, because a command may
+/// speak of one that is not in the batch. A command for a socket that is gone is ignored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Command<'a> {
+    /// Handshake lane: the connection may be opened.
+    #[serde(borrow)]
+    Admit(Admit<'a>),
+    /// Handshake lane: it may not.
+    #[serde(borrow)]
+    Reject(Reject<'a>),
+    /// The socket is in the namespace (and in its own room): the client gets CONNECT.
+    #[serde(borrow)]
+    Accept(Accept<'a>),
+    /// It is not: the client gets CONNECT_ERROR.
+    #[serde(borrow)]
+    Refuse(Refuse<'a>),
+    /// The answer to a packet with an id.
+    #[serde(borrow)]
+    Ack(Ack<'a>),
+    /// An event to every socket in one of `rooms` (or to all of the namespace where there are none)
+    /// that is in none of `except`, once each.
+    #[serde(borrow)]
+    Emit(Emit<'a>),
+    #[serde(borrow)]
+    Join(Rooms<'a>),
+    #[serde(borrow)]
+    Leave(Rooms<'a>),
+    /// Something for each socket in one of `rooms` (of the namespace where there are none) that is in
+    /// none of `except`.
+    #[serde(borrow)]
+    Sockets(Sockets<'a>),
+    /// Replaces the socket's state.
+    #[serde(borrow)]
+    State(State<'a>),
+    /// The client gets DISCONNECT; with `close` its whole connection ends. The relay then reports a
+    /// `disconnect` event as for any other.
+    #[serde(borrow)]
+    Disconnect(Kick<'a>),
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Admit<'a> {
+    #[serde(borrow)]
+    pub connection: Cow<'a, str>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Reject<'a> {
+    #[serde(borrow)]
+    pub connection: Cow<'a, str>,
+    /// Engine.IO's error code: 4 (Forbidden) unless there is reason for another.
+    pub code: u8,
+    #[serde(borrow)]
+    pub message: Cow<'a, str>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Accept<'a> {
+    #[serde(borrow)]
+    pub socket: Cow<'a, str>,
+    /// Socket.IO's private session id, for connection state recovery.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<&'a RawValue>,
+    /// The client takes up an earlier session.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<Recovered<'a>>,
+}
+
+/// A session that is taken up again: its socket has another connection now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Recovered<'a> {
+    /// The session id of before, which the socket has again from now on. If another socket still has
+    /// it, that one leaves (`transport close`), and its `disconnect` event names this id, too: only its
+    /// [`Socket::connection`] tells the two apart.
+    #[serde(borrow)]
+    pub id: Cow<'a, str>,
+    /// The rooms it is in.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub rooms: Vec<Cow<'a, str>>,
+    /// What was emitted to it meanwhile: the client gets it before CONNECT.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub missed: Vec<Missed<'a>>,
+}
+
+/// An event that a client has missed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Missed<'a> {
+    pub offset: u64,
+    /// As in [`Emit`].
+    #[serde(borrow)]
+    pub data: &'a RawValue,
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Cow<'a, str>>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Refuse<'a> {
+    #[serde(borrow)]
+    pub socket: Cow<'a, str>,
+    #[serde(borrow)]
+    pub message: Cow<'a, str>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<&'a RawValue>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Ack<'a> {
+    #[serde(borrow)]
+    pub socket: Cow<'a, str>,
+    pub id: u64,
+    /// The JSON array of the ack's arguments.
+    #[serde(borrow)]
+    pub data: &'a RawValue,
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Cow<'a, str>>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Emit<'a> {
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub rooms: Vec<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<Cow<'a, str>>,
+    /// The JSON array: the event's name, then its arguments.
+    #[serde(borrow)]
+    pub data: &'a RawValue,
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Cow<'a, str>>,
+    /// Its place among all that was stored. The client gets it as one more argument, a string, and
+    /// tells it when it recovers its session. Without meaning for one that is `volatile` or has an `ack`,
+    /// and in a namespace in which nobody got a `pid`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// Whose sockets it is for, if not the batch's namespace. Not together with `ack`.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<Cow<'a, str>>,
+    /// May be dropped for a client that cannot take it at once.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub volatile: bool,
+    /// Only for the sockets of this relay.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub local: bool,
+    /// Each receiver is asked to acknowledge; what comes of it is an [`Event::Acks`].
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub ack: Option<AckRequest<'a>>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AckRequest<'a> {
+    /// Handed back: which of the app's handlers it is for.
+    #[serde(borrow)]
+    pub handler: Cow<'a, str>,
+    /// Handed back: what that handler has to know.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<&'a RawValue>,
+    /// Milliseconds to wait, at most [`MAX_ACK_TIMEOUT`].
+    pub timeout: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Rooms<'a> {
+    #[serde(borrow)]
+    pub socket: Cow<'a, str>,
+    #[serde(borrow)]
+    pub rooms: Vec<Cow<'a, str>>,
+}
+
+/// What happens to many sockets, wherever they are connected: to each first `join`, then `leave`, then
+/// `disconnect`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Sockets<'a> {
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub rooms: Vec<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<Cow<'a, str>>,
+    /// Rooms they enter.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub join: Vec<Cow<'a, str>>,
+    /// Rooms they leave.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub leave: Vec<Cow<'a, str>>,
+    /// They are disconnected, as by [`Kick`]; `true` is its `close`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disconnect: Option<bool>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct State<'a> {
+    #[serde(borrow)]
+    pub socket: Cow<'a, str>,
+    #[serde(borrow)]
+    pub state: &'a RawValue,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Kick<'a> {
+    #[serde(borrow)]
+    pub socket: Cow<'a, str>,
+    #[serde(default)]
+    pub close: bool,
+}
