@@ -26,6 +26,17 @@ async fn count(statement: &str) -> u64 {
     integer(&row[0]).unwrap()
 }
 
+/// A socket whose session can be recovered; its secret is its id.
+fn enter(socket: &str) -> Change {
+    Change::Connect(Newcomer {
+        socket: socket.into(),
+        connection: "c".into(),
+        data: "null".into(),
+        private: None,
+        pid: Some(socket.into()),
+    })
+}
+
 async fn history() -> Vec<String> {
     let transaction = fresh(batch(1, 1000, 1)).await;
     texts(&transaction, Position::End, 100).await.unwrap()
@@ -104,21 +115,12 @@ fn what_only_a_session_could_want_goes_when_none_can_any_more() {
 fn sessions_and_answers_go_when_their_time_is_over() {
     let _folder = new_file();
     test(async || {
-        let pid = |socket: &str| {
-            Change::Connect(Newcomer {
-                socket: socket.into(),
-                connection: "c".into(),
-                data: "null".into(),
-                private: None,
-                pid: Some(socket.into()),
-            })
-        };
         let answer = Change::Answer(crate::interface::Answer {
             sender: "x".into(),
             id: "1".into(),
             ack: "[]".into(),
         });
-        commit(1, vec![pid("x"), answer, disconnect("x", true)]).await;
+        commit(1, vec![enter("x"), answer, disconnect("x", true)]).await;
         tidied(2, POLICY, vec![connect("y")]).await;
         assert_eq!(count("SELECT count(*) FROM session").await, 1);
         assert_eq!(count("SELECT count(*) FROM answer").await, 1);
@@ -134,15 +136,6 @@ fn sessions_and_answers_go_when_their_time_is_over() {
 fn who_missed_what_is_deleted_is_told_and_who_had_seen_it_is_not_bothered() {
     let _folder = new_file();
     test(async || {
-        let enter = |socket: &str| {
-            Change::Connect(Newcomer {
-                socket: socket.into(),
-                connection: "c".into(),
-                data: "null".into(),
-                private: None,
-                pid: Some(socket.into()),
-            })
-        };
         let idle = vec![enter("idle"), join("idle", "quiet"), say("quiet", "hello")];
         commit(1, idle).await;
         commit(2, vec![enter("x"), join("x", "a"), say("a", "seen")]).await;
