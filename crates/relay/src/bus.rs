@@ -1,6 +1,6 @@
 //! The seam to other relays: what one relay is told about sockets must reach those on the others. There
-//! is no bus by default; an existing broker would carry it, and hand what comes from elsewhere to
-//! [`crate::Relay::carry_out`].
+//! is no bus by default. One is `crates/bus-nats`. It hands what comes from elsewhere to
+//! [`crate::Relay::carry_out`], and says when something may be missing: [`crate::Relay::doubt`].
 
 use parlour_protocol::relay::Command;
 

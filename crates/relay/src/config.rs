@@ -124,3 +124,21 @@ pub(crate) const RELEASE_EVERY: Duration = Duration::from_millis(100);
 
 /// How long a client may take to send a request's headers.
 pub(crate) const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long before it is noticed other relays' emissions can have begun to be missing: a bus must notice
+/// within this time.
+pub(crate) const DOUBT_REACH: Duration = Duration::from_secs(15);
+
+/// Offsets that are remembered for one namespace while others' may be missing. If more are sent, clients
+/// that come back begin anew.
+pub(crate) const MAX_JOURNAL: usize = 1 << 20;
+
+/// How long after a doubt is over clients that were sent something in it can have their sessions back.
+pub(crate) const JOURNAL_KEPT: Duration = Duration::from_secs(5 * 60);
+
+/// Clients whose connections are ended, so that they come back and get what is missing, do so spread over
+/// this time.
+pub(crate) const RESYNC_SPREAD: Duration = Duration::from_secs(3);
+
+/// Bytes of commands from the bus that wait while one namespace's batch is under way.
+pub(crate) const MAX_CARRIED_BYTES: usize = 64 * 1024 * 1024;

@@ -10,7 +10,7 @@ use slab::Slab;
 
 use crate::config::MAX_ODD_ACKS;
 use crate::connection::Connection;
-use crate::lane::Expected;
+use crate::lane::{Expected, Seen};
 use crate::sid::Sid;
 
 /// A socket's number in its namespace's hub. Another socket may have it later.
@@ -47,6 +47,8 @@ pub struct Socket {
     pub outgoing: (u32, u32),
     /// Which emit last reached or excluded it.
     seen: u32,
+    /// It has everything up to this offset, or it is not for it.
+    pub floor: u64,
 }
 
 impl Socket {
@@ -79,6 +81,8 @@ pub enum Phase {
     Connecting {
         held: Vec<Box<str>>,
         left: Option<&'static str>,
+        /// What it has seen, if it takes up a session.
+        seen: Seen,
     },
     /// In the namespace.
     In,
@@ -116,7 +120,7 @@ impl Hub {
     }
 
     /// A socket that asks to enter.
-    pub fn insert(&mut self, id: Sid, connection: Arc<Connection>) -> Place {
+    pub fn insert(&mut self, id: Sid, connection: Arc<Connection>, seen: Seen) -> Place {
         self.stamps = self.stamps.wrapping_add(1);
         let place = Place {
             slot: self.sockets.vacant_key() as Slot,
@@ -129,6 +133,7 @@ impl Hub {
             phase: Phase::Connecting {
                 held: Vec::new(),
                 left: None,
+                seen,
             },
             state: None,
             rooms: Vec::new(),
@@ -138,6 +143,7 @@ impl Hub {
             mentioned: (0, 0),
             outgoing: (0, 0),
             seen: 0,
+            floor: 0,
         });
         self.by_id.insert(id, place.slot);
         place

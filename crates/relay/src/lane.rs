@@ -7,6 +7,7 @@ mod batch;
 mod delivery;
 mod emit;
 mod enter;
+mod journal;
 mod offsets;
 mod outgoing;
 mod sockets;
@@ -28,6 +29,7 @@ use crate::sid::Sid;
 pub use asks::Expected;
 use asks::{AskId, Asks};
 use batch::Queue;
+pub use journal::Seen;
 use offsets::Offsets;
 
 /// What a namespace's name may not have in a header.
@@ -57,11 +59,20 @@ struct State {
     asks: Asks,
     offsets: Offsets,
     in_flight: bool,
+    carried: Carried,
     /// Clients that wait to be admitted. Handshake lane only.
     waiting: HashMap<Sid, oneshot::Sender<Verdict>>,
     /// Counts the times that commands were carried out.
     runs: u32,
     odd_acks: u64,
+}
+
+/// Commands from the bus that have come while a batch is under way, as JSON: its answer may let in, or into
+/// a room, who must have them.
+#[derive(Default)]
+struct Carried {
+    commands: Vec<String>,
+    bytes: usize,
 }
 
 /// What the app says to a handshake.
@@ -135,12 +146,13 @@ impl Lane {
     pub fn enter(self: &Arc<Self>, connection: &Arc<Connection>, auth: Option<&str>) {
         let mut state = self.lock();
         let id = Sid::random();
+        let (seen, auth) = state.offsets.claim(auth);
         let mut inner = connection.lock();
         if !inner.open {
             return;
         }
         let State { hub, queue, .. } = &mut *state;
-        let place = hub.insert(id, connection.clone());
+        let place = hub.insert(id, connection.clone(), seen);
         if inner.memberships.capacity() == 0 {
             inner.memberships.reserve_exact(1);
         }
@@ -150,7 +162,7 @@ impl Lane {
         });
         drop(inner);
         if let Some(socket) = hub.at(place) {
-            queue.push_connect(socket, auth);
+            queue.push_connect(socket, auth.as_deref());
         }
         drop(state);
         self.work.notify_one();
@@ -255,7 +267,7 @@ impl Lane {
         match &mut socket.phase {
             Phase::Left => return,
             // The app was asked and must have its answer heard: then it is told.
-            Phase::Connecting { left, held } => {
+            Phase::Connecting { left, held, .. } => {
                 left.get_or_insert(reason);
                 held.clear();
                 return;
@@ -308,7 +320,20 @@ impl Lane {
 
     pub fn is_unused(&self) -> bool {
         let state = self.lock();
-        state.queue.is_empty() && !state.in_flight && state.hub.is_empty()
+        state.queue.is_empty()
+            && !state.in_flight
+            && state.hub.is_empty()
+            && !state.offsets.are_needed()
+    }
+
+    /// From now on, and since a little while ago, what other relays emit may be missing.
+    pub fn doubt(&self) {
+        self.lock().offsets.doubt();
+    }
+
+    /// Nothing is missing to the sockets that are here.
+    pub fn trust(&self) {
+        self.lock().offsets.trust();
     }
 }
 

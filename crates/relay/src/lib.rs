@@ -9,6 +9,7 @@
 //! | `connection`, `timers` | one client's transport, outgoing bytes, heartbeat |
 //! | `client` | Socket.IO's rules on one connection |
 //! | `lane`, `hub` | one namespace: its batches, its sockets and rooms |
+//! | `bus`, `resync` | the seam to other relays, and what happens when something of theirs was missed |
 //! | `ws`, `outbox`, `message`, `sid` | frames, buffers, packets, ids |
 
 mod bus;
@@ -25,6 +26,7 @@ mod origin;
 mod outbox;
 mod proxy;
 mod reason;
+mod resync;
 mod server;
 mod shared;
 mod sid;
@@ -102,13 +104,48 @@ impl Relay {
     /// Carries out what the app told another relay, for this relay's sockets: what a [`Bus`] brings. It
     /// does not go back to the bus. Commands that a bus does not take are ignored.
     ///
-    /// One after another from one task, they keep their order, also for a client that gets several.
-    pub fn carry_out(&self, namespace: &str, command: &Command<'_>) {
-        if let Some(lane) = self.shared.lane(namespace) {
-            lane.carry_out(&self.shared, command);
-        }
+    /// One after another from one task, they keep their order, also for a client that gets several. While
+    /// the app answers a batch of the namespace they wait for that. False: too many wait, and this one is
+    /// missed.
+    #[must_use]
+    pub fn carry_out(&self, namespace: &str, command: &Command<'_>) -> bool {
+        self.shared.metrics.bus_received.add(1);
+        self.shared
+            .lane(namespace)
+            .is_none_or(|lane| lane.carry_out(&self.shared, command))
+    }
+
+    /// Commands of other relays may be missing, from now on and since at most 15 s ago. Clients are still
+    /// served; what they are given for their offsets leaves out what may be missing.
+    pub fn doubt(&self) {
+        self.shared.doubt(true);
+    }
+
+    /// Nothing is missing to the clients that are connected.
+    pub fn trust(&self) {
+        self.shared.doubt(false);
+    }
+
+    /// The connections that there have been up to now.
+    pub fn so_far(&self) -> Connections {
+        Connections(self.shared.connections.next_stamp())
+    }
+
+    /// Ends those connections, spread over some seconds: their clients come back and recover their
+    /// sessions, and with them what was missed. Returns how many there were, when all are ended.
+    pub async fn resync(&self, connections: Connections) -> usize {
+        resync::run(&self.shared, connections.0).await
+    }
+
+    /// Whether the app has heard and answered everything.
+    pub fn is_idle(&self) -> bool {
+        self.shared.lanes().iter().all(|lane| lane.is_idle())
     }
 }
+
+/// See [`Relay::so_far`].
+#[derive(Debug, Clone, Copy)]
+pub struct Connections(u32);
 
 fn check_name(name: &str) -> anyhow::Result<()> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');

@@ -17,6 +17,10 @@ pub struct Metrics {
     pub volatile_drops: Counter,
     pub received_bytes: Counter,
     pub sent_bytes: Counter,
+    pub bus_sent: Counter,
+    pub bus_received: Counter,
+    pub resyncs: Counter,
+    pub resynced_connections: Counter,
 }
 
 #[derive(Default)]
@@ -110,6 +114,30 @@ impl Metrics {
             "counter",
             "Bytes queued for clients.",
             &self.sent_bytes.0,
+        );
+        line(
+            "bus_sent_total",
+            "counter",
+            "Commands given to the bus for other relays.",
+            &self.bus_sent.0,
+        );
+        line(
+            "bus_received_total",
+            "counter",
+            "Commands that came from other relays.",
+            &self.bus_received.0,
+        );
+        line(
+            "resyncs_total",
+            "counter",
+            "Times that something of other relays may have been missed.",
+            &self.resyncs.0,
+        );
+        line(
+            "resynced_connections_total",
+            "counter",
+            "Connections ended for that, so that their clients get it.",
+            &self.resynced_connections.0,
         );
         text
     }

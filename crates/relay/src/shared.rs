@@ -2,7 +2,7 @@
 //! and ends everything; what happens in between is theirs.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -20,6 +20,9 @@ use crate::origin::Origin;
 use crate::sid::Sid;
 use crate::timers::{Purpose, Timer, Timers};
 
+/// Characters of a relay's label.
+const LABEL: usize = 8;
+
 pub struct Shared {
     pub config: Config,
     pub origin: Arc<dyn Origin>,
@@ -36,6 +39,10 @@ pub struct Shared {
     pub idle: Notify,
     pub life: watch::Sender<Life>,
     pub bus: Option<Arc<dyn Bus>>,
+    /// Tells this life of this relay from others, in what clients are given.
+    label: Box<str>,
+    /// What other relays emit may be missing.
+    in_doubt: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +72,14 @@ impl Shared {
             idle: Notify::new(),
             life: watch::Sender::new(Life::Running),
             bus,
+            label: Sid::random().as_str()[..LABEL].into(),
+            in_doubt: AtomicBool::new(false),
         }
+    }
+
+    /// If there are other relays.
+    pub fn label(&self) -> Option<&str> {
+        self.bus.as_ref().map(|_| &*self.label)
     }
 
     /// A number that no batch had before.
@@ -85,6 +99,9 @@ impl Shared {
             return act(lane);
         }
         let lane = Arc::new(Lane::new(namespace));
+        if self.in_doubt.load(Ordering::Relaxed) {
+            lane.doubt();
+        }
         lanes.insert(namespace.into(), lane.clone());
         lane.clone().start(self.clone());
         act(&lane)
@@ -132,9 +149,26 @@ impl Shared {
             .map_or(0, |lane| lane.publish(self, emit))
     }
 
+    /// Lanes are told that what other relays emit may be missing, or that it is not any more. What begins
+    /// to exist meanwhile knows by itself.
+    pub fn doubt(&self, in_doubt: bool) {
+        {
+            let _lanes = self.lock_lanes();
+            self.in_doubt.store(in_doubt, Ordering::Relaxed);
+        }
+        for lane in self.lanes() {
+            if in_doubt {
+                lane.doubt();
+            } else {
+                lane.trust();
+            }
+        }
+    }
+
     /// Tells the other relays, if there is a bus to them.
     pub fn forward(&self, namespace: &str, command: &Command<'_>) {
         if let Some(bus) = &self.bus {
+            self.metrics.bus_sent.add(1);
             bus.publish(namespace, command);
         }
     }
@@ -209,6 +243,11 @@ impl Connections {
         {
             registered.by_key.remove(key);
         }
+    }
+
+    /// What the next one will be stamped with.
+    pub fn next_stamp(&self) -> u32 {
+        self.stamps.load(Ordering::Relaxed)
     }
 
     pub fn all(&self) -> Vec<Arc<Connection>> {

@@ -11,7 +11,7 @@ fn four() -> Fixture {
     let slots = (0..4)
         .map(|key| {
             let connection = Arc::new(Connection::polling(Sid::random(), "{}".into(), key, key));
-            let slot = hub.insert(Sid::random(), connection).slot;
+            let slot = hub.insert(Sid::random(), connection, Seen::default()).slot;
             hub.get(slot).unwrap().phase = Phase::In;
             slot
         })
@@ -107,6 +107,7 @@ fn who_is_not_in_the_namespace_is_not_reached() {
     f.hub.get(f.slots[2]).unwrap().phase = Phase::Connecting {
         held: Vec::new(),
         left: None,
+        seen: Seen::default(),
     };
     assert_eq!(f.reach(&["a"], &[]), [1]);
     assert_eq!(f.reach(&[], &[]), [1, 3]);
@@ -164,7 +165,7 @@ fn a_place_is_one_sockets_even_when_another_has_its_slot_and_its_id() {
     let (place, id) = (first.place, first.id);
     let connection = first.connection.clone();
     f.hub.remove(f.slots[0]);
-    let second = f.hub.insert(Sid::random(), connection);
+    let second = f.hub.insert(Sid::random(), connection, Seen::default());
     f.hub.rename(second.slot, id);
     assert_eq!(second.slot, place.slot, "slots are used again");
     assert!(f.hub.at(place).is_none());

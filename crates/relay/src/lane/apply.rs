@@ -9,8 +9,9 @@ use parlour_protocol::relay::{Command, Emit};
 use super::asks::AskId;
 use super::batch::Batch;
 use super::outgoing::Outgoing;
-use super::{Lane, State, Verdict};
+use super::{Carried, Lane, State, Verdict};
 use crate::client;
+use crate::config::MAX_CARRIED_BYTES;
 use crate::connection::{Connection, close_kicked};
 use crate::hub::{Phase, Slot};
 use crate::shared::Shared;
@@ -74,31 +75,60 @@ impl Lane {
         });
     }
 
-    /// Carries out what the app told another relay.
-    pub fn carry_out(&self, shared: &Arc<Shared>, command: &Command<'_>) {
-        let carried = self.run(shared, &mut Outgoing::default(), true, |state, run| {
-            match command {
-                Command::Emit(emit) if emit.ack.is_none() => {
-                    self.emit(shared, state, emit, run.outgoing);
-                }
-                Command::Sockets(_)
-                | Command::Join(_)
-                | Command::Leave(_)
-                | Command::State(_)
-                | Command::Disconnect(_) => self.command(state, command, run),
-                _ => return false,
+    /// Carries out what the app told another relay: at once, or after the answer that is waited for. That
+    /// may be of earlier, and make sockets receive it. False: too much is waiting for the answer.
+    pub fn carry_out(&self, shared: &Arc<Shared>, command: &Command<'_>) -> bool {
+        self.run(shared, &mut Outgoing::default(), true, |state, run| {
+            if state.in_flight {
+                return state.carried.keep(command);
             }
-            if !state.queue.is_empty() {
-                self.work.notify_one();
-            }
+            self.carry(state, command, run);
             true
-        });
-        if !carried {
-            tracing::warn!(
+        })
+    }
+
+    /// Carries out what came from the bus while a batch was under way. It is over then.
+    pub(super) fn catch_up(&self, shared: &Arc<Shared>, outgoing: &mut Outgoing) {
+        loop {
+            let carried = {
+                let mut state = self.lock();
+                let carried = std::mem::take(&mut state.carried);
+                state.in_flight = !carried.commands.is_empty();
+                carried.commands
+            };
+            if carried.is_empty() {
+                return;
+            }
+            let commands: Vec<Command<'_>> = carried
+                .iter()
+                .filter_map(|json| serde_json::from_str(json).ok())
+                .collect();
+            self.run(shared, outgoing, true, |state, run| {
+                for command in &commands {
+                    self.carry(state, command, run);
+                }
+            });
+        }
+    }
+
+    fn carry<'c>(&self, state: &mut State, command: &'c Command<'c>, run: &mut Run<'_, 'c>) {
+        match command {
+            Command::Emit(emit) if emit.ack.is_none() => {
+                self.emit(run.shared, state, emit, true, run.outgoing);
+            }
+            Command::Sockets(_)
+            | Command::Join(_)
+            | Command::Leave(_)
+            | Command::State(_)
+            | Command::Disconnect(_) => self.command(state, command, run),
+            _ => tracing::warn!(
                 namespace = &*self.namespace,
                 ?command,
                 "the bus brought a command that is for one relay only"
-            );
+            ),
+        }
+        if !state.queue.is_empty() {
+            self.work.notify_one();
         }
     }
 
@@ -209,7 +239,7 @@ impl Lane {
             .filter(|it| *it != self.namespace());
         match (elsewhere, &emit.ack) {
             (None, None) => {
-                self.emit(run.shared, state, emit, run.outgoing);
+                self.emit(run.shared, state, emit, false, run.outgoing);
                 if !emit.local {
                     run.forward(&self.namespace, command);
                 }
@@ -256,6 +286,20 @@ impl Lane {
                 state.decide(connection.as_str(), Verdict::internal());
             }
         }
+    }
+}
+
+impl Carried {
+    fn keep(&mut self, command: &Command<'_>) -> bool {
+        let Ok(json) = serde_json::to_string(command) else {
+            return false;
+        };
+        if self.bytes + json.len() > MAX_CARRIED_BYTES {
+            return false;
+        }
+        self.bytes += json.len();
+        self.commands.push(json);
+        true
     }
 }
 

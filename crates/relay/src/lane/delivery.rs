@@ -15,8 +15,8 @@ use super::batch::Batch;
 use super::outgoing::Outgoing;
 use super::{Lane, Verdict};
 use crate::config::{
-    ANSWER_TIMEOUT, MAX_ANSWER_BYTES, MAX_BACKOFF, MAX_FAILURES, MAX_PENDING_BYTES, MIN_BACKOFF,
-    TICK_AFTER, TRIM_AFTER,
+    ANSWER_TIMEOUT, JOURNAL_KEPT, MAX_ANSWER_BYTES, MAX_BACKOFF, MAX_FAILURES, MAX_PENDING_BYTES,
+    MIN_BACKOFF, TICK_AFTER, TRIM_AFTER,
 };
 use crate::origin::Body;
 use crate::shared::Shared;
@@ -75,7 +75,7 @@ pub async fn run(shared: Arc<Shared>, lane: Arc<Lane>) {
             }
             Outcome::Superseded => return shared.supersede(),
         }
-        lane.done();
+        lane.catch_up(&shared, &mut outgoing);
     }
 }
 
@@ -240,7 +240,7 @@ fn request(
 }
 
 impl Lane {
-    /// The next batch and its body. The lane has a batch in flight then, until [`Lane::done`].
+    /// The next batch and its body. The lane has a batch in flight then, until [`Lane::catch_up`].
     fn take(&self) -> Option<(Batch, Bytes)> {
         let mut state = self.lock();
         let batch = state.queue.take();
@@ -258,10 +258,6 @@ impl Lane {
         batch.body(&mut self.lock().hub).into()
     }
 
-    fn done(&self) {
-        self.lock().in_flight = false;
-    }
-
     /// Waits for events. If none come for long, gives buffers back, then adds one tick unless that was
     /// the last thing; true if it did.
     async fn rest(&self, outgoing: &mut Outgoing, ticked: bool) -> bool {
@@ -273,7 +269,11 @@ impl Lane {
         }
         *outgoing = Outgoing::default();
         if ticked {
-            self.work.notified().await;
+            if self.lock().offsets.are_needed() {
+                let _ = tokio::time::timeout(JOURNAL_KEPT, self.work.notified()).await;
+            } else {
+                self.work.notified().await;
+            }
             return false;
         }
         if tokio::time::timeout(TICK_AFTER, self.work.notified())

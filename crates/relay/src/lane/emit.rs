@@ -22,18 +22,20 @@ impl Lane {
         let mut outgoing = Outgoing::default();
         let mut state = self.lock();
         outgoing.begin(&mut state.runs);
-        let receivers = self.emit(shared, &mut state, emit, &mut outgoing);
+        let receivers = self.emit(shared, &mut state, emit, true, &mut outgoing);
         drop(state);
         outgoing.flush(shared);
         receivers
     }
 
-    /// Sends an event to those it is for; returns how many they are.
+    /// Sends an event to those it is for; returns how many they are. `late`: it is not of this namespace's
+    /// own answers here, so it can come after sockets that have it already.
     pub(super) fn emit(
         &self,
         shared: &Shared,
         state: &mut State,
         emit: &Emit<'_>,
+        late: bool,
         outgoing: &mut Outgoing,
     ) -> usize {
         let head = self.event_head(emit.attachments.len());
@@ -44,12 +46,18 @@ impl Lane {
             tail: "",
             attachments: &emit.attachments,
         };
-        let mut broadcast = Broadcast::new(message.ending(&tail));
+        let mut broadcast = Broadcast::new(message.ending(tail.for_most()));
+        let late = emit.offset.filter(|_| late);
         let mut receivers = 0;
         state.hub.reach(&emit.rooms, &emit.except, |_, socket| {
+            if late.is_some_and(|offset| offset <= socket.floor) {
+                return;
+            }
             receivers += 1;
             if emit.volatile && !socket.connection.is_writable() {
                 shared.metrics.volatile_drops.add(1);
+            } else if let Some(tail) = tail.for_one(socket.floor) {
+                outgoing.send(socket, &message.ending(&tail));
             } else {
                 outgoing.send_broadcast(socket, &mut broadcast);
             }

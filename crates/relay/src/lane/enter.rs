@@ -18,7 +18,7 @@ impl Lane {
             return;
         };
         if accept.pid.is_some() {
-            state.offsets.begin();
+            state.offsets.begin(run.shared.label());
         }
         if let Some(recovered) = &accept.recovered
             && !self.take_up(state, slot, recovered, run)
@@ -32,7 +32,8 @@ impl Lane {
             ..
         } = state;
         let Some(socket) = hub.get(slot) else { return };
-        let Phase::Connecting { held, left } = std::mem::replace(&mut socket.phase, Phase::In)
+        let Phase::Connecting { held, left, seen } =
+            std::mem::replace(&mut socket.phase, Phase::In)
         else {
             return;
         };
@@ -50,6 +51,9 @@ impl Lane {
         tracing::info!(namespace = &*self.namespace, socket = %socket.id, connection, recovered, "socket connected");
         socket.connection.lock().joined = true;
         for missed in accept.recovered.iter().flat_map(|it| &it.missed) {
+            if offsets.has_seen(seen, missed.offset) {
+                continue;
+            }
             let tail = offsets.tail_of_missed(missed);
             let message = Message {
                 head: &self.event_head(missed.attachments.len()),
@@ -59,6 +63,9 @@ impl Lane {
             };
             run.outgoing.send(socket, &message.ending(&tail));
         }
+        socket.floor = offsets
+            .highest()
+            .max(if recovered { seen.offset } else { 0 });
         let packet = socket::connect(&self.namespace, socket.id.as_str(), accept.pid.as_deref());
         run.outgoing.send(socket, &Message::text(&packet));
         for event in held {

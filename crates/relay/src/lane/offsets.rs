@@ -2,8 +2,13 @@
 //! It stores no event and knows no socket.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::Instant;
 
 use parlour_protocol::relay::{Emit, Missed};
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::journal::{Journal, Seen};
 
 /// One more argument that is no string. See [`Offsets::tail`].
 const NO_OFFSET: &str = ",0]";
@@ -14,15 +19,156 @@ pub struct Offsets {
     are_read: bool,
     /// The highest that was sent.
     highest: u64,
+    /// Where there are other relays.
+    journal: Option<Box<Journal>>,
+    /// Others' emissions may be missing. The journal knows since when.
+    in_doubt: bool,
+}
+
+/// What a client that comes back says in `auth`.
+struct Claim<'a> {
+    offset: String,
+    auth: BTreeMap<Cow<'a, str>, Box<RawValue>>,
+}
+
+impl<'a> Claim<'a> {
+    fn read(auth: &'a str) -> Option<Claim<'a>> {
+        if !auth.contains("\"offset\"") {
+            return None;
+        }
+        let auth: BTreeMap<Cow<'_, str>, Box<RawValue>> = serde_json::from_str(auth).ok()?;
+        let offset = serde_json::from_str(auth.get("offset")?.get()).ok()?;
+        Some(Claim { offset, auth })
+    }
+
+    fn with_offset(mut self, offset: u64) -> String {
+        if let Ok(offset) = to_raw_value(&offset.to_string()) {
+            self.auth.insert("offset".into(), offset);
+        }
+        self.json()
+    }
+
+    fn without_session(mut self) -> String {
+        for key in ["pid", "offset"] {
+            self.auth.remove(key);
+        }
+        self.json()
+    }
+
+    fn json(&self) -> String {
+        serde_json::to_string(&self.auth).unwrap_or_else(|_| "{}".into())
+    }
+}
+
+/// What an event's JSON array ends with instead of its bracket; nothing, if it stays as it is.
+pub enum Tail {
+    Same(Cow<'static, str>),
+    /// Others' emissions may be missing: each client is given up to where it has everything, and this.
+    Doubtful {
+        sure: u64,
+        given: String,
+        most: String,
+    },
+}
+
+impl Tail {
+    /// For clients that do not need one of their own.
+    pub fn for_most(&self) -> &str {
+        match self {
+            Tail::Same(tail) => tail,
+            Tail::Doubtful { most, .. } => most,
+        }
+    }
+
+    /// For one that has everything up to `floor`, if it is not the same.
+    pub fn for_one(&self, floor: u64) -> Option<String> {
+        match self {
+            Tail::Doubtful { sure, given, .. } if floor > *sure => Some(argument(floor, given)),
+            _ => None,
+        }
+    }
 }
 
 impl Offsets {
-    /// From now on events have them.
-    pub fn begin(&mut self) {
+    /// From now on events have them. `label`: there are other relays, and this is what tells us from them.
+    pub fn begin(&mut self, label: Option<&str>) {
         self.are_read = true;
+        if let (Some(label), None) = (label, &self.journal) {
+            let now = Instant::now();
+            let mut journal = Journal::new(label, now, self.highest);
+            if self.in_doubt {
+                journal.doubt(now);
+            }
+            self.journal = Some(journal.into());
+        }
     }
 
-    /// What an event's JSON array ends with instead of its bracket; nothing, if it stays as it is.
+    /// From now on, and since a little while ago, others' emissions may be missing.
+    pub fn doubt(&mut self) {
+        self.in_doubt = true;
+        if let Some(journal) = &mut self.journal {
+            journal.doubt(Instant::now());
+        }
+    }
+
+    /// Nothing is missing to those who are here.
+    pub fn trust(&mut self) {
+        self.in_doubt = false;
+        if let Some(journal) = &mut self.journal {
+            journal.trust(Instant::now());
+        }
+    }
+
+    /// Whether clients may come back that only this namespace's past knows.
+    pub fn are_needed(&self) -> bool {
+        let now = Instant::now();
+        self.journal.as_ref().is_some_and(|it| it.is_needed(now))
+    }
+
+    /// The highest that was sent.
+    pub fn highest(&self) -> u64 {
+        self.highest
+    }
+
+    /// What a client has that comes back with this. None: nobody knows.
+    pub fn seen(&self, text: &str) -> Option<Seen> {
+        if let Ok(offset) = text.parse() {
+            let doubtful = self.journal.as_ref().and_then(|it| it.plain(offset));
+            return Some(doubtful.unwrap_or(Seen { offset, number: 0 }));
+        }
+        let (offset, given) = text.split_once('!')?;
+        let (label, number) = given.split_once('.')?;
+        let (offset, number) = (offset.parse().ok()?, number.parse().ok()?);
+        let seen = Seen { offset, number };
+        if number == 0 {
+            return Some(seen);
+        }
+        self.journal.as_ref()?.given(label, seen)
+    }
+
+    /// What a client has seen that asks to enter with this `auth`, and what the app is to read there: the
+    /// offset up to which the client has everything, or no session where nobody knows that.
+    pub fn claim<'a>(&self, auth: Option<&'a str>) -> (Seen, Option<Cow<'a, str>>) {
+        let plain = (Seen::default(), auth.map(Cow::Borrowed));
+        let Some(claim) = auth.and_then(Claim::read) else {
+            return plain;
+        };
+        match self.seen(&claim.offset) {
+            Some(seen) if claim.offset == seen.offset.to_string() => (seen, plain.1),
+            Some(seen) => (seen, Some(claim.with_offset(seen.offset).into())),
+            // Some other text is for the app to judge.
+            None if !claim.offset.contains('!') => plain,
+            None => (Seen::default(), Some(claim.without_session().into())),
+        }
+    }
+
+    /// Whether a client that has seen this has seen an event that its offset does not cover.
+    pub fn has_seen(&self, seen: Seen, offset: u64) -> bool {
+        let journal = self.journal.as_ref();
+        seen.number > 0 && journal.is_some_and(|it| it.was_sent(offset, seen.number))
+    }
+
+    /// What an event ends with.
     ///
     /// A client takes the last argument of any event that is not to be acknowledged for its offset, if
     /// that is a string (the bare name of an event without arguments, too), and gives the last one back
@@ -33,29 +179,39 @@ impl Offsets {
     /// An emission can come after one with a higher offset, if it is of another namespace's batch or of
     /// another relay. It is sent with the highest: a client whose offset went back would get again what
     /// it has.
-    pub fn tail(&mut self, emit: &Emit<'_>) -> Cow<'static, str> {
+    ///
+    /// Where something of another relay may be missing, the offset says less: see
+    /// `docs/relay-protocol.md`, "Offsets of several relays".
+    pub fn tail(&mut self, emit: &Emit<'_>) -> Tail {
         if !self.are_read {
-            return "".into();
+            return Tail::Same("".into());
         }
-        match emit.offset.filter(|_| !emit.volatile) {
-            Some(offset) => {
-                self.highest = self.highest.max(offset);
-                argument(self.highest).into()
+        let Some(offset) = emit.offset.filter(|_| !emit.volatile) else {
+            let ends_with_string = ends_with_string(emit.data.get());
+            return Tail::Same(if ends_with_string { NO_OFFSET } else { "" }.into());
+        };
+        let before = self.highest;
+        self.highest = before.max(offset);
+        if let Some(journal) = &mut self.journal {
+            journal.push(offset, before, Instant::now());
+            if let Some((sure, given)) = journal.doubtful() {
+                let most = argument(sure, &given);
+                return Tail::Doubtful { sure, given, most };
             }
-            None if ends_with_string(emit.data.get()) => NO_OFFSET.into(),
-            None => "".into(),
         }
+        Tail::Same(argument(self.highest, "").into())
     }
 
     /// The same for an event that one client has missed: that client gets its events in their order.
     pub fn tail_of_missed(&mut self, missed: &Missed<'_>) -> String {
         self.highest = self.highest.max(missed.offset);
-        argument(missed.offset)
+        let given = self.journal.as_ref().and_then(|it| it.nothing_but());
+        argument(missed.offset, given.as_deref().unwrap_or(""))
     }
 }
 
-fn argument(offset: u64) -> String {
-    format!(",\"{offset}\"]")
+fn argument(offset: u64, given: &str) -> String {
+    format!(",\"{offset}{given}\"]")
 }
 
 /// Whether a valid JSON array's last element is a string.
@@ -86,7 +242,7 @@ mod tests {
             ack: None,
         };
         let tail = offsets.tail(&emit);
-        match &*tail {
+        match tail.for_most() {
             "" => data.into(),
             tail => format!("{}{tail}", &data[..data.len() - 1]),
         }
@@ -96,7 +252,7 @@ mod tests {
     fn an_offset_is_a_strings_last_argument_once_somebody_reads_it() {
         let mut offsets = Offsets::default();
         assert_eq!(sent(&mut offsets, Some(16), false, r#"["a"]"#), r#"["a"]"#);
-        offsets.begin();
+        offsets.begin(None);
         let seventeen = sent(&mut offsets, Some(17), false, r#"["a",{"b":[]}]"#);
         assert_eq!(seventeen, r#"["a",{"b":[]},"17"]"#);
         let largest = sent(&mut offsets, Some(u64::MAX), false, r#"["a"]"#);
@@ -106,7 +262,7 @@ mod tests {
     #[test]
     fn a_clients_offset_never_goes_back() {
         let mut offsets = Offsets::default();
-        offsets.begin();
+        offsets.begin(None);
         for (offset, shown) in [(5, "5"), (9, "9"), (7, "9"), (10, "10")] {
             let data = sent(&mut offsets, Some(offset), false, "[1]");
             assert_eq!(data, format!("[1,\"{shown}\"]"));
@@ -127,7 +283,7 @@ mod tests {
     #[test]
     fn an_event_without_an_offset_does_not_end_with_a_string() {
         let mut offsets = Offsets::default();
-        offsets.begin();
+        offsets.begin(None);
         for (data, shown) in [
             (r#"["a"]"#, r#"["a",0]"#),
             (r#"["a","b"]"#, r#"["a","b",0]"#),
@@ -140,5 +296,43 @@ mod tests {
             // What may be dropped has no offset, whatever the app says.
             assert_eq!(sent(&mut offsets, Some(3), true, data), shown);
         }
+    }
+
+    #[test]
+    fn while_something_may_be_missing_a_client_is_given_what_it_has() {
+        let mut offsets = Offsets::default();
+        offsets.begin(Some("here"));
+        assert_eq!(sent(&mut offsets, Some(3), false, "[1]"), "[1,\"3\"]");
+        offsets.doubt();
+        assert_eq!(
+            sent(&mut offsets, Some(5), false, "[1]"),
+            "[1,\"0!here.2\"]"
+        );
+        assert_eq!(sent(&mut offsets, None, false, "[1]"), "[1]");
+        let seen = offsets.seen("0!here.2").unwrap();
+        let missed: Vec<_> = (1..=6).filter(|it| !offsets.has_seen(seen, *it)).collect();
+        assert_eq!(missed, [1, 2, 4, 6]);
+        // Who came in the meantime has more.
+        let data = RawValue::from_string("[1]".into()).unwrap();
+        let emit: Emit<'_> = serde_json::from_str(r#"{"data":["a"],"offset":7}"#).unwrap();
+        let tail = offsets.tail(&emit);
+        assert_eq!(tail.for_one(6).as_deref(), Some(",\"6!here.3\"]"));
+        assert_eq!(tail.for_one(0), None);
+        let missed = Missed {
+            offset: 4,
+            data: &data,
+            attachments: vec![],
+        };
+        assert_eq!(offsets.tail_of_missed(&missed), ",\"4!here.0\"]");
+        let seen = offsets.seen("4!here.0").unwrap();
+        assert!(seen.offset == 4 && !offsets.has_seen(seen, 5));
+        // What others say, and what nobody says.
+        assert_eq!(offsets.seen("4!there.0"), Some(seen));
+        for unknown in ["0!there.2", "x", "", "1!here", "1!here.x", "!here.1"] {
+            assert_eq!(offsets.seen(unknown), None, "{unknown}");
+        }
+        offsets.trust();
+        assert_eq!(sent(&mut offsets, Some(8), false, "[1]"), "[1,\"8\"]");
+        assert!(offsets.seen("0!here.2").is_some() && offsets.are_needed());
     }
 }

@@ -110,6 +110,14 @@ impl App {
             .collect()
     }
 
+    /// The `auth` of the last that asked to enter.
+    pub fn auth(&self) -> Value {
+        let state = self.state.lock().unwrap();
+        let events = state.batches.iter().flat_map(Batch::events);
+        let mut auths = events.filter_map(|event| event["connect"].get("auth"));
+        auths.next_back().cloned().unwrap_or_default()
+    }
+
     pub fn handled(&self, event: &str) -> usize {
         let state = self.state.lock().unwrap();
         state.memory.handled.get(event).copied().unwrap_or(0)

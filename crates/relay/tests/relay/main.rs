@@ -15,6 +15,7 @@ mod origin;
 mod proxy;
 mod reasons;
 mod recovery;
+mod resync;
 mod sockets;
 
 use std::net::SocketAddr;
