@@ -4,9 +4,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { ask, client, connected, newRoom, next, sibling, stayedConnected, unread } from "./harness/clients.mjs";
+import { ask, client, connected, newRoom, next, nextFew, sibling, stayedConnected, unread } from "./harness/clients.mjs";
 import { ROOT, startUp } from "./harness/parlour.mjs";
-import { enterRaw } from "./harness/raw.mjs";
+import { enterRaw, openPolling } from "./harness/raw.mjs";
 
 const manifest = join(ROOT, "tests/features/spin.toml");
 
@@ -53,12 +53,14 @@ describe("emitting", () => {
       [{ to: [name, own(1), own(1)] }, [1, 1, 1, 1]],
       [{ to: [name], except: [own(1), own(3)] }, [1, 0, 1, 0]],
       [{ to: [name], others: true, except: [own(2)] }, [0, 1, 0, 1]],
+      [{ to: [own(0)], and: [own(1), own(3)], except: [own(3), "x"] }, [1, 1, 0, 0]],
       [{ to: [ben.id] }, [0, 1, 0, 0]],
       [{ to: [ben.id, own(3)] }, [0, 1, 0, 1]],
       [{ to: [name], except: [ben.id] }, [1, 0, 1, 1]],
       [{ to: [newRoom("empty")] }, [0, 0, 0, 0]],
       [{}, [1, 1, 1, 1]],
       [{ others: true }, [0, 1, 1, 1]],
+      [{ others: true, except: [own(1)] }, [0, 0, 1, 1]],
       [{ except: [name] }, [0, 0, 0, 0]],
     ]) {
       const event = `event ${JSON.stringify(whom)}`;
@@ -78,7 +80,7 @@ describe("emitting", () => {
   test("send and write are `message`", async (t) => {
     const socket = await enter(t);
     await ask(socket, "send", "hello");
-    assert.deepEqual([await next(socket, "message"), await next(socket, "message")], ["hello", "hello"]);
+    assert.deepEqual(await nextFew(socket, "message", 4), ["to one", "to one", "to all", "to all"].map((whom) => `hello ${whom}`));
   });
 
   test("volatile, local and compress are flags that can be combined", async (t) => {
@@ -88,6 +90,33 @@ describe("emitting", () => {
       await emit(sockets[0], { whom: { to: [name] }, flags, event, args: ["x"] });
       assert.equal(await next(sockets[1], event), "x");
     }
+  });
+
+  test("volatile and compress are flags of one socket, too", async (t) => {
+    const { sockets } = await hall(t, 2);
+    for (const flags of [["volatile"], ["compress"]]) {
+      const event = `own ${flags}`;
+      await ask(sockets[0], "emit-to-me", { flags, event, args: ["x"] });
+      assert.deepEqual(await heard(sockets, event), [1, 0]);
+    }
+  });
+
+  test("what is volatile is lost for a client between two polls, what is not waits for it", async (t) => {
+    const other = await enter(t);
+    const polling = await openPolling(server.url);
+    await polling.post("40");
+    const { sid } = JSON.parse((await polling.poll()).body.slice(2));
+    const say = (event, flags) => emit(other, { whom: { to: [sid] }, flags, event });
+
+    await say("lost", ["volatile"]);
+    await say("kept", []);
+    assert.equal((await polling.poll()).body, '42["kept"]');
+
+    // Nobody tells when the relay has the next poll.
+    let answered = false;
+    const poll = polling.poll().finally(() => (answered = true));
+    while (!answered) await say("in time", ["volatile"]);
+    assert.match((await poll).body, /^42\["in time"\]/);
   });
 
   test("to another namespace: to all of it, to a room of it", async (t) => {
@@ -102,13 +131,15 @@ describe("emitting", () => {
     assert.equal(await next(one, "hello"), "all");
     assert.deepEqual(await heard([one, two, socket], "hello"), [0, 0, 0]);
     await ask(socket, "emit-elsewhere", "/nobody-is-there", { event: "hello", args: [] });
+    await ask(two, "emit-elsewhere", "/", { whom: { to: [socket.id] }, event: "hello", args: ["main"] });
+    assert.equal(await next(socket, "hello"), "main");
   });
 
   test("a reserved name is an error of the server's own code", async (t) => {
     const socket = await enter(t);
-    for (const event of ["connect", "disconnect", "disconnecting", "newListener"]) {
+    for (const event of ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"]) {
       const { error } = await emit(socket, { event, args: [] });
-      assert.equal(error.code, "internal");
+      assert.equal(error.code, "internal", event);
     }
     stayedConnected(socket);
   });
@@ -141,6 +172,17 @@ describe("acknowledgements", () => {
     assert.deepEqual(await told, [[[sockets[1].id, []]], []]);
   });
 
+  test("of everyone in the namespace", async (t) => {
+    const sockets = [await enter(t, { namespace: "/dynamic-31" }), await enter(t, { namespace: "/dynamic-31" })];
+    (await enter(t)).on("question", () => assert.fail("who is elsewhere is not asked"));
+    for (const socket of sockets) socket.on("question", (answer) => answer("here"));
+    const told = answers(sockets[0]);
+    await ask(sockets[0], "ask", 5000, { event: "question" });
+    const [replies, missing] = await told;
+    assert.deepEqual(Object.fromEntries(replies), Object.fromEntries(sockets.map(({ id }) => [id, ["here"]])));
+    assert.deepEqual(missing, []);
+  });
+
   test("an answer that comes too late is not heard", async (t) => {
     const socket = await enter(t);
     let late;
@@ -158,6 +200,7 @@ describe("acknowledgements", () => {
 describe("rooms", () => {
   test("a socket is in a room of its own, joins several at once, and knows them", async (t) => {
     const socket = await enter(t);
+    assert.match(socket.id ?? "", /^[\w-]{20}$/);
     assert.deepEqual(await ask(socket, "join", ["a", "b", "a", socket.id]), ["a", "b"]);
     assert.deepEqual(await ask(socket, "leave", "a"), ["b"]);
     assert.deepEqual(await ask(socket, "leave", socket.id), ["b"]);
@@ -210,6 +253,38 @@ describe("rooms", () => {
     assert.equal(await next(cora, "disconnect"), "io server disconnect");
     assert.equal(await next(third, "disconnect"), "io server disconnect");
     assert.deepEqual((await ask(ada, "fetch-sockets", { to: [name] })).map(({ id }) => id), [ada.id]);
+  });
+
+  test("without rooms, they are for everyone in the namespace", async (t) => {
+    const here = [await enter(t, { namespace: "/dynamic-32" }), await enter(t, { namespace: "/dynamic-32" })];
+    const elsewhere = await enter(t);
+    const rooms = async (socket) => (await ask(socket, "about")).rooms;
+    const found = async (socket) => (await ask(socket, "fetch-sockets", {})).map(({ id }) => id).sort();
+    assert.deepEqual(await found(here[0]), here.map(({ id }) => id).sort());
+    await ask(here[0], "sockets-join", {}, ["a", "b"]);
+    await ask(here[0], "sockets-leave", {}, ["a"]);
+    for (const socket of here) assert.deepEqual(await rooms(socket), ["b"]);
+    assert.deepEqual(await rooms(elsewhere), []);
+    here[1].emit("disconnect-sockets", {}, false);
+    for (const socket of here) assert.equal(await next(socket, "disconnect"), "io server disconnect");
+    await ask(elsewhere, "about");
+    stayedConnected(elsewhere);
+  });
+
+  test("each socket that was fetched can be emitted to, moved and disconnected", async (t) => {
+    const { name, sockets } = await hall(t, 3);
+    const [ada, ben, cora] = sockets;
+    const remote = (what) => ask(ada, "remote", { to: [name], except: [cora.id] }, what);
+    await remote({ emit: ["hello"] });
+    assert.deepEqual(await heard(sockets, "remote"), [1, 1, 0]);
+    await remote({ join: ["x", "y"] });
+    await remote({ leave: ["x", `${name}-0`, `${name}-1`] });
+    for (const socket of [ada, ben]) assert.deepEqual((await ask(socket, "about")).rooms, [name, "y"]);
+    assert.deepEqual((await ask(cora, "about")).rooms, [name, `${name}-2`]);
+    ada.emit("remote", { to: ["y"] }, { disconnect: false });
+    for (const socket of [ada, ben]) assert.equal(await next(socket, "disconnect"), "io server disconnect");
+    await ask(cora, "about");
+    stayedConnected(cora);
   });
 
   test("disconnecting still knows the rooms, disconnect does not, and both know why", async (t) => {
@@ -269,6 +344,20 @@ describe("namespaces", () => {
     assert.deepEqual([nsp, claims.sub], ["/tenant-acme", "ada"]);
   });
 
+  test("a name comes before a pattern that it fits", async (t) => {
+    const stranger = client(t, server.url, { namespace: "/dynamic-0" });
+    assert.equal((await next(stranger, "connect_error")).data.code, "missing_token");
+  });
+
+  test("a handler can decide, by its name and `auth`, whether a namespace is there", async (t) => {
+    const there = await enter(t, { namespace: "/workspace-a", auth: { workspace: "a" } });
+    assert.equal((await ask(there, "about")).nsp, "/workspace-a");
+    for (const auth of [{ workspace: "b" }, {}]) {
+      const socket = client(t, server.url, { namespace: "/workspace-a", auth });
+      assert.equal((await next(socket, "connect_error")).message, "Invalid namespace");
+    }
+  });
+
   test("the connect handler can refuse, with data", async (t) => {
     const socket = client(t, server.url, { extraHeaders: { "x-refuse": "1" } });
     const error = await next(socket, "connect_error");
@@ -285,6 +374,21 @@ describe("events", () => {
     socket.emit("seen", 1, Buffer.from("b"));
     const args = await new Promise((resolve) => socket.once("seen", (...all) => resolve(all)));
     assert.deepEqual(args, ["seen", [1, Buffer.from("b")]]);
+  });
+
+  test("a catch-all listener hears of every event that comes as far, and of no acknowledgement", async (t) => {
+    const socket = await enter(t);
+    await ask(socket, "set-data", "listening");
+    const all = [];
+    socket.on("any", (...args) => all.push(args));
+    socket.on("question", (answer) => answer("an answer"));
+    socket.emit("no handler", 1, Buffer.from("b"));
+    assert.equal((await ask(socket, "forbidden")).error.code, "forbidden");
+    await ask(socket, "ask", 5000, { whom: { to: [socket.id] }, event: "question" });
+    await next(socket, "answers");
+    await ask(socket, "echo", 2);
+    assert.deepEqual(all.map(([event]) => event), ["no handler", "ask", "echo"]);
+    assert.deepEqual(all[0], ["no handler", [1, Buffer.from("b")]]);
   });
 
   test("a handler that fails answers its sender, and nobody else notices", async (t) => {

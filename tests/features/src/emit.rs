@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use parlour_sdk::{Acks, Args, BroadcastOperator, Namespace, Nsp, Raw, Result, Socket};
+use parlour_sdk::{Acks, Args, BroadcastOperator, Error, Namespace, Nsp, Raw, Result, Socket};
 use serde::{Deserialize, Serialize};
 
 use crate::Whom;
@@ -51,12 +51,23 @@ pub fn register(ns: &mut Namespace) {
         ack.send(Args(()))
     });
     ns.on("emit-to-me", async |socket, order: Order, ack| {
-        socket.emit(&order.event, Args(order.args))?;
+        let Order {
+            event, args, flags, ..
+        } = order;
+        match flags.as_slice() {
+            [] => socket.emit(&event, Args(args))?,
+            [Flag::Volatile] => socket.volatile().emit(&event, Args(args))?,
+            [Flag::Compress] => socket.compress(true).emit(&event, Args(args))?,
+            _ => return Err(Error::bad_request("one socket has one flag")),
+        }
         ack.send(Args(()))
     });
     ns.on("send", async |socket, text: String, ack| {
-        socket.send(&text)?;
-        socket.nsp().write(&text)?;
+        let (one, all) = (format!("{text} to one"), format!("{text} to all"));
+        socket.send(&one)?;
+        socket.write(&one)?;
+        socket.nsp().send(&all)?;
+        socket.nsp().write(&all)?;
         ack.send(Args(()))
     });
     ns.on(

@@ -3,7 +3,7 @@
 
 mod emit;
 
-use parlour_sdk::{Args, BroadcastOperator, Error, Namespace, Once, Raw, Socket, json};
+use parlour_sdk::{Args, BroadcastOperator, Error, Namespace, Once, Raw, Result, Socket, json};
 use serde::Deserialize;
 use serde_json::Value;
 use spin_sdk::http::{IntoResponse, Request};
@@ -20,6 +20,8 @@ async fn handle(request: Request) -> impl IntoResponse {
 struct Whom {
     /// Rooms.
     to: Vec<String>,
+    /// More rooms.
+    and: Vec<String>,
     except: Vec<String>,
     /// Not the sender.
     others: bool,
@@ -31,8 +33,25 @@ impl Whom {
             true => socket.to(&self.to),
             false => socket.nsp().in_(&self.to),
         };
-        target.except(&self.except)
+        target.to(&self.and).except(&self.except)
     }
+}
+
+/// What is done to each socket that was fetched.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Remote {
+    Emit(Vec<Raw>),
+    Join(Vec<String>),
+    Leave(Vec<String>),
+    Disconnect(bool),
+}
+
+/// What a client says in `auth`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Auth {
+    workspace: Option<String>,
 }
 
 fn features(ns: &mut Namespace) {
@@ -40,17 +59,29 @@ fn features(ns: &mut Namespace) {
     many(ns);
     emit::register(ns);
     failures(ns);
+    catch_all(ns);
+}
+
+/// Whoever asks for `/workspace-a` must know that it is `a`.
+fn admit(socket: &Socket) -> Result<()> {
+    let handshake = socket.handshake();
+    if handshake.is_some_and(|it| it.header("x-refuse").is_some()) {
+        return Err(Error::new("refused", "not you").with_data(json!({ "why": "x-refuse" })));
+    }
+    let nsp = socket.nsp();
+    let Some(workspace) = nsp.name().strip_prefix("/workspace-") else {
+        return Ok(());
+    };
+    let auth = handshake.and_then(|it| it.auth::<Auth>().ok().flatten());
+    match auth.unwrap_or_default().workspace {
+        Some(known) if known == workspace => Ok(()),
+        _ => Err(Error::new("nowhere", "Invalid namespace")),
+    }
 }
 
 fn sockets(ns: &mut Namespace) {
     ns.on_connect(async |socket| {
-        if socket
-            .handshake()
-            .is_some_and(|it| it.header("x-refuse").is_some())
-        {
-            let error = Error::new("refused", "not you").with_data(json!({ "why": "x-refuse" }));
-            return Err(error);
-        }
+        admit(&socket)?;
         let watchers = socket.nsp().to("watchers");
         watchers.emit("saw", Args(("connect", socket.id(), socket.recovered())))
     });
@@ -119,6 +150,20 @@ fn many(ns: &mut Namespace) {
             ack.send(Args(()))
         },
     );
+    ns.on(
+        "remote",
+        async |socket, Args((whom, what)): Args<(Whom, Remote)>, ack| {
+            for other in whom.of(&socket).fetch_sockets().await? {
+                match &what {
+                    Remote::Emit(args) => other.emit("remote", Args(args.clone()))?,
+                    Remote::Join(rooms) => other.join(rooms)?,
+                    Remote::Leave(rooms) => other.leave(rooms)?,
+                    Remote::Disconnect(close) => other.disconnect(*close)?,
+                }
+            }
+            ack.send(Args(()))
+        },
+    );
     ns.on("history", async |socket, room: String, ack| {
         let end = parlour_sdk::Position::End;
         let page = socket.nsp().history(&room, "said", end, 100).await?;
@@ -156,6 +201,16 @@ fn failures(ns: &mut Namespace) {
         },
     );
     ns.on("echo", async |_, args: Args<Vec<Raw>>, ack| ack.send(args));
+}
+
+/// A client whose data is `listening` is told of every event that it sends.
+fn catch_all(ns: &mut Namespace) {
+    ns.on_any(async |socket, packet| {
+        match socket.data::<Value>()?.as_ref().and_then(Value::as_str) {
+            Some("listening") => socket.emit("any", Args((packet.event, packet.args))),
+            _ => Ok(()),
+        }
+    });
 }
 
 #[derive(Deserialize)]
