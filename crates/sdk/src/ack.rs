@@ -1,6 +1,9 @@
 //! The callback of an event, as a value.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
 use crate::{
     args::{ToArgs, render},
@@ -9,9 +12,12 @@ use crate::{
 };
 
 /// Answers the event, if its sender asked for an answer. Dropped unused, there is none.
+#[derive(Clone)]
 pub struct Ack {
     pub(crate) socket: Socket,
     pub(crate) id: Option<u64>,
+    /// Somebody has answered: the first answer counts.
+    pub(crate) sent: Rc<Cell<bool>>,
     /// Where the answer of an event that happens once is noted, as JSON.
     pub(crate) noted: Option<Rc<RefCell<Option<String>>>>,
 }
@@ -24,7 +30,8 @@ impl Ack {
 
     /// Answers; does nothing if no answer is wanted.
     pub fn send(self, args: impl ToArgs) -> Result<()> {
-        if self.id.is_none() && self.noted.is_none() {
+        let is_wanted = self.id.is_some() || self.noted.is_some();
+        if !is_wanted || self.sent.replace(true) {
             return Ok(());
         }
         let answer = render(None, &args)?;

@@ -13,6 +13,7 @@ use crate::{
     emit::BroadcastOperator,
     error::{Error, Result, unwritable},
     nsp::Nsp,
+    remote::RemoteSocket,
     socket::Socket,
 };
 
@@ -89,7 +90,7 @@ impl Reply {
     pub fn args<A: FromArgs>(&self) -> Result<A> {
         let args: Vec<&RawValue> = serde_json::from_str(self.data.get())
             .map_err(|error| Error::bad_request(format!("an ack that is no array: {error}")))?;
-        reading(self.attachments.clone(), || A::from_args(&args))
+        reading(&self.attachments, || A::from_args(&args))
             .map_err(|what| Error::bad_request(format!("ack: {what}")))
     }
 }
@@ -130,6 +131,24 @@ impl Socket {
 
     /// Emits to this socket and asks it to acknowledge:
     /// [`BroadcastOperator::emit_with_ack`].
+    pub fn emit_with_ack(
+        &self,
+        event: &str,
+        args: impl ToArgs,
+        handler: &str,
+        context: impl Serialize,
+    ) -> Result<()> {
+        self.alone().emit_with_ack(event, args, handler, context)
+    }
+}
+
+impl RemoteSocket {
+    /// To it, waiting so long for its answer.
+    pub fn timeout(&self, timeout: Duration) -> BroadcastOperator {
+        self.alone().timeout(timeout)
+    }
+
+    /// Emits to it and asks it to acknowledge: [`BroadcastOperator::emit_with_ack`].
     pub fn emit_with_ack(
         &self,
         event: &str,

@@ -105,14 +105,16 @@ async fn on_packet(
         return Ok(());
     };
     let name = array.first().map(|name| event_name(name));
-    let handler = name.as_ref().and_then(|name| namespace.events.get(&**name));
-    if handler.is_none() && namespace.first.is_empty() {
+    let handlers = name.as_ref().and_then(|name| namespace.events.get(&**name));
+    let handlers = handlers.map_or(&[][..], Vec::as_slice);
+    if handlers.is_empty() && namespace.first.is_empty() {
         return Ok(());
     }
     let socket = socket(context, packet.socket);
     let ack = Ack {
         socket: socket.clone(),
         id: packet.id,
+        sent: Rc::default(),
         noted: None,
     };
     let attachments: Vec<String> = packet
@@ -133,10 +135,11 @@ async fn on_packet(
                 step(socket.clone(), packet.clone()).await?;
             }
         }
-        match handler {
-            Some(handler) => reading(attachments, || handler(socket, &array[1..], ack))?.await,
-            None => Ok(()),
+        for handler in handlers {
+            let (socket, ack) = (socket.clone(), ack.clone());
+            reading(&attachments, || handler(socket, &array[1..], ack))?.await?;
         }
+        Ok(())
     };
     match outcome.await {
         Ok(()) => Ok(()),

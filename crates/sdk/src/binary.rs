@@ -43,11 +43,11 @@ struct Placeholder {
 }
 
 /// Runs `read` with these attachments (base64) behind the placeholders.
-pub(crate) fn reading<T>(attachments: Vec<String>, read: impl FnOnce() -> T) -> T {
+pub(crate) fn reading<T>(attachments: &[String], read: impl FnOnce() -> T) -> T {
     if attachments.is_empty() {
         return read();
     }
-    READING.set(attachments);
+    READING.set(attachments.to_vec());
     let value = read();
     READING.take();
     value
@@ -151,7 +151,7 @@ mod tests {
         }
         let text = r#"{"name":"a","bytes":{"_placeholder":true,"num":1}}"#;
         let attachments = vec!["AAA=".to_owned(), "AQI=".to_owned()];
-        let picture: Picture = reading(attachments, || serde_json::from_str(text).unwrap());
+        let picture: Picture = reading(&attachments, || serde_json::from_str(text).unwrap());
         assert_eq!(picture.bytes, Binary(vec![1, 2]));
         let (written, attachments) = writing(|| serde_json::to_value(&picture).unwrap());
         assert_eq!(written["bytes"], json!({ "_placeholder": true, "num": 0 }));
@@ -162,7 +162,7 @@ mod tests {
     fn raw_json_takes_along_the_attachments_it_means() {
         let text = r#"[{"_placeholder":true,"num":1},"x"]"#;
         let attachments = vec!["AAA=".to_owned(), "AQI=".to_owned()];
-        let raw: Raw = reading(attachments, || serde_json::from_str(text).unwrap());
+        let raw: Raw = reading(&attachments, || serde_json::from_str(text).unwrap());
         let pair = (Binary(vec![9]), raw);
         let (written, attachments) = writing(|| serde_json::to_value(&pair).unwrap());
         assert_eq!(written[1][0]["num"], 1);

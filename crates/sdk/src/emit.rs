@@ -33,10 +33,12 @@ pub struct Once {
 }
 
 impl BroadcastOperator {
-    /// Also to this room, or these.
-    pub fn to(mut self, rooms: impl RoomNames) -> Self {
-        rooms.add_to(&mut self.target.rooms);
-        self
+    /// Also to this room, or these. Of what was for one socket alone, as `socket.volatile()` is, that
+    /// makes what is for others but it, as in Socket.IO: `socket.volatile().to("a")`.
+    pub fn to(self, rooms: impl RoomNames) -> Self {
+        let mut this = self.broadcast();
+        rooms.add_to(&mut this.target.rooms);
+        this
     }
 
     /// The same as [`to`](Self::to).
@@ -45,8 +47,17 @@ impl BroadcastOperator {
     }
 
     /// But not to those in this room, or these (a socket's id is the room it is alone in).
-    pub fn except(mut self, rooms: impl RoomNames) -> Self {
-        rooms.add_to(&mut self.target.except);
+    pub fn except(self, rooms: impl RoomNames) -> Self {
+        let mut this = self.broadcast();
+        rooms.add_to(&mut this.target.except);
+        this
+    }
+
+    /// What was for one socket alone is for everyone but it: `socket.volatile().broadcast()`.
+    pub fn broadcast(mut self) -> Self {
+        if std::mem::take(&mut self.target.direct) {
+            self.target.except.append(&mut self.target.rooms);
+        }
         self
     }
 
@@ -113,27 +124,27 @@ impl BroadcastOperator {
 
     /// The sockets it is for, once each, wherever they are connected.
     pub async fn fetch_sockets(self) -> Result<Vec<RemoteSocket>> {
-        self.own_namespace("fetch_sockets")?;
+        self.for_sockets("fetch_sockets")?;
         remote::fetch(&self.context, self.target).await
     }
 
     /// Makes the sockets it is for enter a room, or several.
     pub fn sockets_join(self, rooms: impl RoomNames) -> Result<()> {
-        self.own_namespace("sockets_join")?;
+        self.for_sockets("sockets_join")?;
         self.context
             .move_sockets(self.target, Direction::Into, list(rooms))
     }
 
     /// Makes the sockets it is for leave a room, or several.
     pub fn sockets_leave(self, rooms: impl RoomNames) -> Result<()> {
-        self.own_namespace("sockets_leave")?;
+        self.for_sockets("sockets_leave")?;
         self.context
             .move_sockets(self.target, Direction::OutOf, list(rooms))
     }
 
     /// Disconnects the sockets it is for, with `close` their whole connections.
     pub fn disconnect_sockets(self, close: bool) -> Result<()> {
-        self.own_namespace("disconnect_sockets")?;
+        self.for_sockets("disconnect_sockets")?;
         let Target { rooms, except, .. } = &self.target;
         self.context.command(&Command::Sockets(relay::Sockets {
             rooms: rooms.iter().map(Into::into).collect(),
@@ -142,6 +153,16 @@ impl BroadcastOperator {
             leave: Vec::new(),
             disconnect: Some(close),
         }))
+    }
+
+    /// Sockets are asked for or moved wherever they are connected, in one's own namespace.
+    fn for_sockets(&self, what: &str) -> Result<()> {
+        if self.target.local {
+            return Err(Error::internal(format!(
+                "{what} is for the sockets of all relays and cannot be local"
+            )));
+        }
+        self.own_namespace(what)
     }
 
     /// Other namespaces can be emitted to; who is in them is their own business.

@@ -84,30 +84,66 @@ impl Handshake {
     }
 }
 
+/// What has one name, in the order in which names came first.
+fn grouped<'a, V>(pairs: impl Iterator<Item = (&'a str, V)>) -> Vec<(&'a str, Vec<V>)> {
+    let mut groups: Vec<(&str, Vec<V>)> = Vec::new();
+    for (name, value) in pairs {
+        match groups.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, values)) => values.push(value),
+            None => groups.push((name, vec![value])),
+        }
+    }
+    groups
+}
+
+/// Headers as Node.js has them: those of one name are joined.
+struct Headers<'a>(&'a [(String, String)]);
+
+impl Serialize for Headers<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let pairs = self.0.iter().map(|(name, value)| (&**name, &**value));
+        serializer.collect_map(grouped(pairs).into_iter().map(|(name, values)| {
+            let between = if name == "cookie" { "; " } else { ", " };
+            (name, values.join(between))
+        }))
+    }
+}
+
+/// Parameters as Node.js has them: those of one name are a list.
+struct Parameters<'a>(&'a [(Cow<'a, str>, Cow<'a, str>)]);
+
+impl Serialize for Parameters<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(untagged)]
+        enum Value<'a> {
+            One(&'a str),
+            Several(Vec<&'a str>),
+        }
+        let pairs = self.0.iter().map(|(name, value)| (&**name, &**value));
+        serializer.collect_map(grouped(pairs).into_iter().map(|(name, values)| {
+            let value = match values.as_slice() {
+                [value] => Value::One(value),
+                _ => Value::Several(values),
+            };
+            (name, value)
+        }))
+    }
+}
+
 impl Serialize for Handshake {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        struct Map<I>(I);
-        impl<K, V, I> Serialize for Map<I>
-        where
-            K: Serialize,
-            V: Serialize,
-            I: Iterator<Item = (K, V)> + Clone,
-        {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_map(self.0.clone())
-            }
-        }
         let query: Vec<_> = self.query().collect();
         let empty = RawValue::from_string("{}".into()).map_err(serde::ser::Error::custom)?;
         let mut map = serializer.serialize_map(Some(9))?;
-        map.serialize_entry("headers", &Map(self.headers.iter().map(|(k, v)| (k, v))))?;
+        map.serialize_entry("headers", &Headers(&self.headers))?;
         map.serialize_entry("time", &date(self.time))?;
         map.serialize_entry("address", &self.address)?;
         map.serialize_entry("xdomain", &self.header("origin").is_some())?;
         map.serialize_entry("secure", &self.secure)?;
         map.serialize_entry("issued", &self.time)?;
         map.serialize_entry("url", &self.url)?;
-        map.serialize_entry("query", &Map(query.iter().map(|(k, v)| (k, v))))?;
+        map.serialize_entry("query", &Parameters(&query))?;
         map.serialize_entry("auth", self.auth.as_deref().unwrap_or(&empty))?;
         map.end()
     }
@@ -178,6 +214,21 @@ mod tests {
             (&json!(true), &json!(0))
         );
         assert_eq!(json["auth"], json!({ "token": "t" }));
-        assert_eq!(handshake.query().nth(1).unwrap().1, "b&c");
+        assert_eq!(json["query"]["a"], json!(["b&c", "d"]));
+    }
+
+    #[test]
+    fn what_comes_again_is_joined_or_a_list() {
+        let headers = json!([["cookie", "a=1"], ["cookie", "b=2"], ["x", "1"], ["x", "2"]]);
+        let text = json!({ "url": "/?a=1&a=2&b=3", "headers": headers, "address": "::1",
+                           "secure": false, "time": 0, "auth": null });
+        let handshake: Handshake = serde_json::from_value(text).unwrap();
+        let text = serde_json::to_string(&handshake).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json["query"], json!({ "a": ["1", "2"], "b": "3" }));
+        assert_eq!(
+            json["headers"],
+            json!({ "cookie": "a=1; b=2", "x": "1, 2" })
+        );
     }
 }

@@ -28,7 +28,8 @@ pub(crate) type OnDisconnect = Box<dyn Fn(Socket, String) -> Running>;
 #[derive(Default)]
 pub struct Namespace {
     pub(crate) name: String,
-    pub(crate) events: HashMap<String, OnEvent>,
+    /// Of each event, in the order of registration.
+    pub(crate) events: HashMap<String, Vec<OnEvent>>,
     /// What sees every event before its own handler.
     pub(crate) first: Vec<OnPacket>,
     pub(crate) acks: HashMap<String, OnAck>,
@@ -71,7 +72,8 @@ impl Namespace {
     }
 
     /// When a client sends this event. Arguments that do not fit are answered without the handler,
-    /// by the ack `{error: {code: "bad_request", message}}`.
+    /// by the ack `{error: {code: "bad_request", message}}`. Several handlers of one event run in
+    /// their order, and the first answer counts; if one fails, none of them has run.
     pub fn on<A, F>(&mut self, event: &str, handler: F)
     where
         A: FromArgs + 'static,
@@ -84,7 +86,8 @@ impl Namespace {
             let handler = handler.clone();
             Ok(Box::pin(async move { handler(socket, args, ack).await }))
         };
-        self.events.insert(event.to_owned(), Box::new(run));
+        let handlers = self.events.entry(event.to_owned()).or_default();
+        handlers.push(Box::new(run));
     }
 
     /// As [`on`](Self::on), for clients that send an event again until it is acked (`retries` and

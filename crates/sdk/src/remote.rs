@@ -59,7 +59,7 @@ impl RemoteSocket {
         self.alone().disconnect_sockets(close)
     }
 
-    fn alone(&self) -> BroadcastOperator {
+    pub(crate) fn alone(&self) -> BroadcastOperator {
         BroadcastOperator {
             context: self.context.clone(),
             target: Target {

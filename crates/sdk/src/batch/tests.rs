@@ -407,3 +407,62 @@ fn a_batch_that_names_a_socket_it_does_not_have_is_refused() {
     let error = check(&serde_json::from_str(&text).unwrap()).unwrap_err();
     assert!(error.contains("socket 2"), "{error}");
 }
+
+#[test]
+fn flags_before_a_room_do_not_make_the_sender_a_receiver() {
+    fn register(ns: &mut Namespace) {
+        ns.on("go", async |socket, _: Args<()>, _| {
+            socket.volatile().to("r").emit("v", 1)?;
+            socket.compress(true).to("r").emit("c", 1)?;
+            socket.volatile().broadcast().emit("b", 1)?;
+            let second = std::time::Duration::from_secs(1);
+            let asked = socket.timeout(second).except("r");
+            asked.emit_with_ack("t", 1, "h", ())
+        });
+    }
+    let go = batch(json!([packet(0, 7, json!(["go"]))]));
+    let found = commands(&Memory::default(), register, go);
+    let targets: Vec<_> = found
+        .iter()
+        .map(|command| (&command["emit"]["rooms"], &command["emit"]["except"]))
+        .collect();
+    let (none, r, a) = (&Value::Null, &json!(["r"]), &json!(["a"]));
+    let both = &json!(["a", "r"]);
+    assert_eq!(targets, [(r, a), (r, a), (none, a), (none, both)]);
+}
+
+#[test]
+fn what_is_for_sockets_of_all_relays_cannot_be_local() {
+    fn register(ns: &mut Namespace) {
+        ns.on("go", async |socket, _: Args<()>, _| {
+            socket.nsp().local().disconnect_sockets(false)
+        });
+    }
+    let go = batch(json!([packet(0, 7, json!(["go"]))]));
+    let found = commands(&Memory::default(), register, go);
+    let message = found[0]["ack"]["data"][0]["error"]["message"].to_string();
+    assert!(message.contains("cannot be local"), "{message}");
+}
+
+#[test]
+fn several_handlers_of_one_event_run_in_their_order_and_the_first_answer_counts() {
+    fn register(ns: &mut Namespace) {
+        ns.on("go", async |socket, _: Args<()>, _| socket.emit("first", 1));
+        ns.on("go", async |_, number: u32, ack| ack.send(number));
+        ns.on("go", async |socket, number: u32, ack| {
+            socket.emit("third", number)?;
+            ack.send("too late")
+        });
+    }
+    let events = json!([
+        packet(0, 1, json!(["go", 5])),
+        packet(0, 2, json!(["go", "x"]))
+    ]);
+    let found = commands(&Memory::default(), register, batch(events));
+    assert_eq!(found.len(), 4);
+    assert_eq!(found[0]["emit"]["data"], json!(["first", 1]));
+    assert_eq!(found[1]["ack"]["data"], json!([5]));
+    assert_eq!(found[2]["emit"]["data"], json!(["third", 5]));
+    // One that cannot read its arguments takes all back.
+    assert_eq!(found[3]["ack"]["data"][0]["error"]["code"], "bad_request");
+}
