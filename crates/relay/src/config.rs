@@ -21,6 +21,10 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// A WebSocket that wants to take over from polling must have done so after this.
     pub upgrade_timeout: Duration,
+    /// What clients may connect with.
+    pub transports: Transports,
+    /// Whether a client that polls is offered WebSocket.
+    pub allow_upgrades: bool,
     /// Cross-origin requests from browsers. `None` sends no CORS headers, as Socket.IO by default.
     pub cors: Option<Cors>,
 }
@@ -36,6 +40,8 @@ impl Default for Config {
             max_payload: 1_000_000,
             connect_timeout: Duration::from_millis(45_000),
             upgrade_timeout: Duration::from_millis(10_000),
+            transports: Transports::default(),
+            allow_upgrades: true,
             cors: None,
         }
     }
@@ -52,8 +58,37 @@ impl std::fmt::Debug for Config {
             .field("max_payload", &self.max_payload)
             .field("connect_timeout", &self.connect_timeout)
             .field("upgrade_timeout", &self.upgrade_timeout)
+            .field("transports", &self.transports)
+            .field("allow_upgrades", &self.allow_upgrades)
             .field("cors", &self.cors)
             .finish_non_exhaustive()
+    }
+}
+
+/// Socket.IO's option `transports`: one of them at least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transports {
+    pub polling: bool,
+    pub websocket: bool,
+}
+
+impl Default for Transports {
+    fn default() -> Transports {
+        Transports {
+            polling: true,
+            websocket: true,
+        }
+    }
+}
+
+impl Transports {
+    /// Whether this is the name of one that is allowed.
+    pub(crate) fn allow(self, name: &str) -> bool {
+        match name {
+            "polling" => self.polling,
+            "websocket" => self.websocket,
+            _ => false,
+        }
     }
 }
 

@@ -144,7 +144,7 @@ fn verify(
     query: &Query,
     upgrade: bool,
 ) -> Result<(), Refusal> {
-    if !matches!(query.transport.as_str(), "polling" | "websocket") {
+    if !shared.config.transports.allow(&query.transport) {
         return Err(Refusal::unknown_transport());
     }
     if !query.sid.is_empty() {

@@ -44,7 +44,7 @@ use tokio::net::TcpListener;
 use shared::Shared;
 
 pub use bus::Bus;
-pub use config::{AllowedOrigins, Config, Cors};
+pub use config::{AllowedOrigins, Config, Cors, Transports};
 pub use origin::{Body, HttpOrigin, Origin, OriginError};
 
 /// Characters of a relay's name.

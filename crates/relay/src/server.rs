@@ -24,6 +24,9 @@ use crate::origin::Body;
 use crate::shared::{Life, Shared};
 use crate::{proxy, reason};
 
+/// Where the app serves the files of Socket.IO's client.
+const CLIENT_FILES: &str = "/socket.io/";
+
 /// How long to wait when the system has no more sockets to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -131,32 +134,43 @@ async fn connection(
     drop(alive);
 }
 
-async fn route(shared: Arc<Shared>, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
+async fn route(
+    shared: Arc<Shared>,
+    peer: IpAddr,
+    mut request: Request<Incoming>,
+) -> Response<Body> {
     let path = request.uri().path();
-    if is_engine_path(&shared.config.path, path) {
+    match below(&shared.config.path, path) {
+        Some(file) if is_client_file(file) => {
+            // The app has them where they are by default.
+            let query = request.uri().query();
+            let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+            let there = format!("{CLIENT_FILES}{file}{query}");
+            *request.uri_mut() = there.parse().unwrap_or_default();
+        }
         // Boxed: while it waits for the app's answer it is all that a client costs.
-        return Box::pin(engine::handle(shared, peer, request)).await;
-    }
-    if proxy::is_private(path) {
-        return respond(
-            StatusCode::NOT_FOUND,
-            "text/plain; charset=utf-8",
-            "Not found.\n",
-        );
+        Some(_) => return Box::pin(engine::handle(shared, peer, request)).await,
+        None if proxy::is_private(path) => {
+            return respond(
+                StatusCode::NOT_FOUND,
+                "text/plain; charset=utf-8",
+                "Not found.\n",
+            );
+        }
+        None => {}
     }
     Box::pin(proxy::handle(&shared, peer, request)).await
 }
 
-/// Everything under the path is Engine.IO's, but for the client's files, which the app serves.
-fn is_engine_path(prefix: &str, path: &str) -> bool {
-    let Some(file) = path
-        .strip_prefix(prefix.trim_end_matches('/'))
+/// What comes after the prefix and a slash: all of that is Engine.IO's, but for the client's files.
+fn below<'a>(prefix: &str, path: &'a str) -> Option<&'a str> {
+    path.strip_prefix(prefix.trim_end_matches('/'))
         .and_then(|rest| rest.strip_prefix('/'))
-    else {
-        return false;
-    };
+}
+
+fn is_client_file(file: &str) -> bool {
     let name = file.strip_suffix(".map").unwrap_or(file);
-    !matches!(
+    matches!(
         name,
         "socket.io.js"
             | "socket.io.min.js"
@@ -173,13 +187,15 @@ mod tests {
 
     #[test]
     fn engine_io_has_its_path_but_for_the_clients_files() {
+        let is_engines =
+            |prefix, path| below(prefix, path).is_some_and(|file| !is_client_file(file));
         for path in [
             "/socket.io/",
             "/socket.io/anything",
             "/socket.io/socket.io.css",
         ] {
-            assert!(is_engine_path("/socket.io", path), "{path}");
-            assert!(is_engine_path("/socket.io/", path), "{path}");
+            assert!(is_engines("/socket.io", path), "{path}");
+            assert!(is_engines("/socket.io/", path), "{path}");
         }
         for path in [
             "/",
@@ -190,7 +206,7 @@ mod tests {
             "/socket.io/socket.io.esm.min.js",
             "/socket.io/socket.io.min.js.map",
         ] {
-            assert!(!is_engine_path("/socket.io", path), "{path}");
+            assert!(!is_engines("/socket.io", path), "{path}");
         }
     }
 }

@@ -45,7 +45,9 @@ async fn open(shared: Arc<Shared>, peer: IpAddr, request: Request<Incoming>) -> 
         .open(|key, stamp| Connection::polling(sid, handshake, key, stamp));
     shared.metrics.connections.up();
     connection.start_timers(&shared);
-    payload(open_packet(&shared, &sid, &["websocket"]))
+    let can_upgrade = shared.config.allow_upgrades && shared.config.transports.websocket;
+    let upgrades: &[&str] = if can_upgrade { &["websocket"] } else { &[] };
+    payload(open_packet(&shared, &sid, upgrades))
 }
 
 async fn poll(shared: Arc<Shared>, connection: Arc<Connection>) -> Response<Body> {

@@ -1,6 +1,6 @@
 //! Engine.IO: handshakes, errors, both transports, the upgrade, CORS.
 
-use parlour_relay::{AllowedOrigins, Config, Cors};
+use parlour_relay::{AllowedOrigins, Config, Cors, Transports};
 use serde_json::{Value, json};
 
 use crate::client::{Polling, WebSocket, read_answer, request};
@@ -380,4 +380,30 @@ async fn cors_headers_are_sent_where_they_are_wanted() {
     )
     .await;
     assert_eq!(other.header("access-control-allow-origin"), None);
+}
+
+#[tokio::test]
+async fn transports_can_be_taken_away_and_upgrades_not_offered() {
+    let unknown = r#"{"code":0,"message":"Transport unknown"}"#;
+    let handshake = |transport: &str| format!("/socket.io/?EIO=4&transport={transport}");
+    let only = |polling, websocket, allow_upgrades| Config {
+        transports: Transports { polling, websocket },
+        allow_upgrades,
+        ..config()
+    };
+    let server = start_with(only(true, false, true)).await;
+    let answer = request(server.address, "GET", &handshake("polling"), "", "").await;
+    assert!(answer.body.contains(r#""upgrades":[]"#), "{}", answer.body);
+    let answer = request(server.address, "GET", &handshake("websocket"), "", "").await;
+    assert_eq!((answer.status, &*answer.body), (400, unknown));
+
+    let server = start_with(only(false, true, true)).await;
+    let answer = request(server.address, "GET", &handshake("polling"), "", "").await;
+    assert_eq!((answer.status, &*answer.body), (400, unknown));
+    let (mut socket, _) = WebSocket::open(server.address).await;
+    socket.enter("").await;
+
+    let server = start_with(only(true, true, false)).await;
+    let answer = request(server.address, "GET", &handshake("polling"), "", "").await;
+    assert!(answer.body.contains(r#""upgrades":[]"#), "{}", answer.body);
 }

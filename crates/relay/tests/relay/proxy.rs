@@ -1,7 +1,9 @@
 //! Requests that are not Engine.IO's go to the app.
 
+use parlour_relay::Config;
+
 use crate::client::request;
-use crate::start;
+use crate::{config, start, start_with};
 
 #[tokio::test]
 async fn other_requests_reach_the_app_and_its_answer_the_client() {
@@ -39,6 +41,27 @@ async fn the_clients_files_come_from_the_app() {
         assert!(
             answer.body.starts_with(&format!("GET {path}\n")),
             "{path}: {}",
+            answer.body
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_clients_files_are_below_the_path_that_clients_connect_to() {
+    let path = "/chat/live".to_owned();
+    let server = start_with(Config { path, ..config() }).await;
+    for (asked, there) in [
+        ("/chat/live/socket.io.js?v=1", "/socket.io/socket.io.js?v=1"),
+        (
+            "/chat/live/socket.io.min.js.map",
+            "/socket.io/socket.io.min.js.map",
+        ),
+        ("/socket.io/socket.io.js", "/socket.io/socket.io.js"),
+    ] {
+        let answer = request(server.address, "GET", asked, "", "").await;
+        assert!(
+            answer.body.starts_with(&format!("GET {there}\n")),
+            "{}",
             answer.body
         );
     }
