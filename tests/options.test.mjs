@@ -49,6 +49,45 @@ describe("cors", () => {
   });
 });
 
+describe("transports and upgrades", () => {
+  /** @type {Record<string, [string[], Partial<import("socket.io").ServerOptions>]>} */
+  const OPTIONS = {
+    "polling only": [["--transports", "polling"], { transports: ["polling"] }],
+    "WebSocket only": [["--transports", "websocket"], { transports: ["websocket"] }],
+    "no upgrades": [["--allow-upgrades", "false"], { allowUpgrades: false }],
+    "both, with upgrades": [[], {}],
+  };
+  for (const [what, [args, options]] of Object.entries(OPTIONS)) {
+    test(`${what}: handshakes are answered as Socket.IO answers them`, async (t) => {
+      const [ours, theirs] = [await startUp({ args }), await startReference(options)];
+      t.after(() => Promise.all([ours.stop(), theirs.stop()]));
+      const handshake = async (url, transport) => {
+        const headers = transport === "websocket" ? UPGRADE : {};
+        const { status, body } = await http(url, HANDSHAKE.replace("polling", transport), { headers });
+        return [status, body.replace(/"sid":"[^"]*"/, '"sid":…')];
+      };
+      for (const transport of ["polling", "websocket", "webtransport", "carrier"]) {
+        assert.deepEqual(await handshake(ours.url, transport), await handshake(theirs.url, transport), transport);
+      }
+    });
+  }
+
+  test("a transport that there is not is an error", async () => {
+    const { code, stderr } = await run(["up", "--transports", "polling,carrier", "--state-dir", await newStateDir()]);
+    assert.notEqual(code, 0);
+    assert.match(stderr, /"carrier" is no transport/);
+  });
+});
+
+test("the client's files are below the path", async (t) => {
+  const [ours, theirs] = [await startUp({ args: ["--path", "/live"] }), await startReference({ path: "/live" })];
+  t.after(() => Promise.all([ours.stop(), theirs.stop()]));
+  for (const file of ["socket.io.js", "socket.io.min.js", "socket.io.min.js.map"]) {
+    const [here, there] = [await http(ours.url, `/live/${file}`), await http(theirs.url, `/live/${file}`)];
+    assert.deepEqual([here.status, here.body.length], [there.status, there.body.length], file);
+  }
+});
+
 test("the options have Socket.IO's defaults", async () => {
   const { stdout } = await run(["up", "--help"]);
   const defaults = {

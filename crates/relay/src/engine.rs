@@ -128,7 +128,8 @@ pub async fn handle(
 
 async fn route(shared: Arc<Shared>, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
     let query = Query::parse(request.uri().query().unwrap_or_default());
-    let upgrade = websocket::is_upgrade(&request);
+    // Without that transport the reference does not look at upgrades: the request is one like any other.
+    let upgrade = shared.config.transports.websocket && websocket::is_upgrade(&request);
     match verify(&shared, &request, &query, upgrade) {
         Err(refusal) if upgrade => refusal.upgrade_response(),
         Err(refusal) => refusal.response(),
