@@ -178,6 +178,9 @@ impl Connection {
     /// Appends a packet for a client that polls. It leaves with the next [`Connection::send`].
     pub fn queue(self: &Arc<Self>, message: &Message<'_>) {
         let mut inner = self.lock();
+        if !inner.open {
+            return;
+        }
         match &mut inner.transport {
             Transport::Polling(polling) => polling.push(message),
             // It has upgraded a moment ago.

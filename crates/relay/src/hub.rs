@@ -47,7 +47,7 @@ pub struct Socket {
     pub outgoing: (u32, u32),
     /// Which emit last reached or excluded it.
     seen: u32,
-    /// It has everything up to this offset, or it is not for it.
+    /// It took up a session, and has everything up to this offset.
     pub floor: u64,
 }
 

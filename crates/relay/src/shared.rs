@@ -21,7 +21,7 @@ use crate::sid::Sid;
 use crate::timers::{Purpose, Timer, Timers};
 
 /// Characters of a relay's label.
-const LABEL: usize = 8;
+const LABEL: usize = 6;
 
 pub struct Shared {
     pub config: Config,

@@ -69,8 +69,12 @@ fn shut(
     inner.reassembler = None;
     match &mut inner.transport {
         Transport::Polling(polling) => {
-            polling.closing = how == How::Orderly && !polling.is_polled();
+            // What waits comes first and by itself, as engine.io has it: socket.io-client would take what it
+            // gets together with the end for something that it has after it, and not count its offset.
+            let can_tell = polling.is_polled() && polling.payload.is_empty();
+            polling.closing = how == How::Orderly && !can_tell;
             if polling.closing {
+                polling.release();
                 shared.set_timer(connection, POLLING_CLOSE_WAIT, Purpose::Linger);
             } else {
                 polling.push_packet(if how == How::Said { NOOP } else { CLOSE });

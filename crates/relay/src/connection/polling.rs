@@ -78,6 +78,9 @@ impl Connection {
             return PollAnswer::No;
         };
         if polling.closing {
+            if !polling.payload.is_empty() {
+                return PollAnswer::Now(std::mem::take(&mut polling.payload));
+            }
             polling.push_packet(CLOSE);
             return PollAnswer::Last(std::mem::take(&mut polling.payload));
         }

@@ -63,9 +63,9 @@ impl Lane {
             };
             run.outgoing.send(socket, &message.ending(&tail));
         }
-        socket.floor = offsets
-            .highest()
-            .max(if recovered { seen.offset } else { 0 });
+        if recovered {
+            socket.floor = offsets.highest().max(seen.offset);
+        }
         let packet = socket::connect(&self.namespace, socket.id.as_str(), accept.pid.as_deref());
         run.outgoing.send(socket, &Message::text(&packet));
         for event in held {

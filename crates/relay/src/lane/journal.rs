@@ -1,13 +1,13 @@
-//! What a relay that is one of several has sent in a namespace, so that what it may have missed of the
-//! others' can be made up for: which offsets a client has is more than the last one says, if some before
-//! that never came. Kept only where there is a bus. It sends nothing and knows no socket.
+//! What a relay that is one of several has sent in a namespace. Others' emissions come later than its own,
+//! or never: which offsets a client has is more than the last one says, if some before that have not come.
+//! Kept only where there is a bus. It sends nothing and knows no socket.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 
-use crate::config::{DOUBT_REACH, JOURNAL_KEPT, MAX_JOURNAL};
+use crate::config::{DOUBT_REACH, JOURNAL_KEPT, MAX_JOURNAL, MAX_JOURNAL_IN_DOUBT, MOMENTS_APART};
 
 pub struct Journal {
     /// Tells this life of this relay from others, in what clients are given.
@@ -17,9 +17,8 @@ pub struct Journal {
     first: u64,
     /// The number of each.
     numbers: FxHashMap<u64, u64>,
-    /// Two moments, at least [`DOUBT_REACH`] from each other.
-    earlier: Moment,
-    later: Moment,
+    /// At least [`MOMENTS_APART`] from each other. Never empty.
+    moments: VecDeque<Moment>,
     doubt: Option<Doubt>,
     /// Doubts that are over, but clients still come back with what they were given then.
     past: Vec<(Doubt, Instant)>,
@@ -39,8 +38,8 @@ struct Moment {
 struct Doubt {
     /// Nothing is missing up to here.
     start: Moment,
-    /// The number of what was sent next when it was noticed: offsets before that were given to clients as
-    /// if there were no doubt.
+    /// The number of what was sent next when it was noticed: what was sent before that was given to clients
+    /// as if there were no doubt.
     noticed: u64,
 }
 
@@ -64,29 +63,33 @@ impl Journal {
             sent: VecDeque::new(),
             first: 0,
             numbers: FxHashMap::default(),
-            earlier: moment,
-            later: moment,
+            moments: VecDeque::from([moment]),
             doubt: None,
             past: Vec::new(),
         }
     }
 
-    /// Something is sent. `highest` was sent before.
-    pub fn push(&mut self, offset: u64, highest: u64, now: Instant) {
-        if now - self.later.time >= DOUBT_REACH {
-            self.earlier = self.later;
-            self.later = Moment {
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Something is sent. `highest` was sent before. Gives the number of what is sent next.
+    pub fn push(&mut self, offset: u64, highest: u64, now: Instant) -> u64 {
+        let number = self.next();
+        if now - self.moments[self.moments.len() - 1].time >= MOMENTS_APART {
+            self.moments.push_back(Moment {
                 time: now,
-                number: self.next(),
+                number,
                 offset: highest,
-            };
+            });
             self.prune(now);
         }
-        if self.sent.len() == MAX_JOURNAL {
+        if self.sent.len() == MAX_JOURNAL_IN_DOUBT {
             self.forget_first();
         }
-        self.numbers.insert(offset, self.next());
+        self.numbers.insert(offset, number);
         self.sent.push_back(offset);
+        number + 1
     }
 
     fn next(&self) -> u64 {
@@ -95,8 +98,15 @@ impl Journal {
 
     fn prune(&mut self, now: Instant) {
         self.past.retain(|(_, until)| now < *until);
-        let needed = self.doubts().map(|doubt| doubt.start.number).min();
-        let needed = needed.unwrap_or(u64::MAX).min(self.earlier.number);
+        let enough = self.next().saturating_sub(MAX_JOURNAL as u64);
+        while let [first, second, third, ..] = self.moments.make_contiguous()
+            && (now - second.time > JOURNAL_KEPT || first.number < enough)
+            && now - third.time > DOUBT_REACH
+        {
+            self.moments.pop_front();
+        }
+        let doubts = self.doubts().map(|doubt| doubt.start.number);
+        let needed = doubts.fold(self.moments[0].number, u64::min);
         while self.first < needed {
             self.forget_first();
         }
@@ -121,11 +131,8 @@ impl Journal {
         if self.doubt.is_some() {
             return;
         }
-        let start = if now - self.later.time >= DOUBT_REACH {
-            self.later
-        } else {
-            self.earlier
-        };
+        let sure = |moment: &&Moment| now - moment.time >= DOUBT_REACH;
+        let start = *self.moments.iter().rfind(sure).unwrap_or(&self.moments[0]);
         self.doubt = Some(Doubt {
             start,
             noticed: self.next(),
@@ -139,49 +146,56 @@ impl Journal {
         }
     }
 
-    /// Whether somebody may still come back with something of a doubt.
+    /// Whether somebody may still come back with what was given.
     pub fn is_needed(&self, now: Instant) -> bool {
-        self.doubt.is_some() || self.past.iter().any(|(_, until)| now < *until)
+        let last = self.moments[self.moments.len() - 1].time;
+        self.doubt.is_some()
+            || self.past.iter().any(|(_, until)| now < *until)
+            || !self.sent.is_empty() && now - last < JOURNAL_KEPT
     }
 
-    /// If there is doubt: up to which offset nothing is missing, and what clients are given beside it.
-    pub fn doubtful(&self) -> Option<(u64, String)> {
-        let doubt = self.doubt?;
-        Some((
-            doubt.start.offset,
-            format!("!{}.{}", self.label, self.next()),
-        ))
+    /// If there is doubt: up to which offset nothing is missing.
+    pub fn sure_in_doubt(&self) -> Option<u64> {
+        self.doubt.map(|doubt| doubt.start.offset)
     }
 
-    /// The same for one who has everything up to an offset and was sent nothing else.
-    pub fn nothing_but(&self) -> Option<String> {
-        self.doubt.map(|_| format!("!{}.0", self.label))
+    /// If there is none: up to which offset everything has come, however late, when a number was next.
+    pub fn sure(&self, number: u64) -> Option<u64> {
+        let later = self
+            .moments
+            .partition_point(|moment| moment.number < number);
+        let moment = self.moments.get(later.checked_sub(1)?.saturating_sub(1))?;
+        (self.first <= moment.number).then_some(moment.offset)
     }
 
-    /// What a client has whose last event came with this offset, without doubt. None: just everything
-    /// up to it.
-    pub fn plain(&self, offset: u64) -> Option<Seen> {
-        let number = *self.numbers.get(&offset)?;
+    /// What a client has that was given this number without doubt, and had everything up to `floor`. None:
+    /// it was too long ago, or by another relay.
+    pub fn given(&self, label: &str, number: u64, floor: u64) -> Option<Seen> {
+        if *label != *self.label {
+            return None;
+        }
         let doubt = self
             .doubts()
-            .find(|doubt| (doubt.start.number..doubt.noticed).contains(&number))?;
-        let offset = doubt.start.offset;
-        let number = number + 1;
-        (self.first <= doubt.start.number).then_some(Seen { offset, number })
+            .find(|doubt| doubt.start.number < number && number <= doubt.noticed);
+        let offset = match doubt {
+            Some(doubt) if self.first <= doubt.start.number => doubt.start.offset,
+            Some(_) => return None,
+            None => self.sure(number)?,
+        };
+        let offset = offset.max(floor);
+        Some(Seen { offset, number })
     }
 
-    /// What a client has that was given this in doubt. None: it was not by us, or too long ago.
-    pub fn given(&self, label: &str, seen: Seen) -> Option<Seen> {
+    /// The same for one that was given it in doubt, where `offset` was sure.
+    pub fn given_in_doubt(&self, label: &str, number: u64, offset: u64) -> Option<Seen> {
         let is_known = *label == *self.label
             && self.doubts().any(|Doubt { start, .. }| {
-                self.first <= start.number
-                    && start.number < seen.number
-                    && start.offset <= seen.offset
+                self.first <= start.number && start.number < number && start.offset <= offset
             });
-        is_known.then_some(seen)
+        is_known.then_some(Seen { offset, number })
     }
 
-    /// Whether an event was among the first so many that were sent.
+    /// Whether an event was sent before this number.
     pub fn was_sent(&self, offset: u64, number: u64) -> bool {
         self.numbers.get(&offset).is_some_and(|at| *at < number)
     }
@@ -202,29 +216,39 @@ mod tests {
         journal.push(1, 0, start);
         journal.push(2, 1, start + DOUBT_REACH);
         let now = start + 2 * DOUBT_REACH;
-        journal.push(4, 2, now);
-        assert_eq!(journal.doubtful(), None);
-        assert_eq!(journal.plain(4), None);
+        let number = journal.push(4, 2, now);
+        assert_eq!(journal.sure_in_doubt(), None);
         journal.doubt(now);
         journal.doubt(now);
-        journal.push(6, 4, now);
-        let (sure, given) = journal.doubtful().unwrap();
-        assert_eq!((sure, &*given), (1, "!here.4"));
-        let seen = Seen {
-            offset: 1,
-            number: 4,
-        };
-        assert_eq!(journal.given("here", seen), Some(seen));
-        assert_eq!(journal.given("there", seen), None);
-        // 3 and 5 were others'. A client that got no event since the doubt began has not seen 6.
-        for (offset, sent) in [(2, true), (3, false), (4, true), (5, false), (6, true)] {
-            assert_eq!(journal.was_sent(offset, 4), sent, "{offset}");
-        }
-        let seen = journal.plain(4).unwrap();
+        assert_eq!(journal.sure_in_doubt(), Some(1));
+        let seen = journal.given("here", number, 0).unwrap();
         assert_eq!((seen.offset, seen.number), (1, 3));
-        assert!(!journal.was_sent(6, seen.number));
-        // It has its offset from another relay, or from long ago.
-        assert_eq!((journal.plain(5), journal.plain(1)), (None, None));
+        let number = journal.push(6, 4, now);
+        let seen = journal.given_in_doubt("here", number, 1).unwrap();
+        assert_eq!((seen.offset, seen.number), (1, 4));
+        assert_eq!(journal.given_in_doubt("there", number, 1), None);
+        // 3 and 5 were others'.
+        for (offset, sent) in [(2, true), (3, false), (4, true), (5, false), (6, true)] {
+            assert_eq!(journal.was_sent(offset, seen.number), sent, "{offset}");
+        }
+        assert!(!journal.was_sent(6, 3));
+    }
+
+    #[test]
+    fn without_doubt_what_was_sent_a_moment_before_is_sure() {
+        let (mut journal, mut now) = journal();
+        let numbers: Vec<u64> = (1..=4)
+            .map(|n| {
+                now += MOMENTS_APART;
+                journal.push(10 * n, 10 * (n - 1), now)
+            })
+            .collect();
+        assert_eq!(numbers, [1, 2, 3, 4]);
+        let sure = |number| journal.given("here", number, 0).map(|seen| seen.offset);
+        assert_eq!(sure(0), None);
+        assert_eq!([sure(1), sure(2), sure(4)], [Some(0), Some(0), Some(20)]);
+        assert_eq!(journal.given("here", 4, 35).unwrap().offset, 35);
+        assert_eq!(journal.given("there", 4, 0), None);
     }
 
     #[test]
@@ -233,37 +257,48 @@ mod tests {
         let now = start + DOUBT_REACH;
         journal.push(1, 0, start);
         journal.doubt(now);
-        journal.push(3, 1, now);
+        let number = journal.push(3, 1, now);
         journal.trust(now);
-        assert_eq!(journal.doubtful(), None);
-        let seen = Seen {
-            offset: 0,
-            number: 2,
-        };
-        assert_eq!(journal.given("here", seen), Some(seen));
+        assert_eq!(journal.sure_in_doubt(), None);
+        assert!(journal.given_in_doubt("here", number, 0).is_some());
         assert!(journal.is_needed(now));
-        let late = now + JOURNAL_KEPT;
+        let mut late = now + JOURNAL_KEPT;
         assert!(!journal.is_needed(late));
-        for n in 0..3 {
-            journal.push(4 + u64::from(n), 3, late + n * DOUBT_REACH);
+        for offset in 4..8 {
+            late += DOUBT_REACH + MOMENTS_APART;
+            journal.push(offset, offset - 1, late);
         }
-        assert_eq!(journal.given("here", seen), None);
-        assert!(journal.sent.len() <= 2 && journal.numbers.len() == journal.sent.len());
+        assert_eq!(journal.given_in_doubt("here", number, 0), None);
+    }
+
+    #[test]
+    fn it_does_not_grow_for_good() {
+        let (mut journal, mut now) = journal();
+        let mut number = 0;
+        for offset in 1..=2 * MAX_JOURNAL as u64 {
+            if offset % 1000 == 0 {
+                now += MOMENTS_APART;
+            }
+            number = journal.push(offset, offset - 1, now);
+        }
+        let most = MAX_JOURNAL + 1000 * (DOUBT_REACH.as_secs() as usize + 2);
+        assert!(journal.sent.len() <= most, "{}", journal.sent.len());
+        assert_eq!(journal.numbers.len(), journal.sent.len());
+        assert!(journal.given("here", number, 0).is_some());
+        assert_eq!(journal.given("here", 1000, 0), None);
     }
 
     #[test]
     fn what_does_not_fit_is_not_pretended_to_be_known() {
         let (mut journal, now) = journal();
         journal.doubt(now);
-        for offset in 1..=MAX_JOURNAL as u64 {
+        for offset in 1..=MAX_JOURNAL_IN_DOUBT as u64 {
             journal.push(offset, offset - 1, now);
         }
-        let seen = Seen {
-            offset: 0,
-            number: 1,
-        };
-        assert_eq!(journal.given("here", seen), Some(seen));
-        journal.push(MAX_JOURNAL as u64 + 1, MAX_JOURNAL as u64, now);
-        assert_eq!(journal.given("here", seen), None);
+        assert!(journal.given_in_doubt("here", 1, 0).is_some());
+        let last = MAX_JOURNAL_IN_DOUBT as u64;
+        journal.push(last + 1, last, now);
+        assert_eq!(journal.given_in_doubt("here", 1, 0), None);
+        assert_eq!(journal.given_in_doubt("here", last, 0), None);
     }
 }

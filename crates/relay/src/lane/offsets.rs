@@ -63,7 +63,14 @@ impl<'a> Claim<'a> {
 /// What an event's JSON array ends with instead of its bracket; nothing, if it stays as it is.
 pub enum Tail {
     Same(Cow<'static, str>),
-    /// Others' emissions may be missing: each client is given up to where it has everything, and this.
+    /// There are other relays. Clients are given the highest offset, and how many events were sent here.
+    Counted {
+        sure: u64,
+        highest: u64,
+        given: String,
+        most: String,
+    },
+    /// Others' emissions may be missing. Clients are given up to where they have everything, and that.
     Doubtful {
         sure: u64,
         given: String,
@@ -76,13 +83,19 @@ impl Tail {
     pub fn for_most(&self) -> &str {
         match self {
             Tail::Same(tail) => tail,
-            Tail::Doubtful { most, .. } => most,
+            Tail::Counted { most, .. } | Tail::Doubtful { most, .. } => most,
         }
     }
 
     /// For one that has everything up to `floor`, if it is not the same.
     pub fn for_one(&self, floor: u64) -> Option<String> {
         match self {
+            Tail::Counted {
+                sure,
+                highest,
+                given,
+                ..
+            } if floor > *sure => Some(argument(*highest, &format!("{given}.{floor}"))),
             Tail::Doubtful { sure, given, .. } if floor > *sure => Some(argument(floor, given)),
             _ => None,
         }
@@ -132,18 +145,22 @@ impl Offsets {
 
     /// What a client has that comes back with this. None: nobody knows.
     pub fn seen(&self, text: &str) -> Option<Seen> {
+        let plain = |offset| Seen { offset, number: 0 };
         if let Ok(offset) = text.parse() {
-            let doubtful = self.journal.as_ref().and_then(|it| it.plain(offset));
-            return Some(doubtful.unwrap_or(Seen { offset, number: 0 }));
+            return Some(plain(offset));
         }
-        let (offset, given) = text.split_once('!')?;
-        let (label, number) = given.split_once('.')?;
-        let (offset, number) = (offset.parse().ok()?, number.parse().ok()?);
-        let seen = Seen { offset, number };
-        if number == 0 {
-            return Some(seen);
+        let at = text.find([':', '!'])?;
+        let offset: u64 = text[..at].parse().ok()?;
+        let mut given = text[at + 1..].split('.');
+        let label = given.next()?;
+        let number: u64 = given.next()?.parse().ok()?;
+        let floor: u64 = given.next().map_or(Some(0), |floor| floor.parse().ok())?;
+        let journal = self.journal.as_ref();
+        if text[at..].starts_with('!') {
+            return journal?.given_in_doubt(label, number, offset);
         }
-        self.journal.as_ref()?.given(label, seen)
+        let known = journal.and_then(|it| it.given(label, number, floor));
+        Some(known.unwrap_or(plain(offset)))
     }
 
     /// What a client has seen that asks to enter with this `auth`, and what the app is to read there: the
@@ -157,7 +174,7 @@ impl Offsets {
             Some(seen) if claim.offset == seen.offset.to_string() => (seen, plain.1),
             Some(seen) => (seen, Some(claim.with_offset(seen.offset).into())),
             // Some other text is for the app to judge.
-            None if !claim.offset.contains('!') => plain,
+            None if !claim.offset.contains(['!', ':']) => plain,
             None => (Seen::default(), Some(claim.without_session().into())),
         }
     }
@@ -180,8 +197,7 @@ impl Offsets {
     /// another relay. It is sent with the highest: a client whose offset went back would get again what
     /// it has.
     ///
-    /// Where something of another relay may be missing, the offset says less: see
-    /// `docs/relay-protocol.md`, "Offsets of several relays".
+    /// Where there are other relays it says more: see `docs/relay-protocol.md`, "Offsets of several relays".
     pub fn tail(&mut self, emit: &Emit<'_>) -> Tail {
         if !self.are_read {
             return Tail::Same("".into());
@@ -192,21 +208,28 @@ impl Offsets {
         };
         let before = self.highest;
         self.highest = before.max(offset);
-        if let Some(journal) = &mut self.journal {
-            journal.push(offset, before, Instant::now());
-            if let Some((sure, given)) = journal.doubtful() {
-                let most = argument(sure, &given);
-                return Tail::Doubtful { sure, given, most };
-            }
+        let Some(journal) = &mut self.journal else {
+            return Tail::Same(argument(self.highest, "").into());
+        };
+        let number = journal.push(offset, before, Instant::now());
+        if let Some(sure) = journal.sure_in_doubt() {
+            let given = format!("!{}.{number}", journal.label());
+            let most = argument(sure, &given);
+            return Tail::Doubtful { sure, given, most };
         }
-        Tail::Same(argument(self.highest, "").into())
+        let given = format!(":{}.{number}", journal.label());
+        Tail::Counted {
+            sure: journal.sure(number).unwrap_or(0),
+            highest: self.highest,
+            most: argument(self.highest, &given),
+            given,
+        }
     }
 
     /// The same for an event that one client has missed: that client gets its events in their order.
     pub fn tail_of_missed(&mut self, missed: &Missed<'_>) -> String {
         self.highest = self.highest.max(missed.offset);
-        let given = self.journal.as_ref().and_then(|it| it.nothing_but());
-        argument(missed.offset, given.as_deref().unwrap_or(""))
+        argument(missed.offset, "")
     }
 }
 
@@ -299,40 +322,100 @@ mod tests {
     }
 
     #[test]
+    fn of_several_relays_each_counts_what_it_sends() {
+        let mut offsets = Offsets::default();
+        offsets.begin(Some("here"));
+        assert_eq!(
+            sent(&mut offsets, Some(3), false, "[1]"),
+            "[1,\"3:here.1\"]"
+        );
+        assert_eq!(
+            sent(&mut offsets, Some(5), false, "[1]"),
+            "[1,\"5:here.2\"]"
+        );
+        // It comes late, by the bus.
+        assert_eq!(
+            sent(&mut offsets, Some(4), false, "[1]"),
+            "[1,\"5:here.3\"]"
+        );
+        assert_eq!(sent(&mut offsets, None, false, "[1]"), "[1]");
+        let missed = |offsets: &Offsets, text| {
+            let seen = offsets.seen(text).unwrap();
+            let is_missed = |it: &u64| *it > seen.offset && !offsets.has_seen(seen, *it);
+            (1..=6).filter(is_missed).collect::<Vec<u64>>()
+        };
+        assert_eq!(missed(&offsets, "5:here.2"), [1, 2, 4, 6]);
+        assert_eq!(missed(&offsets, "5:here.3"), [1, 2, 6]);
+        assert_eq!(missed(&offsets, "5:here.3.2"), [6]);
+        // Of another relay's it is taken that nothing came late.
+        assert_eq!(missed(&offsets, "5:there.2"), [6]);
+        assert_eq!(missed(&offsets, "5"), [6]);
+        let emit: Emit<'_> = serde_json::from_str(r#"{"data":["a"],"offset":7}"#).unwrap();
+        let tail = offsets.tail(&emit);
+        assert_eq!(tail.for_one(6).as_deref(), Some(",\"7:here.4.6\"]"));
+        assert_eq!(tail.for_one(0), None);
+    }
+
+    #[test]
     fn while_something_may_be_missing_a_client_is_given_what_it_has() {
         let mut offsets = Offsets::default();
         offsets.begin(Some("here"));
-        assert_eq!(sent(&mut offsets, Some(3), false, "[1]"), "[1,\"3\"]");
+        sent(&mut offsets, Some(3), false, "[1]");
         offsets.doubt();
-        assert_eq!(
-            sent(&mut offsets, Some(5), false, "[1]"),
-            "[1,\"0!here.2\"]"
-        );
-        assert_eq!(sent(&mut offsets, None, false, "[1]"), "[1]");
+        let given = sent(&mut offsets, Some(5), false, "[1]");
+        assert_eq!(given, "[1,\"0!here.2\"]");
         let seen = offsets.seen("0!here.2").unwrap();
         let missed: Vec<_> = (1..=6).filter(|it| !offsets.has_seen(seen, *it)).collect();
         assert_eq!(missed, [1, 2, 4, 6]);
         // Who came in the meantime has more.
-        let data = RawValue::from_string("[1]".into()).unwrap();
         let emit: Emit<'_> = serde_json::from_str(r#"{"data":["a"],"offset":7}"#).unwrap();
         let tail = offsets.tail(&emit);
         assert_eq!(tail.for_one(6).as_deref(), Some(",\"6!here.3\"]"));
         assert_eq!(tail.for_one(0), None);
-        let missed = Missed {
-            offset: 4,
-            data: &data,
-            attachments: vec![],
-        };
-        assert_eq!(offsets.tail_of_missed(&missed), ",\"4!here.0\"]");
-        let seen = offsets.seen("4!here.0").unwrap();
-        assert!(seen.offset == 4 && !offsets.has_seen(seen, 5));
         // What others say, and what nobody says.
-        assert_eq!(offsets.seen("4!there.0"), Some(seen));
-        for unknown in ["0!there.2", "x", "", "1!here", "1!here.x", "!here.1"] {
+        for unknown in [
+            "0!there.2",
+            "x",
+            "",
+            "1!here",
+            "1!here.x",
+            "!here.1",
+            "1:here",
+            "1:a.b",
+        ] {
             assert_eq!(offsets.seen(unknown), None, "{unknown}");
         }
         offsets.trust();
-        assert_eq!(sent(&mut offsets, Some(8), false, "[1]"), "[1,\"8\"]");
+        let given = sent(&mut offsets, Some(8), false, "[1]");
+        assert_eq!(given, "[1,\"8:here.4\"]");
         assert!(offsets.seen("0!here.2").is_some() && offsets.are_needed());
+    }
+
+    #[test]
+    fn the_app_reads_plain_offsets_or_of_no_session() {
+        let mut offsets = Offsets::default();
+        offsets.begin(Some("here"));
+        sent(&mut offsets, Some(3), false, "[1]");
+        let read = |auth| {
+            let (seen, auth) = offsets.claim(Some(auth));
+            (seen.offset, seen.number, auth.unwrap().into_owned())
+        };
+        for same in [
+            r#"{"offset": "3", "pid":"p"}"#,
+            r#"{"pid":"p"}"#,
+            r#"{"offset":3}"#,
+            r#"{"offset":"x"}"#,
+            "[\"offset\"]",
+        ] {
+            assert_eq!(read(same).2, same);
+        }
+        let auth = r#"{"offset":"3:there.9","pid":"p","n":1.50}"#;
+        let plain = r#"{"n":1.50,"offset":"3","pid":"p"}"#;
+        assert_eq!(read(auth), (3, 0, plain.into()));
+        let auth = r#"{"offset":"3:here.1","pid":"p"}"#;
+        assert_eq!(read(auth), (0, 1, r#"{"offset":"0","pid":"p"}"#.into()));
+        let auth = r#"{"offset":"3!there.1","pid":"p","n":1}"#;
+        assert_eq!(read(auth), (0, 0, r#"{"n":1}"#.into()));
+        assert_eq!(offsets.claim(None), (Seen::default(), None));
     }
 }

@@ -90,18 +90,33 @@ async fn what_the_bus_brings_waits_for_the_answer_that_is_under_way() {
 async fn what_a_client_has_the_bus_does_not_bring_it_again() {
     let (left, right) = two().await;
     let (mut a, ..) = client(&left, None).await;
-    assert_eq!(say(&mut a, "one").await, "1");
+    let given = say(&mut a, "one").await;
+    assert!(given.starts_with("1:") && given.ends_with(".1"), "{given}");
     drop(a);
     // The client comes over, sooner than what it has seen there.
     let (mut a, _) = WebSocket::open(right.address).await;
-    let auth = json!({ "pid": left.relay_name(), "offset": "1" });
+    let auth = json!({ "pid": left.relay_name(), "offset": given });
     let (_, before) = a.enter_with(auth).await;
+    assert_eq!(right.app.auth()["offset"], "1");
     assert_eq!(before, [] as [String; 0]);
     for offset in [1, 2] {
         let emit = json!({"rooms": ["r"], "data": ["n", offset], "offset": offset});
         brings(&right.relay, json!({ "emit": emit }));
     }
-    assert_eq!(a.text().await, "42[\"n\",2,\"2\"]");
+    let text = a.text().await;
+    assert!(text.starts_with("42[\"n\",2,\"2:"), "{text}");
+}
+
+#[tokio::test]
+async fn what_the_bus_would_have_brought_later_is_not_lost_for_who_goes_before() {
+    let (left, right) = two().await;
+    let (mut a, ..) = client(&left, None).await;
+    let (mut b, ..) = client(&right, None).await;
+    say(&mut a, "first, but by the bus").await;
+    let given = say(&mut b, "second").await;
+    drop(b);
+    let (_, _, before) = client(&right, Some(&given)).await;
+    assert_eq!(events(&before), ["first, but by the bus"]);
 }
 
 #[tokio::test]
@@ -110,7 +125,7 @@ async fn who_may_have_missed_some_gets_that_and_nothing_twice() {
     let (mut a, ..) = client(&left, None).await;
     let (mut b, connect, _) = client(&right, None).await;
     say(&mut a, "missed 1").await;
-    assert_eq!(say(&mut b, "had 2").await, "2");
+    say(&mut b, "had 2").await;
     right.relay.doubt();
     say(&mut a, "missed 3").await;
     let given = say(&mut b, "had 4").await;
@@ -135,7 +150,8 @@ async fn who_may_have_missed_some_gets_that_and_nothing_twice() {
     let auth = right.app.auth();
     assert_eq!(auth["offset"], "0");
     assert_eq!(auth["more"], 1.5);
-    assert_eq!(say(&mut b, "all is well").await, "7");
+    let given = say(&mut b, "all is well").await;
+    assert!(given.starts_with("7:"), "{given}");
     let metrics = metrics(&right).await;
     assert!(metrics.contains("parlour_resyncs_total 1\n"), "{metrics}");
     assert!(metrics.contains("parlour_resynced_connections_total 2\n"));
@@ -147,10 +163,10 @@ async fn a_client_that_heard_nothing_since_the_doubt_gets_what_it_missed_before(
     let (mut a, ..) = client(&left, None).await;
     let (mut b, ..) = client(&right, None).await;
     say(&mut a, "missed 1").await;
-    let plain = say(&mut b, "had 2").await;
+    let given = say(&mut b, "had 2").await;
     right.relay.doubt();
     drop(b);
-    let (mut b, _, before) = client(&right, Some(&plain)).await;
+    let (mut b, _, before) = client(&right, Some(&given)).await;
     assert_eq!(events(&before), ["missed 1"]);
     // It has more than those who were here before, and less than there is.
     say(&mut a, "missed 3").await;
