@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use parlour_relay::{AllowedOrigins, Cors};
+use parlour_relay::{AllowedOrigins, Cors, Transports};
 
 /// A Socket.IO server whose logic is a Spin application.
 #[derive(Parser)]
@@ -39,6 +39,8 @@ pub struct Up {
     #[arg(long)]
     pub control: Option<SocketAddr>,
     #[command(flatten)]
+    pub bus: Bus,
+    #[command(flatten)]
     pub engine: Engine,
 }
 
@@ -66,7 +68,30 @@ pub struct Relay {
     #[arg(long, default_value = ".spin", value_name = "DIR")]
     pub state_dir: PathBuf,
     #[command(flatten)]
+    pub bus: Bus,
+    #[command(flatten)]
     pub engine: Engine,
+}
+
+/// How several relays of one app are one server.
+#[derive(Args)]
+pub struct Bus {
+    /// A NATS broker by which relays tell each other: nats://host:4222, or tls://…; where it has a password,
+    /// better by the environment
+    #[arg(
+        long = "bus",
+        value_name = "URL",
+        env = "PARLOUR_BUS",
+        hide_env_values = true
+    )]
+    pub url: Option<String>,
+    /// What the names of its subjects begin with: the same for all relays of an app, and for no other's
+    #[arg(
+        long = "bus-subject",
+        value_name = "SUBJECT",
+        default_value = "parlour"
+    )]
+    pub subject: String,
 }
 
 #[derive(Args)]
@@ -131,6 +156,12 @@ pub struct Engine {
     /// Milliseconds within which a transport upgrade must be complete
     #[arg(long, default_value_t = 10_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     pub upgrade_timeout: u64,
+    /// What clients may connect with: polling, websocket, or both
+    #[arg(long, default_value = "polling,websocket", value_name = "TRANSPORTS", value_parser = transports)]
+    pub transports: Transports,
+    /// Whether clients that poll are offered WebSocket
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub allow_upgrades: bool,
     /// The path that Socket.IO clients connect to
     #[arg(long, default_value = "/socket.io", value_name = "PATH", value_parser = absolute_path)]
     pub path: String,
@@ -169,6 +200,8 @@ impl Engine {
             max_payload: usize::try_from(self.max_payload).unwrap_or(usize::MAX),
             connect_timeout: Duration::from_millis(self.connect_timeout),
             upgrade_timeout: Duration::from_millis(self.upgrade_timeout),
+            transports: self.transports,
+            allow_upgrades: self.allow_upgrades,
         })
     }
 }
@@ -187,6 +220,25 @@ fn absolute_path(text: &str) -> Result<String, String> {
     } else {
         Err("write it as /PATH".to_owned())
     }
+}
+
+fn transports(text: &str) -> Result<Transports, String> {
+    let mut transports = Transports {
+        polling: false,
+        websocket: false,
+    };
+    for name in text.split(',') {
+        match name.trim() {
+            "polling" => transports.polling = true,
+            "websocket" => transports.websocket = true,
+            other => {
+                return Err(format!(
+                    "{other:?} is no transport: there are polling and websocket"
+                ));
+            }
+        }
+    }
+    Ok(transports)
 }
 
 fn cors_origins(text: &str) -> Result<CorsOrigins, String> {

@@ -37,10 +37,13 @@ fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()
         .block_on(work)
 }
 
+/// What is logged, unless RUST_LOG says otherwise. The client of NATS leaves it to us to say what it means.
+const LOGGED: &str = "info,async_nats=off";
+
 /// Logs go to standard error, so that standard output has only what a script wants to read.
 fn start_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(LOGGED));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use parlour_bus_nats::Nats;
 use parlour_host as host;
-use parlour_relay::{HttpOrigin, Origin, Relay};
+use parlour_relay::{Config, HttpOrigin, Origin, Relay};
 use tokio::net::TcpListener;
 
 use crate::embedded::Embedded;
@@ -27,9 +28,16 @@ pub async fn up(flags: flags::Up) -> Result<()> {
         "the application has no variable relay_secret; its gateway needs it to know the relay",
     )?;
     let config = flags.engine.config(identity.name.clone(), secret)?;
-    let relay = Relay::new(config, Arc::new(Embedded(app.clone())));
-
-    let served = serve_relay(&relay, flags.listen, flags.control, stop).await;
+    let origin = Arc::new(Embedded(app.clone()));
+    let served = serve_relay(
+        config,
+        origin,
+        &flags.bus,
+        flags.listen,
+        flags.control,
+        stop,
+    )
+    .await;
     app.shutdown().await;
     served
 }
@@ -57,11 +65,32 @@ pub async fn relay(flags: flags::Relay) -> Result<()> {
     )?;
     let origin: Arc<dyn Origin> = Arc::new(HttpOrigin::new(&flags.origin)?);
     let config = flags.engine.config(identity.name.clone(), secret)?;
-    let relay = Relay::new(config, origin);
-    serve_relay(&relay, flags.listen, Some(flags.control), stop).await
+    let control = Some(flags.control);
+    serve_relay(config, origin, &flags.bus, flags.listen, control, stop).await
 }
 
+/// Serves a relay, on its bus if there is one.
 async fn serve_relay(
+    config: Config,
+    origin: Arc<dyn Origin>,
+    bus: &flags::Bus,
+    address: SocketAddr,
+    control: Option<SocketAddr>,
+    stop: Stop,
+) -> Result<()> {
+    let Some(url) = &bus.url else {
+        return serve(&Relay::new(config, origin), address, control, stop).await;
+    };
+    let (mut nats, bus) = Nats::new(url, &bus.subject, &config.relay)?;
+    nats.open().await?;
+    let relay = Relay::with_bus(config, origin, bus);
+    let bus = nats.start(relay.clone());
+    let served = serve(&relay, address, control, stop).await;
+    bus.leave(served.is_ok() && relay.is_idle()).await;
+    served
+}
+
+async fn serve(
     relay: &Relay,
     address: SocketAddr,
     control: Option<SocketAddr>,
