@@ -23,13 +23,14 @@ pub const HAS_BRIEF: &str = "SELECT EXISTS (SELECT 1 FROM log WHERE namespace = 
 /// namespace, from, to, the name under which it is kept
 pub const BRIEF_HORIZON: &str = "\
 INSERT INTO horizon (namespace, room, offset, at)
-SELECT ?1, ?4, max(offset), at FROM log
+SELECT ?1, ?4, max(offset), at FROM log NOT INDEXED
 WHERE offset > ?2 AND offset <= ?3 AND namespace = ?1 AND brief = 1 GROUP BY namespace
 ON CONFLICT (namespace, room) DO UPDATE SET offset = excluded.offset, at = excluded.at";
 
-/// namespace, from, to
-pub const FORGET_BRIEF: &str =
-    "DELETE FROM log WHERE offset > ?2 AND offset <= ?3 AND namespace = ?1 AND brief = 1";
+/// namespace, from, to. By the range of offsets, each of which is looked at once, and not by the index of
+/// brief emissions, all of which would be looked at each time.
+pub const FORGET_BRIEF: &str = "\
+DELETE FROM log NOT INDEXED WHERE offset > ?2 AND offset <= ?3 AND namespace = ?1 AND brief = 1";
 
 /// namespace, room, limit → [[room, emissions]] of the rooms that come after it
 pub const ROOMS_AFTER: &str = "\
