@@ -101,20 +101,39 @@ pub fn need_wasm_target() -> Result<()> {
 
 /// A Chromium for the browser tests.
 pub fn need_chromium() -> Result<()> {
-    let named = std::env::var("CHROMIUM").ok();
-    let candidates = named
-        .iter()
-        .map(String::as_str)
-        .chain(["/usr/bin/chromium", "chromium"]);
-    for candidate in candidates {
-        if output(candidate, &["--version"]).is_some() {
-            return Ok(());
-        }
+    if runs("CHROMIUM", &["/usr/bin/chromium", "chromium"]) {
+        return Ok(());
     }
     bail!(
         "Chromium is missing: the browser tests need it. Install it (Debian: apt-get install chromium) \
          or name one with the environment variable CHROMIUM"
     )
+}
+
+/// A NATS server for the tests of several relays.
+pub fn need_nats() -> Result<()> {
+    let places = [
+        "/usr/sbin/nats-server",
+        "/usr/bin/nats-server",
+        "/usr/local/bin/nats-server",
+    ];
+    if runs("NATS_SERVER", &places) {
+        return Ok(());
+    }
+    bail!(
+        "nats-server is missing: the tests of several relays need it. Install it (Debian: apt-get install \
+         nats-server) or name one with the environment variable NATS_SERVER"
+    )
+}
+
+/// Whether the program that a variable names runs, or one of those.
+fn runs(variable: &str, places: &[&str]) -> bool {
+    let named = std::env::var(variable).ok();
+    named
+        .iter()
+        .map(String::as_str)
+        .chain(places.iter().copied())
+        .any(|program| output(program, &["--version"]).is_some())
 }
 
 /// `npm ci`, unless what it installed is as new as the lock file.

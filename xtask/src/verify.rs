@@ -25,6 +25,7 @@ const GUESTS: &[&str] = &[
 
 pub fn test() -> Result<()> {
     tools::need_chromium()?;
+    tools::need_nats()?;
     build::everything()?;
     build::components(FIXTURES)?;
     say("Unit tests");

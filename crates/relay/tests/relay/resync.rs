@@ -158,6 +158,22 @@ async fn who_may_have_missed_some_gets_that_and_nothing_twice() {
 }
 
 #[tokio::test]
+async fn a_client_that_polls_gets_its_last_events_before_it_is_told_of_the_end() {
+    let (left, _) = two().await;
+    let session = Polling::open(left.address).await;
+    session.post("40").await;
+    assert!(session.poll().await.body.starts_with("40"));
+    session.post("421[\"echo\",1]").await;
+    left.app.batch("/", 1).await;
+    assert_eq!(session.poll().await.body, "431[1]");
+    brings(&left.relay, json!({"emit": {"data": ["last"]}}));
+    assert_eq!(left.relay.resync(left.relay.so_far()).await, 1);
+    brings(&left.relay, json!({"emit": {"data": ["too late"]}}));
+    assert_eq!(session.poll().await.body, "42[\"last\"]");
+    assert_eq!(session.poll().await.body, "1");
+}
+
+#[tokio::test]
 async fn a_client_that_heard_nothing_since_the_doubt_gets_what_it_missed_before() {
     let (left, right) = two().await;
     let (mut a, ..) = client(&left, None).await;

@@ -1,0 +1,410 @@
+// Several relays in front of one app are one server: what one is told reaches the clients of all, by a real
+// broker. When that fails, nobody misses anything for good, and nobody hears anything twice.
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { newBroker, startBroker } from "./harness/broker.mjs";
+import { PATIENCE, ask, client, connected, newRoom, next, nextFew, sibling, unread } from "./harness/clients.mjs";
+import { Process, ROOT, newStateDir, secrets, startApp, startRelay, startUp, within } from "./harness/parlour.mjs";
+import { startWire } from "./harness/wire.mjs";
+
+const manifest = join(ROOT, "tests/features/spin.toml");
+
+/** How long it may take until what is missed is made up for: others are waited for, then clients come back over 3 s. */
+const RESYNC = 30_000;
+
+/** What several relays have in common. `relay(…)` starts one; its options are those of `startRelay`. */
+async function deploy(t, broker) {
+  const env = secrets();
+  const app = await startApp({ manifest, env });
+  t.after(() => app.kill9());
+  let count = 0;
+  const relay = async ({ args = [], ...options } = {}) => {
+    const bus = broker ? ["--bus", broker.url] : [];
+    const id = options.id ?? `relay-${++count}`;
+    const relay = await startRelay({ origin: app.url, env, args: ["--relay-id", id, ...bus, ...args], ...options });
+    t.after(() => relay.kill9());
+    return relay;
+  };
+  return { app, env, relay };
+}
+
+/** Emits from the server, and waits until the app has it. */
+const say = (socket, whom, ...args) => ask(socket, "emit", { whom, event: "said", args });
+
+/** Waits until a process has logged it, after what it had logged at `since`. @param {Process} process @param {RegExp} pattern */
+async function logged(process, pattern, since = 0) {
+  const found = new Promise((resolve) => {
+    const look = () => {
+      const match = pattern.exec(plain(process.stderr.slice(since)));
+      if (match) resolve(match);
+    };
+    process.child.stderr.on("data", look);
+    look();
+  });
+  return within(RESYNC, found, () => `parlour ${process.args[0]} did not log ${pattern}:\n${plain(process.stderr).slice(-4000)}`);
+}
+
+/** Without colours. */
+const plain = (text) => text.replaceAll(/\x1b\[\d*m/g, "");
+
+/** What a client hears of an event, in order, for as long as the test runs. */
+function recorded(socket, event = "said") {
+  const heard = [];
+  socket.on(event, (text) => heard.push(text));
+  return heard;
+}
+
+/** Everything that was sent to these clients has arrived: a last word to all reaches each, whatever else is under way. */
+async function settled(from, sockets, room) {
+  const word = `the end ${Math.random()}`;
+  await say(from, { to: [room] }, word);
+  for (const socket of sockets) await next(socket, "said", (text) => text === word);
+}
+
+describe("two relays", () => {
+  let one, two;
+  const cleanup = [];
+  before(async () => {
+    const t = { after: (done) => cleanup.unshift(done) };
+    const broker = await startBroker(t);
+    const { relay } = await deploy(t, broker);
+    [one, two] = [await relay(), await relay()];
+  });
+  after(async () => {
+    for (const done of cleanup) await done();
+  });
+
+  /** Two clients of each, in a room. */
+  async function four(t) {
+    const room = newRoom();
+    const [a, b, c, d] = await Promise.all([one, one, two, two].map(({ url }) => connected(t, url)));
+    for (const socket of [a, b, c, d]) await ask(socket, "join", [room]);
+    return { room, a, b, c, d };
+  }
+
+  test("an event for everyone, rooms, all but some or all but the sender reaches the clients of both, once and in order", async (t) => {
+    const { room, a, b, c, d } = await four(t);
+    const other = newRoom();
+    await ask(d, "join", [other]);
+    for (const [from, side] of [[a, "one"], [c, "two"]]) {
+      await say(from, {}, `${side}: everyone`);
+      await say(from, { to: [room] }, `${side}: room`);
+      await say(from, { to: [room, other] }, `${side}: two rooms`);
+      await say(from, { to: [room], except: [other] }, `${side}: room but d`);
+      await say(from, { to: [room], except: [b.id] }, `${side}: room but b`);
+      await say(from, { to: [d.id] }, `${side}: d`);
+      await say(from, { to: [room], others: true }, `${side}: room but me`);
+      await settled(from, [a, b, c, d], room);
+    }
+    const expected = (who, but) => ["one", "two"].flatMap((side) => [
+      `${side}: everyone`, `${side}: room`, `${side}: two rooms`,
+      ...(who === "d" ? [] : [`${side}: room but d`]),
+      ...(who === "b" ? [] : [`${side}: room but b`]),
+      ...(who === "d" ? [`${side}: d`] : []),
+      ...(side === but ? [] : [`${side}: room but me`]),
+    ]);
+    assert.deepEqual(unread(a, "said"), expected("a", "one"));
+    assert.deepEqual(unread(b, "said"), expected("b"));
+    assert.deepEqual(unread(c, "said"), expected("c", "two"));
+    assert.deepEqual(unread(d, "said"), expected("d"));
+  });
+
+  test("sockets of the other relay join, leave and are disconnected", async (t) => {
+    const { room, a, b, c, d } = await four(t);
+    const later = newRoom("later");
+    await ask(a, "sockets-join", { to: [d.id] }, [later]);
+    await say(a, { to: [later] }, "from one");
+    assert.equal(await next(d, "said"), "from one");
+    await say(c, { to: [later] }, "from two");
+    assert.equal(await next(d, "said"), "from two");
+    assert.deepEqual((await ask(d, "about")).rooms.sort(), [later, room].sort());
+
+    await ask(b, "sockets-leave", { to: [room], except: [a.id, b.id, c.id] }, [room]);
+    await settled(a, [a, b, c], room);
+    assert.deepEqual((await ask(d, "about")).rooms, [later]);
+
+    await ask(a, "join", ["watchers"]);
+    const goes = (id) => next(a, "saw", (what, who) => what === "disconnect" && who === id);
+    const ids = [d.id, c.id];
+    await ask(a, "disconnect-sockets", { to: [later] }, false);
+    assert.equal(await next(d, "disconnect"), "io server disconnect");
+    await ask(a, "disconnect-sockets", { to: [c.id] }, true);
+    assert.equal(await next(c, "disconnect"), "io server disconnect");
+    for (const id of ids) await goes(id);
+    const members = await ask(a, "fetch-sockets", { to: [room] });
+    assert.deepEqual(members.map(({ id }) => id).sort(), [a.id, b.id].sort());
+    assert.deepEqual([a, b, c, d].map((socket) => unread(socket, "said")), [[], [], [], []]);
+  });
+
+  test("sockets are fetched from either side", async (t) => {
+    const { room, a, b, c, d } = await four(t);
+    await ask(d, "set-data", { name: "Dan" });
+    const everyone = [a, b, c, d].map(({ id }) => id).sort();
+    for (const from of [a, c]) {
+      const found = await ask(from, "fetch-sockets", { to: [room] });
+      assert.deepEqual(found.map(({ id }) => id).sort(), everyone);
+      assert.deepEqual(found.find(({ id }) => id === d.id).data, { name: "Dan" });
+    }
+  });
+
+  test("binary arrives as binary", async (t) => {
+    const { room, a, c } = await four(t);
+    const picture = { name: "a.png", bytes: Buffer.from([0, 1, 2, 255]), more: [Buffer.alloc(0)] };
+    await say(a, { to: [room] }, picture);
+    for (const socket of [a, c]) assert.deepEqual(await next(socket, "said"), picture);
+    const large = Buffer.alloc(900_000, 7);
+    await say(c, { to: [room] }, large);
+    assert.ok(large.equals(await next(a, "said")));
+  });
+
+  test("an event for another namespace reaches it on both relays", async (t) => {
+    const { a, c } = await four(t);
+    const [near, far] = [sibling(t, a, "/dynamic-77"), sibling(t, c, "/dynamic-77")];
+    for (const socket of [near, far]) await next(socket, "connect");
+    await ask(a, "emit-elsewhere", "/dynamic-77", { event: "said", args: ["from /"] });
+    for (const socket of [near, far]) assert.equal(await next(socket, "said"), "from /");
+  });
+
+  test("what is local stays with its relay", async (t) => {
+    const { room, a, b, c, d } = await four(t);
+    await ask(a, "emit", { whom: { to: [room] }, flags: ["local"], event: "said", args: ["here"] });
+    await settled(a, [a, b, c, d], room);
+    assert.deepEqual([a, b, c, d].map((socket) => unread(socket, "said")), [["here"], ["here"], [], []]);
+  });
+
+  test("a hundred messages from both sides at once: each sender's in order, none twice", async (t) => {
+    const COUNT = 100;
+    const { room, a, b, c, d } = await four(t);
+    const polling = await connected(t, two.url, { transports: ["polling"] });
+    await ask(polling, "join", [room]);
+    const everyone = [a, b, c, d, polling];
+    for (let n = 0; n < COUNT; n++) {
+      for (const [from, name] of [[a, "a"], [d, "d"]]) {
+        from.emit("emit", { whom: { to: [room] }, event: "said", args: [`${name} ${n}`] });
+      }
+    }
+    for (const socket of everyone) {
+      const heard = await nextFew(socket, "said", 2 * COUNT);
+      for (const name of ["a", "d"]) {
+        const theirs = heard.filter((text) => text.startsWith(name));
+        assert.deepEqual(theirs, Array.from({ length: COUNT }, (_, n) => `${name} ${n}`));
+      }
+    }
+    await settled(a, everyone, room);
+    assert.deepEqual(everyone.flatMap((socket) => unread(socket, "said")), []);
+  });
+
+  test("a client that loses its connection while messages flow from both sides hears each once", async (t) => {
+    const { room, b, d } = await four(t);
+    const wire = await startWire(t, one.url);
+    const socket = await connected(t, wire.url);
+    await ask(socket, "join", [room]);
+    const heard = recorded(socket);
+    const expected = [];
+    for (let round = 0; round < 6; round++) {
+      const said = Array.from({ length: 40 }, (_, n) => {
+        expected.push(`${round}.${n}`);
+        return say(n % 2 ? b : d, { to: [room] }, `${round}.${n}`);
+      });
+      await said[10];
+      wire.cut();
+      await next(socket, "disconnect");
+      await Promise.all(said);
+      await next(socket, "connect");
+      assert.equal(socket.recovered, true);
+    }
+    await settled(b, [socket], room);
+    heard.pop();
+    assert.deepEqual([...heard].sort(), expected.sort());
+  });
+
+  test("a client that moves from one relay to the other hears what was said meanwhile, once", async (t) => {
+    const { room, b, d } = await four(t);
+    const wire = await startWire(t, one.url);
+    const mover = await connected(t, wire.url);
+    await ask(mover, "join", [room]);
+    const id = mover.id;
+    const heard = recorded(mover);
+    const expected = [];
+    const speak = (text) => {
+      expected.push(text);
+      return Promise.all([b, d].map((from) => say(from, { to: [room] }, text)));
+    };
+    for (let round = 0; round < 6; round++) {
+      wire.server = round % 2 ? one.url : two.url;
+      await speak(`${round} before`);
+      for (let n = 0; n < 2; n++) await next(mover, "said", (text) => text === `${round} before`);
+      wire.cut();
+      await next(mover, "disconnect");
+      const speaking = speak(`${round} while it moves`);
+      await next(mover, "connect");
+      assert.equal(mover.recovered, true);
+      assert.equal(mover.id, id);
+      await speak(`${round} after`);
+      await speaking;
+    }
+    await settled(b, [mover], room);
+    heard.pop();
+    assert.deepEqual([...heard].sort(), [...expected, ...expected].sort());
+  });
+});
+
+for (const [what, away, back] of [
+  ["is killed and comes back", (broker) => broker.kill9(), (broker) => broker.start()],
+  ["does not answer for a while", (broker) => broker.freeze(), (broker) => broker.thaw()],
+]) {
+  test(`the broker ${what} while messages flow: everyone has every message once, and it is logged`, async (t) => {
+    const broker = await startBroker(t);
+    const { relay } = await deploy(t, broker);
+    const relays = [await relay(), await relay()];
+    const room = newRoom();
+    const people = await Promise.all([...relays, ...relays].map(({ url }) => connected(t, url)));
+    const polling = await connected(t, relays[0].url, { transports: ["polling"] });
+    people.push(polling);
+    for (const socket of people) await ask(socket, "join", [room]);
+    const ids = people.map(({ id }) => id);
+    const heard = people.map((socket) => recorded(socket));
+
+    const acked = [];
+    let talking = true;
+    const talk = async (socket, name) => {
+      for (let n = 0; talking; n++) {
+        // Its connection may be ended as well. Then it is not known whether this was said.
+        const said = await say(socket, { to: [room] }, `${name} ${n}`).then(() => true, () => false);
+        if (said) acked.push(`${name} ${n}`);
+        else if (!socket.connected) await next(socket, "connect");
+      }
+    };
+    const [first, second] = await Promise.all(relays.map(({ url }) => connected(t, url)));
+    const speaking = [talk(first, "first"), talk(second, "second")];
+
+    /** Waits for so many more from either side, at the clients of each side. */
+    const more = async (count) => {
+      await Promise.all([nextFew(people[0], "said", count), nextFew(people[1], "said", count)]);
+    };
+    await more(40);
+    await away(broker);
+    await Promise.all(relays.map((it) => logged(it, /WARN the broker is away/)));
+    await more(100);
+    await back(broker);
+    for (const it of relays) await logged(it, /ending clients' connections/);
+    const ended = await Promise.all(relays.map((it) => logged(it, /connections ended: .* connections=(\d+)/)));
+    talking = false;
+    await Promise.all(speaking);
+    await Promise.all(relays.map((it) => logged(it, /nothing of other relays is missing/)));
+    for (const socket of [...people, first, second]) if (!socket.connected) await next(socket, "connect");
+    await settled(first, people, room);
+
+    assert.ok(ended.every(([, count]) => Number(count) >= 3), `${ended.map(([line]) => line)}`);
+    const latest = await ask(first, "history", room);
+    const said = new Set([...heard.flat(), ...latest]);
+    assert.deepEqual(acked.filter((text) => !said.has(text)), []);
+    for (const [index, socket] of people.entries()) {
+      const theirs = new Set(heard[index]);
+      assert.equal(theirs.size, heard[index].length, `client ${index} heard nothing twice`);
+      assert.deepEqual([...said].filter((text) => !theirs.has(text)), [], `client ${index} heard everything`);
+      assert.equal(socket.id, ids[index], "it is who it was before");
+      assert.equal(socket.recovered, true);
+    }
+  });
+}
+
+test("a relay that is killed may not have said everything: the clients of the others come back for it; one that is stopped has", async (t) => {
+  const broker = await startBroker(t);
+  const { relay } = await deploy(t, broker);
+  const [one, two] = [await relay(), await relay()];
+  const [a, b] = [await connected(t, one.url, { reconnection: false }), await connected(t, two.url)];
+  const room = newRoom();
+  for (const socket of [a, b]) await ask(socket, "join", [room]);
+  await say(a, { to: [room] }, "hello");
+  assert.equal(await next(b, "said"), "hello");
+
+  await one.stop();
+  const third = await relay({ id: "relay-1" });
+  const c = await connected(t, third.url, { reconnection: false });
+  await ask(c, "join", [room]);
+  await say(c, { to: [room] }, "hello again");
+  assert.equal(await next(b, "said"), "hello again");
+  assert.deepEqual(unread(b, "disconnect"), []);
+
+  await third.kill9();
+  await relay({ id: "relay-1" });
+  await logged(two, /connections ended: .* connections=1/);
+  await next(b, "connect", () => b.recovered);
+  assert.equal(b.recovered, true);
+  assert.deepEqual(unread(b, "said"), []);
+});
+
+test("relays start before the broker does, say so, and are one server when it is there", async (t) => {
+  const broker = await newBroker(t);
+  const { relay } = await deploy(t, broker);
+  const relays = [await relay(), await relay()];
+  const [a, b] = await Promise.all(relays.map(({ url }) => connected(t, url)));
+  const room = newRoom();
+  for (const socket of [a, b]) await ask(socket, "join", [room]);
+  for (const it of relays) await logged(it, /ERROR no connection to other relays.* broker="?127\.0\.0\.1:\d+/);
+  await say(a, { to: [room] }, "served meanwhile");
+  assert.equal(await next(a, "said"), "served meanwhile");
+
+  await broker.start();
+
+  // What the other relay said before is made up for.
+  assert.equal(await next(b, "said"), "served meanwhile");
+  for (const it of relays) await logged(it, /nothing of other relays is missing/);
+  for (const socket of [a, b]) if (!socket.connected) await next(socket, "connect");
+  await settled(b, [a, b], room);
+  assert.deepEqual([a, b].flatMap((socket) => unread(socket, "said")), []);
+});
+
+test("two `parlour up` with one database are one server as well, by the environment's URL", async (t) => {
+  const broker = await startBroker(t, 'max_payload: 4MB\nauthorization { user: ann, password: "p@ss:word" }');
+  const env = { ...secrets(), PARLOUR_BUS: `nats://ann:p%40ss%3Aword@${broker.address}` };
+  const stateDir = await newStateDir();
+  const start = async (id) => {
+    const args = ["--relay-id", id, "--bus-subject", "our.relays"];
+    const server = await startUp({ manifest, stateDir, env, args });
+    t.after(() => server.kill9());
+    return server;
+  };
+  const servers = [await start("left"), await start("right")];
+  const [a, b] = await Promise.all(servers.map(({ url }) => connected(t, url)));
+  const room = newRoom();
+  for (const socket of [a, b]) await ask(socket, "join", [room]);
+  await say(a, { to: [room] }, "hello");
+  assert.equal(await next(b, "said"), "hello");
+  for (const server of servers) assert.ok(!/p@ss|p%40ss/.test(server.logs));
+});
+
+describe("what is wrong is said at the start", () => {
+  /** Starts a relay that must end by itself. */
+  const fails = async (t, env, args = []) => {
+    const stateDir = await newStateDir();
+    const all = ["relay", "--origin", "http://127.0.0.1:9", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", ...args];
+    const relay = new Process(all, stateDir, { ...secrets(), ...env });
+    t.after(() => relay.kill9());
+    const { code } = await within(PATIENCE, relay.exited, () => `it goes on: ${relay.logs}`);
+    assert.equal(code, 1, relay.logs);
+    assert.ok(!relay.logs.includes("secret"), relay.logs);
+    return plain(relay.stderr);
+  };
+
+  test("a URL that is none", async (t) => {
+    for (const url of ["http://ann:secret@127.0.0.1", "nats://ann:secret@host:port"]) {
+      assert.match(await fails(t, { PARLOUR_BUS: url }), /the bus needs a URL such as nats:\/\/127\.0\.0\.1:4222/);
+    }
+    assert.match(await fails(t, { PARLOUR_BUS: "nats://127.0.0.1" }, ["--bus-subject", "a b"]), /cannot begin a subject/);
+  });
+
+  test("a password that is wrong", async (t) => {
+    const broker = await startBroker(t, 'max_payload: 4MB\nauthorization { user: ann, password: "right" }');
+    const error = await fails(t, { PARLOUR_BUS: `nats://ann:secret@${broker.address}` });
+    assert.match(error, /the bus at 127\.0\.0\.1:\d+ cannot be used: it does not accept the user and password/);
+  });
+
+  test("a broker that takes only small messages", async (t) => {
+    const broker = await startBroker(t, "max_payload: 1MB");
+    assert.match(await fails(t, { PARLOUR_BUS: broker.url }), /takes only 1048576 bytes .* set max_payload to at least 4MB/);
+  });
+});
