@@ -74,7 +74,7 @@ pub async fn connect(
     let letters = client.subscribe(subjects.all()).await;
     let letters = letters.map_err(|error| away(&error))?;
     if !listens(&client, subjects).await {
-        return Err(Refusal::Away("it does not answer".into()));
+        return Err(Refusal::Away(subjects.unanswered()));
     }
     Ok(Broker {
         client,

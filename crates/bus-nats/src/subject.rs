@@ -57,6 +57,15 @@ impl Subjects {
         format!("{}.{PRESENCE}.nobody", self.prefix)
     }
 
+    /// What is wrong if the broker does not answer that nobody listens there.
+    pub fn unanswered(&self) -> String {
+        let prefix = &self.prefix;
+        format!(
+            "it does not answer; if its users are restricted, this one must be able to publish to {prefix}.> \
+             and to subscribe to {prefix}.* and _INBOX.>"
+        )
+    }
+
     /// None: it is none of ours.
     pub fn read(&self, subject: &str) -> Option<Topic> {
         let token = subject.strip_prefix(&self.prefix)?.strip_prefix('.')?;

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use async_nats::connection::State;
 use async_nats::{Client, Event, Message};
 use futures::StreamExt as _;
 use parlour_relay::{Connections, Relay};
@@ -90,6 +91,9 @@ impl Watcher {
                     None => break,
                 },
                 _ = look.tick() => {
+                    if !self.is_there() && client.connection_state() == State::Connected {
+                        self.notice(Event::Connected, &client).await;
+                    }
                     if self.is_there() && self.peers.forget_silent(Instant::now()) {
                         self.miss(0, "a relay has gone without goodbye");
                     }
@@ -126,8 +130,7 @@ impl Watcher {
         match event {
             Event::Connected if !self.is_there() => {
                 if !broker::listens(client, &self.subjects).await {
-                    // Another event follows: it is away again.
-                    return self.say("the broker does not answer".into());
+                    return self.say(format!("the broker: {}", self.subjects.unanswered()));
                 }
                 let max_payload = client.server_info().max_payload;
                 if max_payload < MIN_MAX_PAYLOAD {
