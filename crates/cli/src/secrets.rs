@@ -35,7 +35,7 @@ impl Secret {
         format!("SPIN_VARIABLE_{}", self.variable().to_uppercase())
     }
 
-    fn from_environment(self) -> Option<String> {
+    fn in_environment(self) -> Option<String> {
         std::env::var(self.environment())
             .ok()
             .filter(|value| !value.is_empty())
@@ -68,7 +68,7 @@ impl Kept {
 
 /// The secret, from the environment or the state directory.
 pub fn find(secret: Secret, state_dir: &Path) -> Result<String> {
-    if let Some(value) = secret.from_environment() {
+    if let Some(value) = secret.in_environment() {
         return Ok(value);
     }
     match read(state_dir)? {
