@@ -4,6 +4,7 @@
 mod apply;
 mod asks;
 mod batch;
+mod claim;
 mod delivery;
 mod emit;
 mod enter;

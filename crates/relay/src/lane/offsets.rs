@@ -2,12 +2,11 @@
 //! It stores no event and knows no socket.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use parlour_protocol::relay::{Emit, Missed};
-use serde_json::value::{RawValue, to_raw_value};
 
+use super::claim::Claim;
 use super::journal::{Journal, Seen};
 
 /// One more argument that is no string. See [`Offsets::tail`].
@@ -23,41 +22,6 @@ pub struct Offsets {
     journal: Option<Box<Journal>>,
     /// Others' emissions may be missing. The journal knows since when.
     in_doubt: bool,
-}
-
-/// What a client that comes back says in `auth`.
-struct Claim<'a> {
-    offset: String,
-    auth: BTreeMap<Cow<'a, str>, Box<RawValue>>,
-}
-
-impl<'a> Claim<'a> {
-    fn read(auth: &'a str) -> Option<Claim<'a>> {
-        if !auth.contains("\"offset\"") {
-            return None;
-        }
-        let auth: BTreeMap<Cow<'_, str>, Box<RawValue>> = serde_json::from_str(auth).ok()?;
-        let offset = serde_json::from_str(auth.get("offset")?.get()).ok()?;
-        Some(Claim { offset, auth })
-    }
-
-    fn with_offset(mut self, offset: u64) -> String {
-        if let Ok(offset) = to_raw_value(&offset.to_string()) {
-            self.auth.insert("offset".into(), offset);
-        }
-        self.json()
-    }
-
-    fn without_session(mut self) -> String {
-        for key in ["pid", "offset"] {
-            self.auth.remove(key);
-        }
-        self.json()
-    }
-
-    fn json(&self) -> String {
-        serde_json::to_string(&self.auth).unwrap_or_else(|_| "{}".into())
-    }
 }
 
 /// What an event's JSON array ends with instead of its bracket; nothing, if it stays as it is.
