@@ -16,8 +16,8 @@ use crate::{
 pub struct Ack {
     pub(crate) socket: Socket,
     pub(crate) id: Option<u64>,
-    /// Somebody has answered: the first answer counts.
-    pub(crate) sent: Rc<Cell<bool>>,
+    /// Where several handlers can answer: one has, and the first answer counts.
+    pub(crate) sent: Option<Rc<Cell<bool>>>,
     /// Where the answer of an event that happens once is noted, as JSON.
     pub(crate) noted: Option<Rc<RefCell<Option<String>>>>,
 }
@@ -31,7 +31,8 @@ impl Ack {
     /// Answers; does nothing if no answer is wanted.
     pub fn send(self, args: impl ToArgs) -> Result<()> {
         let is_wanted = self.id.is_some() || self.noted.is_some();
-        if !is_wanted || self.sent.replace(true) {
+        let is_late = || self.sent.as_ref().is_some_and(|sent| sent.replace(true));
+        if !is_wanted || is_late() {
             return Ok(());
         }
         let answer = render(None, &args)?;

@@ -114,7 +114,7 @@ async fn on_packet(
     let ack = Ack {
         socket: socket.clone(),
         id: packet.id,
-        sent: Rc::default(),
+        sent: (handlers.len() > 1).then(Rc::default),
         noted: None,
     };
     let attachments: Vec<String> = packet
@@ -135,11 +135,14 @@ async fn on_packet(
                 step(socket.clone(), packet.clone()).await?;
             }
         }
-        for handler in handlers {
+        let Some((last, others)) = handlers.split_last() else {
+            return Ok(());
+        };
+        for handler in others {
             let (socket, ack) = (socket.clone(), ack.clone());
             reading(&attachments, || handler(socket, &array[1..], ack))?.await?;
         }
-        Ok(())
+        reading(&attachments, || last(socket, &array[1..], ack))?.await
     };
     match outcome.await {
         Ok(()) => Ok(()),
