@@ -17,6 +17,8 @@ pub struct Response<'a> {
 
 /// What the relay must do. Sockets are named by their Socket.IO session id, because a command may
 /// speak of one that is not in the batch. A command for a socket that is gone is ignored.
+///
+/// What few commands have is boxed: answers are long lists of small ones.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Command<'a> {
@@ -83,7 +85,7 @@ pub struct Accept<'a> {
     pub state: Option<&'a RawValue>,
     /// The client takes up an earlier session.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub recovered: Option<Recovered<'a>>,
+    pub recovered: Option<Box<Recovered<'a>>>,
 }
 
 /// A session that is taken up again: its socket has another connection now.
@@ -162,7 +164,7 @@ pub struct Emit<'a> {
     pub local: bool,
     /// Each receiver is asked to acknowledge; what comes of it is an [`Event::Acks`].
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub ack: Option<AckRequest<'a>>,
+    pub ack: Option<Box<AckRequest<'a>>>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -184,7 +184,7 @@ fn accept(socket: &Socket, pid: Option<String>, session: Option<&Session>) -> Re
         socket: (&socket.peer().given_id).into(),
         pid: pid.as_deref().map(Into::into),
         state: state.as_deref(),
-        recovered,
+        recovered: recovered.map(Box::new),
     };
     socket.context.command_first(&Command::Accept(accept))
 }

@@ -77,7 +77,7 @@ impl Context {
             namespace: target.namespace.as_ref().map(Into::into),
             volatile: target.volatile,
             local: target.local,
-            ack: target.ack.as_ref().map(Asked::request),
+            ack: target.ack.as_ref().map(|asked| Box::new(asked.request())),
         });
         let emit = self.record.borrow().commands.len();
         self.command(&command)?;
