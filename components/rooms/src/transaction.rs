@@ -10,8 +10,8 @@ use spin_sdk::sqlite::Value;
 use crate::{
     database::{Database, integer, list, number},
     interface::{
-        self, Applied, Batch, Begun, Change, Claim, Entry, Error, GuestTransaction, Member,
-        Movement, Policy, Position, Repetition, Room, Session,
+        self, Applied, Batch, Begun, Change, Claim, Entry, Error, GuestTransaction, Member, Policy,
+        Position, Repetition, Room, Session,
     },
     pending::Pending,
     plan::{Plan, Step, steps},

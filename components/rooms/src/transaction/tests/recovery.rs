@@ -1,7 +1,7 @@
 //! Sessions that are taken up again, and those that cannot be.
 
 use super::*;
-use crate::interface::Direction;
+use crate::interface::{Direction, Movement};
 
 /// A socket whose session can be recovered; its secret is `pid-` and its id.
 fn newcomer(socket: &str) -> Change {
