@@ -101,16 +101,7 @@ impl Lane {
     /// The session of a socket whose client is not known to be gone was taken up by another connection.
     /// The app hears that it left, as it will of one that had left already; its client hears nothing.
     fn give_way(&self, state: &mut State, slot: Slot, run: &Run<'_, '_>) {
-        let State {
-            hub, queue, asks, ..
-        } = state;
-        let Some(socket) = hub.get(slot) else { return };
-        if !matches!(socket.phase, Phase::In) {
-            return;
-        }
-        socket.connection.lock().leave(self, socket.place);
-        let reason = reason::TRANSPORT_CLOSE;
-        self.disconnect(run.shared, queue, asks, socket, reason);
+        self.take_out(state, slot, reason::TRANSPORT_CLOSE, run);
     }
 
     pub(super) fn refuse(&self, state: &mut State, refuse: &Refuse<'_>, run: &mut Run<'_, '_>) {

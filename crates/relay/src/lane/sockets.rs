@@ -7,7 +7,7 @@ use parlour_protocol::relay::Sockets;
 
 use super::apply::{Afterwards, Run};
 use super::{Lane, State};
-use crate::hub::{Phase, Slot};
+use crate::hub::{Phase, Slot, Socket};
 use crate::message::Message;
 use crate::reason;
 
@@ -41,20 +41,35 @@ impl Lane {
 
     /// Disconnects a socket, and with `close` all of its connection.
     pub(super) fn kick(&self, state: &mut State, slot: Slot, close: bool, run: &mut Run<'_, '_>) {
-        let State {
-            hub, queue, asks, ..
-        } = state;
-        let Some(socket) = hub.get(slot) else { return };
-        if !matches!(socket.phase, Phase::In) {
+        let reason = reason::SERVER_NAMESPACE_DISCONNECT;
+        let Some(socket) = self.take_out(state, slot, reason, run) else {
             return;
-        }
+        };
         run.outgoing
             .send(socket, &Message::text(&self.disconnect_packet));
-        socket.connection.lock().leave(self, socket.place);
-        let reason = reason::SERVER_NAMESPACE_DISCONNECT;
-        self.disconnect(run.shared, queue, asks, socket, reason);
         if close {
             run.afterwards(Afterwards::Kick(socket.connection.clone()));
         }
+    }
+
+    /// Ends a socket that is in the namespace: its connection has it no more, and the app hears
+    /// that it left. The client hears nothing yet.
+    pub(super) fn take_out<'s>(
+        &self,
+        state: &'s mut State,
+        slot: Slot,
+        reason: &'static str,
+        run: &Run<'_, '_>,
+    ) -> Option<&'s mut Socket> {
+        let State {
+            hub, queue, asks, ..
+        } = state;
+        let socket = hub.get(slot)?;
+        if !matches!(socket.phase, Phase::In) {
+            return None;
+        }
+        socket.connection.lock().leave(self, socket.place);
+        self.disconnect(run.shared, queue, asks, socket, reason);
+        Some(socket)
     }
 }
