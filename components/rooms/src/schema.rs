@@ -9,8 +9,7 @@ use crate::{
 /// The migrations in order. The first makes version 1 of the schema, the second version 2, and so on.
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0001_rooms.sql"),
-    include_str!("../../../migrations/0002_finish.sql"),
-    include_str!("../../../migrations/0003_recovery.sql"),
+    include_str!("../../../migrations/0002_recovery.sql"),
 ];
 
 const VERSION: &str = "SELECT max(version) FROM parlour_schema";

@@ -113,7 +113,7 @@ SELECT json_group_array(json_array(j.key, l.ack))
 FROM json_each(?1) AS j CROSS JOIN log AS l
 ON l.namespace = ?2 AND l.id = j.value ->> 0 AND l.sender = j.value ->> 1";
 
-/// Stores, counts and keeps in one go (`migrations/0003_recovery.sql`):
+/// Stores, counts and keeps in one go (`migrations/0002_recovery.sql`):
 /// [[room, event, data, id]] or [[room, event, data, id, target, attachments, sender, ack, brief,
 /// other namespace]], the other one empty; [[room, event, number, other namespace]], namespace, first
 /// offset, time;
