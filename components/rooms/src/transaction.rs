@@ -50,7 +50,7 @@ struct Progress {
 
 /// What [`Transaction::open`] finds.
 enum Opened {
-    Done(Vec<u8>),
+    Done(String),
     Fresh(Transaction),
 }
 
@@ -207,7 +207,7 @@ impl GuestTransaction for Transaction {
         Ok(())
     }
 
-    async fn commit(&self, response: Vec<u8>) -> Result<(), Error> {
+    async fn commit(&self, response: String) -> Result<(), Error> {
         let database = if self.progress.get().locked {
             self.take()?
         } else {
@@ -249,6 +249,10 @@ impl Transaction {
             let row = database.row(sql::RESPONSE, key).await?;
             if let Some(Value::Blob(response)) = row.and_then(|row| row.into_iter().next()) {
                 pool::give_back(database);
+                let response = String::from_utf8(response);
+                let response = response.map_err(|error| {
+                    Error::Storage(format!("the batch's response is no text: {error}"))
+                })?;
                 return Ok(Opened::Done(response));
             }
         }

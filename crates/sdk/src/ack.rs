@@ -35,8 +35,8 @@ impl Ack {
         if !is_wanted || is_late() {
             return Ok(());
         }
-        let answer = render(None, &args)?;
         if let Some(noted) = &self.noted {
+            let answer = render(None, &args)?;
             if !answer.attachments.is_empty() {
                 return Err(Error::internal(
                     "the answer to an event that happens once cannot have binary in it",
@@ -45,7 +45,7 @@ impl Ack {
             noted.replace(Some(answer.json.get().to_owned()));
         }
         match self.id {
-            Some(id) => self.socket.context.ack(self.socket.index, id, &answer),
+            Some(id) => self.socket.context.ack(self.socket.index, id, &args),
             None => Ok(()),
         }
     }

@@ -100,22 +100,32 @@ pub(crate) struct Rendered {
 
 /// Writes the array of an event (its name first) or of an ack (no name).
 pub(crate) fn render(event: Option<&str>, args: &impl ToArgs) -> Result<Rendered> {
-    struct Array<'a, T>(Option<&'a str>, &'a T);
-    impl<T: ToArgs> Serialize for Array<'_, T> {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            let mut array = serializer.serialize_seq(None)?;
-            if let Some(event) = self.0 {
-                array.serialize_element(event)?;
-            }
-            self.1.write(&mut array)?;
-            array.end()
-        }
-    }
     let (json, attachments) = writing(|| to_raw_value(&Array(event, args)));
     Ok(Rendered {
         json: json.map_err(unwritable)?,
         attachments,
     })
+}
+
+/// Appends the array of an ack to `out`; gives the attachments.
+pub(crate) fn write_array(out: &mut Vec<u8>, args: &impl ToArgs) -> Result<Vec<String>> {
+    let (written, attachments) = writing(|| serde_json::to_writer(out, &Array(None, args)));
+    written.map_err(unwritable)?;
+    Ok(attachments)
+}
+
+/// An event's name, if there is one, and its arguments.
+struct Array<'a, T>(Option<&'a str>, &'a T);
+
+impl<T: ToArgs> Serialize for Array<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut array = serializer.serialize_seq(None)?;
+        if let Some(event) = self.0 {
+            array.serialize_element(event)?;
+        }
+        self.1.write(&mut array)?;
+        array.end()
+    }
 }
 
 /// The client's arguments do not fit the handler's.

@@ -11,7 +11,6 @@ use serde_json::value::RawValue;
 
 use crate::{
     ack::Ack,
-    args::render,
     asked::Acks,
     binary::{Raw, reading},
     context::{Context, Scope},
@@ -57,7 +56,7 @@ pub(crate) async fn run(
     scope: Scope,
     batch: Batch<'_>,
     store: Box<dyn Store>,
-) -> Result<Vec<u8>, interface::Error> {
+) -> Result<String, interface::Error> {
     let sockets: Vec<Peer> = batch.sockets.into_iter().map(Peer::new).collect();
     for event in &batch.events {
         if let Event::Connect(connect) = event {
@@ -169,8 +168,7 @@ fn answer_error(
     let Some(id) = ack else {
         return Ok(());
     };
-    let answer = render(None, &error.answer()).map_err(ours)?;
-    context.ack(socket, id, &answer).map_err(ours)
+    context.ack(socket, id, &error.answer()).map_err(ours)
 }
 
 async fn on_acks(

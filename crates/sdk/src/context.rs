@@ -1,21 +1,23 @@
 //! What the handlers of a batch have recorded: commands for the relay and changes for the database,
 //! in order. It can take back what one event recorded, and nothing leaves it before the commit.
 
+mod commands;
 mod emit;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
-use parlour_protocol::relay::{self, Command};
+use parlour_protocol::relay::Command;
 use serde_json::value::RawValue;
 
 use crate::{
-    args::Rendered,
-    error::{Error, Result, unwritable},
+    args::{Rendered, ToArgs, write_array},
+    error::{Error, Result},
     interface::{self, Change, Claim, Policy, Session},
     members::Members,
     peer::Peer,
     store::Store,
 };
+use commands::Commands;
 use emit::Link;
 pub(crate) use emit::{OnceAcked, Target};
 
@@ -32,14 +34,15 @@ pub(crate) struct Context {
     pub members: RefCell<Members>,
     store: Box<dyn Store>,
     record: RefCell<Record>,
+    /// Where the answers of acks are written, one after the other.
+    scratch: Cell<Vec<u8>>,
     /// The database failed: the whole batch does.
     fault: RefCell<Option<interface::Error>>,
 }
 
 #[derive(Default)]
 struct Record {
-    /// As JSON. None: taken back because it repeats an earlier emission.
-    commands: Vec<Option<String>>,
+    commands: Commands,
     /// Not applied yet.
     changes: Vec<(Change, Option<Link>)>,
     /// How sockets were before the current event changed them.
@@ -63,13 +66,14 @@ enum Was {
 
 impl Context {
     pub fn new(scope: Scope, sockets: Vec<Peer>, store: Box<dyn Store>) -> Self {
-        let (members, record, fault) = Default::default();
+        let (members, record, scratch, fault) = Default::default();
         Self {
             scope,
             sockets,
             members,
             store,
             record,
+            scratch,
             fault,
         }
     }
@@ -116,9 +120,7 @@ impl Context {
     }
 
     pub fn command(&self, command: &Command<'_>) -> Result<()> {
-        let json = serde_json::to_string(command).map_err(unwritable)?;
-        self.record.borrow_mut().commands.push(Some(json));
-        Ok(())
+        self.record.borrow_mut().commands.push(command)
     }
 
     /// Records a change of this socket's.
@@ -131,28 +133,39 @@ impl Context {
 
     /// Puts a command before all others of the current event.
     pub fn command_first(&self, command: &Command<'_>) -> Result<()> {
-        let json = serde_json::to_string(command).map_err(unwritable)?;
         let mut record = self.record.borrow_mut();
         let first = record.mark.commands;
-        record.commands[first] = Some(json);
-        Ok(())
+        record.commands.replace(first, command)
     }
 
     /// Keeps the place for [`command_first`](Self::command_first).
     pub fn reserve_first(&self) {
-        self.record.borrow_mut().commands.push(None);
+        self.record.borrow_mut().commands.reserve();
     }
 
-    pub fn ack(&self, socket: usize, id: u64, answer: &Rendered) -> Result<()> {
-        let socket = self.sockets[socket].id();
-        let attachments = answer.attachments.iter().map(Into::into).collect();
-        let data = &answer.json;
-        self.command(&Command::Ack(relay::Ack {
-            socket: socket.into(),
+    pub fn ack(&self, socket: usize, id: u64, args: &impl ToArgs) -> Result<()> {
+        let mut data = self.scratch.take();
+        data.clear();
+        let attachments = write_array(&mut data, args)?;
+        self.push_ack(socket, id, &data, &attachments);
+        self.scratch.set(data);
+        Ok(())
+    }
+
+    /// Acks with what was written already.
+    pub fn ack_rendered(&self, socket: usize, id: u64, answer: &Rendered) {
+        self.push_ack(
+            socket,
             id,
-            data,
-            attachments,
-        }))
+            answer.json.get().as_bytes(),
+            &answer.attachments,
+        );
+    }
+
+    fn push_ack(&self, socket: usize, id: u64, data: &[u8], attachments: &[String]) {
+        let socket = self.sockets[socket].id();
+        let mut record = self.record.borrow_mut();
+        record.commands.push_ack(socket, id, data, attachments);
     }
 
     /// Whether sessions of this namespace can be recovered.
@@ -232,10 +245,10 @@ impl Context {
     }
 
     /// Applies what is recorded and commits; gives the response.
-    pub async fn finish(&self) -> Result<Vec<u8>, interface::Error> {
+    pub async fn finish(&self) -> Result<String, interface::Error> {
         let changes = std::mem::take(&mut self.record.borrow_mut().changes);
         self.apply(changes).await?;
-        let response = self.response();
+        let response = self.record.borrow().commands.response();
         self.store.commit(response.clone()).await?;
         Ok(response)
     }
@@ -255,21 +268,5 @@ impl Context {
             self.store.savepoint().await?;
         }
         self.apply(own).await
-    }
-
-    fn response(&self) -> Vec<u8> {
-        let record = self.record.borrow();
-        let commands = record.commands.iter().flatten();
-        let length: usize = commands.clone().map(|command| command.len() + 1).sum();
-        let mut response = Vec::with_capacity(length + 16);
-        response.extend_from_slice(b"{\"commands\":[");
-        for (place, command) in commands.enumerate() {
-            if place > 0 {
-                response.push(b',');
-            }
-            response.extend_from_slice(command.as_bytes());
-        }
-        response.extend_from_slice(b"]}");
-        response
     }
 }

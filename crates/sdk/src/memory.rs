@@ -14,7 +14,7 @@ use crate::{
 pub(crate) struct Memory {
     pub tables: Rc<RefCell<Tables>>,
     saved: Rc<RefCell<Option<Tables>>>,
-    pub committed: Rc<RefCell<Option<Vec<u8>>>>,
+    pub committed: Rc<RefCell<Option<String>>>,
     /// Makes the next read fail.
     pub broken: Rc<RefCell<bool>>,
 }
@@ -249,7 +249,7 @@ impl Store for Memory {
         Box::pin(async { Ok(()) })
     }
 
-    fn commit(&self, response: Vec<u8>) -> Step<'_, ()> {
+    fn commit(&self, response: String) -> Step<'_, ()> {
         self.committed.replace(Some(response));
         Box::pin(async { Ok(()) })
     }

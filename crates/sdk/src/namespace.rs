@@ -1,12 +1,12 @@
 //! A namespace's handlers, registered as in Socket.IO.
 
-use std::{cell::RefCell, collections::HashMap, pin::Pin, rc::Rc};
+use std::{cell::RefCell, collections::BTreeMap, pin::Pin, rc::Rc};
 
 use serde_json::value::RawValue;
 
 use crate::{
     ack::Ack,
-    args::{FromArgs, misfit, render},
+    args::{FromArgs, Rendered, misfit},
     asked::Acks,
     binary::Raw,
     emit::Once,
@@ -29,10 +29,10 @@ pub(crate) type OnDisconnect = Box<dyn Fn(Socket, String) -> Running>;
 pub struct Namespace {
     pub(crate) name: String,
     /// Of each event, in the order of registration.
-    pub(crate) events: HashMap<String, Vec<OnEvent>>,
+    pub(crate) events: BTreeMap<String, Vec<OnEvent>>,
     /// What sees every event before its own handler.
     pub(crate) first: Vec<OnPacket>,
-    pub(crate) acks: HashMap<String, OnAck>,
+    pub(crate) acks: BTreeMap<String, OnAck>,
     pub(crate) connect: Option<OnConnect>,
     pub(crate) disconnecting: Option<OnDisconnect>,
     pub(crate) disconnect: Option<OnDisconnect>,
@@ -204,7 +204,8 @@ fn repeat(socket: &Socket, ack: Option<u64>, answer: String) -> Result<()> {
     };
     let json = RawValue::from_string(answer)
         .map_err(|error| Error::internal(format!("a kept answer is no JSON: {error}")))?;
-    let mut answer = render(None, &crate::Args(()))?;
-    answer.json = json;
-    socket.context.ack(socket.index, id, &answer)
+    let attachments = Vec::new();
+    let answer = Rendered { json, attachments };
+    socket.context.ack_rendered(socket.index, id, &answer);
+    Ok(())
 }

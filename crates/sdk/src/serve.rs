@@ -1,5 +1,7 @@
 //! The HTTP contract of a namespace (`docs/http-contract.md`): `POST /connect`, `POST /recover` and `POST /events`.
 
+use std::fmt::Display;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{
@@ -30,9 +32,9 @@ pub async fn serve(
 ) -> Response<Full<Bytes>> {
     let path = request.uri().path();
     let outcome = match (request.method(), path) {
-        (&Method::POST, "/connect") => claims(request.headers()),
-        (&Method::POST, "/events") => events(register, request).await,
-        (&Method::POST, "/recover") => recoverable(request).await,
+        (&Method::POST, "/connect") => claims(request.headers()).map(Bytes::from),
+        (&Method::POST, "/events") => events(register, request).await.map(Bytes::from),
+        (&Method::POST, "/recover") => recoverable(request).await.map(Bytes::from),
         (method, path) => Err(Failure::NotFound(format!("{method} {path}"))),
     };
     match outcome {
@@ -82,14 +84,14 @@ impl Failure {
             eprintln!("{status}: {message}");
         }
         let body = json!({ "error": { "code": code, "message": message } });
-        response(status, body.to_string().into_bytes())
+        response(status, body.to_string().into())
     }
 }
 
-fn response(status: StatusCode, body: Vec<u8>) -> Response<Full<Bytes>> {
+fn response(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
     // With its length known, the answer leaves in one piece.
     let length = body.len();
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let mut response = Response::new(Full::new(body));
     response.headers_mut().insert(CONTENT_LENGTH, length.into());
     *response.status_mut() = status;
     let json = http::HeaderValue::from_static("application/json");
@@ -111,11 +113,10 @@ fn claims(headers: &HeaderMap) -> Result<Vec<u8>, Failure> {
 async fn events(
     register: impl FnOnce(&mut Namespace),
     request: Request,
-) -> Result<Vec<u8>, Failure> {
+) -> Result<String, Failure> {
     let key = key(request.headers())?;
     let body = body(request).await?;
-    let batch: relay::Batch = serde_json::from_slice(&body)
-        .map_err(|error| Failure::Malformed(format!("the batch is not one: {error}")))?;
+    let batch: relay::Batch = from_json(&body, "the batch")?;
     batch::check(&batch).map_err(Failure::Malformed)?;
     let policy = settings::policy().await.map_err(Failure::Misconfigured)?;
     let scope = Scope {
@@ -135,7 +136,7 @@ async fn events(
 }
 
 /// Which of the clients that ask to enter could take up a session of theirs.
-async fn recoverable(request: Request) -> Result<Vec<u8>, Failure> {
+async fn recoverable(request: Request) -> Result<String, Failure> {
     #[derive(Deserialize)]
     struct Question<'a> {
         namespace: String,
@@ -144,8 +145,7 @@ async fn recoverable(request: Request) -> Result<Vec<u8>, Failure> {
         clients: Vec<Option<&'a RawValue>>,
     }
     let body = body(request).await?;
-    let Question { namespace, clients } = serde_json::from_slice(&body)
-        .map_err(|error| Failure::Malformed(format!("the question is not one: {error}")))?;
+    let Question { namespace, clients } = from_json(&body, "the question")?;
     let policy = settings::policy().await.map_err(Failure::Misconfigured)?;
     let claims = batch::claims(&clients);
     let mut answers = vec![false; claims.len()];
@@ -159,7 +159,7 @@ async fn recoverable(request: Request) -> Result<Vec<u8>, Failure> {
             answers[place] = found;
         }
     }
-    Ok(json!({ "recoverable": answers }).to_string().into_bytes())
+    Ok(json!({ "recoverable": answers }).to_string())
 }
 
 async fn body(request: Request) -> Result<Bytes, Failure> {
@@ -167,6 +167,13 @@ async fn body(request: Request) -> Result<Bytes, Failure> {
     let body =
         body.map_err(|error| Failure::Malformed(format!("cannot read the request: {error}")))?;
     Ok(body.to_bytes())
+}
+
+/// Reads JSON that is `what`. That it is text is seen once, for the whole of it.
+fn from_json<'a, T: Deserialize<'a>>(body: &'a [u8], what: &str) -> Result<T, Failure> {
+    let problem = |error: &dyn Display| Failure::Malformed(format!("{what} is not one: {error}"));
+    let text = std::str::from_utf8(body).map_err(|error| problem(&error))?;
+    serde_json::from_str(text).map_err(|error| problem(&error))
 }
 
 /// Which batch it is, by its headers.

@@ -28,7 +28,7 @@ pub(crate) trait Store {
     fn last_offset(&self) -> Step<'_, u64>;
     fn savepoint(&self) -> Step<'_, ()>;
     fn rollback(&self) -> Step<'_, ()>;
-    fn commit(&self, response: Vec<u8>) -> Step<'_, ()>;
+    fn commit(&self, response: String) -> Step<'_, ()>;
 }
 
 impl Store for Transaction {
@@ -82,7 +82,7 @@ impl Store for Transaction {
         Box::pin(self.rollback())
     }
 
-    fn commit(&self, response: Vec<u8>) -> Step<'_, ()> {
+    fn commit(&self, response: String) -> Step<'_, ()> {
         Box::pin(self.commit(response))
     }
 }

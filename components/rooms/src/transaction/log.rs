@@ -65,11 +65,14 @@ impl Transaction {
         &self,
         database: &Database,
         pending: Pending,
-        response: Option<Vec<u8>>,
+        response: Option<String>,
     ) -> Result<(), Error> {
         let [plain, complete, counts, first] = pending.into_values();
         let (relay, response) = match response {
-            Some(response) => (Value::Text(self.batch.relay.clone()), Value::Blob(response)),
+            Some(response) => (
+                Value::Text(self.batch.relay.clone()),
+                Value::Blob(response.into_bytes()),
+            ),
             None => (Value::Null, Value::Null),
         };
         let values = [

@@ -49,7 +49,7 @@ fn batch(epoch: u64, sequence: u64, attempt: u32) -> Batch {
 async fn fresh(batch: Batch) -> Transaction {
     match Transaction::open(batch, POLICY).await.unwrap() {
         Opened::Fresh(transaction) => transaction,
-        Opened::Done(response) => panic!("done: {}", String::from_utf8_lossy(&response)),
+        Opened::Done(response) => panic!("done: {response}"),
     }
 }
 
@@ -190,7 +190,7 @@ fn a_retry_gets_the_first_response() {
     test(async || {
         commit(7, vec![connect("x"), say("a", "1")]).await;
         match Transaction::open(batch(1, 7, 2), POLICY).await.unwrap() {
-            Opened::Done(response) => assert_eq!(response, b"7"),
+            Opened::Done(response) => assert_eq!(response, "7"),
             Opened::Fresh(_) => panic!("the batch ran twice"),
         }
         fresh(batch(1, 8, 2)).await;
@@ -203,7 +203,7 @@ fn a_first_attempt_that_comes_after_the_second_changes_nothing() {
     test(async || {
         let late = fresh(batch(1, 1, 1)).await;
         let second = fresh(batch(1, 1, 2)).await;
-        second.commit(b"second".to_vec()).await.unwrap();
+        second.commit("second".into()).await.unwrap();
         let error = late.apply(vec![say("a", "late")]).await.unwrap_err();
         assert!(
             matches!(&error, Error::Storage(text) if text.contains("overtaken")),
@@ -225,14 +225,17 @@ fn a_new_epoch_declares_the_old_sockets_gone() {
             .await
             .unwrap();
         assert_eq!(members(&transaction, "a").await, ["y"]);
-        transaction.commit(vec![]).await.unwrap();
+        transaction.commit(String::new()).await.unwrap();
         let old = fresh(batch(1, 2, 1)).await;
         assert!(matches!(
             old.apply(vec![say("a", "1")]).await,
             Err(Error::Stale(2))
         ));
         let old = fresh(batch(1, 2, 1)).await;
-        assert!(matches!(old.commit(vec![]).await, Err(Error::Stale(2))));
+        assert!(matches!(
+            old.commit(String::new()).await,
+            Err(Error::Stale(2))
+        ));
     });
 }
 
@@ -392,7 +395,7 @@ fn a_rollback_undoes_what_came_after_the_savepoint() {
             transaction.apply(vec![say("a", "4")]).await.unwrap().first,
             3
         );
-        transaction.commit(vec![]).await.unwrap();
+        transaction.commit(String::new()).await.unwrap();
         let transaction = fresh(batch(1, 2, 1)).await;
         let page = texts(&transaction, Position::End, 9).await.unwrap();
         assert_eq!(page, ["1", "2", "4"]);
@@ -416,7 +419,7 @@ fn two_hosts_that_start_together_make_one_schema() {
                     .apply(vec![say("a", &n.to_string())])
                     .await
                     .unwrap();
-                transaction.commit(vec![]).await.unwrap();
+                transaction.commit(String::new()).await.unwrap();
             });
         })
     };

@@ -42,7 +42,7 @@ fn commands_under(
     check(&batch).unwrap();
     let response = block_on(run(&namespace, scope, batch, Box::new(memory.clone()))).unwrap();
     assert_eq!(memory.committed.borrow().as_ref(), Some(&response));
-    let response: Value = serde_json::from_slice(&response).unwrap();
+    let response: Value = serde_json::from_str(&response).unwrap();
     response["commands"].as_array().unwrap().clone()
 }
 

@@ -1,13 +1,13 @@
 //! What a batch emits and whom it moves: the commands and changes that come of it, and their offsets
 //! once the database has given them.
 
-use std::{fmt::Write, time::Duration};
+use std::time::Duration;
 
 use parlour_protocol::relay::{self, Command};
 use parlour_protocol::socket::is_reserved;
 use serde_json::value::RawValue;
 
-use super::Context;
+use super::{Commands, Context};
 use crate::{
     args::Rendered,
     asked::Asked,
@@ -88,7 +88,7 @@ impl Context {
                 answer,
                 ..
             }) => {
-                self.ack(*socket, *id, answer)?;
+                self.ack_rendered(*socket, *id, answer);
                 Some(AckPlace {
                     command: emit + 1,
                     socket: *socket,
@@ -190,16 +190,14 @@ impl Context {
             let Some(link) = link else { continue };
             match repetitions.next_if(|repetition| repetition.index as usize == index) {
                 Some(repetition) => {
-                    record.commands[link.emit] = None;
+                    record.commands.take_back(link.emit);
                     if let Some(place) = &link.ack {
-                        record.commands[place.command] = self.first_ack(place, repetition.ack);
+                        self.repeat(&mut record.commands, place, repetition.ack);
                     }
                 }
                 None => {
-                    if let Some(command) = record.commands[link.emit].as_mut()
-                        && link.offset
-                    {
-                        set_offset(command, offset);
+                    if link.offset {
+                        record.commands.set_offset(link.emit, offset);
                     }
                     offset += 1;
                 }
@@ -209,22 +207,19 @@ impl Context {
     }
 
     /// The ack a repetition gets: the stored one.
-    fn first_ack(&self, place: &AckPlace, ack: String) -> Option<String> {
-        let data = RawValue::from_string(ack).ok()?;
+    fn repeat(&self, commands: &mut Commands, place: &AckPlace, ack: String) {
+        let Ok(data) = RawValue::from_string(ack) else {
+            return commands.take_back(place.command);
+        };
         let command = Command::Ack(relay::Ack {
             socket: self.sockets[place.socket].id().into(),
             id: place.id,
             data: &data,
             attachments: Vec::new(),
         });
-        serde_json::to_string(&command).ok()
+        let written = commands.replace(place.command, &command);
+        written.expect("what was JSON before can be written");
     }
-}
-
-/// Adds the offset to an `emit` command, which is JSON.
-fn set_offset(command: &mut String, offset: u64) {
-    command.truncate(command.len() - "}}".len());
-    let _ = write!(command, ",\"offset\":{offset}}}}}");
 }
 
 /// The JSON, without a copy.

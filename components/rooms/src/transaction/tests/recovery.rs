@@ -107,7 +107,7 @@ fn a_session_can_be_taken_up_more_than_once() {
             let transaction = fresh(batch(1, sequence + 2, 1)).await;
             let session = recover(&transaction, "x", Some(offset - 1)).await.unwrap();
             assert_eq!(said(&session), ["missed"]);
-            transaction.commit(b"ok".into()).await.unwrap();
+            transaction.commit("ok".into()).await.unwrap();
         }
     });
 }

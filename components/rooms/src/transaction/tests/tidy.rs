@@ -12,7 +12,7 @@ async fn tidied(sequence: u64, policy: Policy, changes: Vec<Change>) {
         panic!("done");
     };
     transaction.apply(changes).await.unwrap();
-    transaction.commit(b"ok".into()).await.unwrap();
+    transaction.commit("ok".into()).await.unwrap();
 }
 
 async fn older(statement: &str) {

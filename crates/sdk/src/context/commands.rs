@@ -1,0 +1,218 @@
+//! The commands of a batch as JSON, one after the other in one buffer: most are written once, and leave as
+//! they were written.
+
+use std::io::Write;
+
+use parlour_protocol::relay::Command;
+use serde::Serialize;
+
+use crate::error::{Result, unwritable};
+
+#[derive(Default)]
+pub(super) struct Commands {
+    /// Each with a comma behind it.
+    json: Vec<u8>,
+    places: Vec<Place>,
+}
+
+/// Where a command is. One that was taken back is nowhere.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    start: usize,
+    end: usize,
+    /// Of an `emit`: to be added. 0: none.
+    offset: u64,
+}
+
+const BEGINNING: &[u8] = b"{\"commands\":[";
+const END: &[u8] = b"]}";
+
+impl Commands {
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    pub fn push(&mut self, command: &Command<'_>) -> Result<()> {
+        let place = self.write(command)?;
+        self.places.push(place);
+        Ok(())
+    }
+
+    /// `data` is the JSON array of the answer's arguments. Acks are what there is most of: no
+    /// [`Command`] is made of them first.
+    pub fn push_ack(&mut self, socket: &str, id: u64, data: &[u8], attachments: &[String]) {
+        let start = self.json.len();
+        self.json.extend_from_slice(b"{\"ack\":{\"socket\":");
+        self.value(socket);
+        self.json.extend_from_slice(b",\"id\":");
+        self.value(&id);
+        self.json.extend_from_slice(b",\"data\":");
+        self.json.extend_from_slice(data);
+        if !attachments.is_empty() {
+            self.json.extend_from_slice(b",\"attachments\":");
+            self.value(attachments);
+        }
+        self.json.extend_from_slice(b"}},");
+        let place = self.since(start);
+        self.places.push(place);
+    }
+
+    /// Keeps a place for a command that is not known yet.
+    pub fn reserve(&mut self) {
+        self.places.push(Place::default());
+    }
+
+    /// Puts a command where another one was.
+    pub fn replace(&mut self, index: usize, command: &Command<'_>) -> Result<()> {
+        self.places[index] = self.write(command)?;
+        Ok(())
+    }
+
+    pub fn take_back(&mut self, index: usize) {
+        self.places[index] = Place::default();
+    }
+
+    /// Gives an `emit` its offset.
+    pub fn set_offset(&mut self, index: usize, offset: u64) {
+        self.places[index].offset = offset;
+    }
+
+    /// Takes back all commands but the first `len`.
+    pub fn truncate(&mut self, len: usize) {
+        self.places.truncate(len);
+    }
+
+    /// The body of the answer.
+    pub fn response(&self) -> String {
+        let mut response = Vec::with_capacity(self.json.len() + 64);
+        response.extend_from_slice(BEGINNING);
+        // What lies as it was written is copied as one piece.
+        let mut piece = 0..0;
+        for place in self.places.iter().filter(|place| place.start < place.end) {
+            if place.start != piece.end {
+                response.extend_from_slice(&self.json[piece]);
+                piece = place.start..place.start;
+            }
+            piece.end = place.end;
+            if place.offset > 0 {
+                piece.end -= "}},".len();
+                response.extend_from_slice(&self.json[piece]);
+                let _ = write!(response, ",\"offset\":{}}}}},", place.offset);
+                piece = place.end..place.end;
+            }
+        }
+        response.extend_from_slice(&self.json[piece]);
+        if response.len() > BEGINNING.len() {
+            response.pop();
+        }
+        response.extend_from_slice(END);
+        String::from_utf8(response).expect("JSON is made of text")
+    }
+
+    fn write(&mut self, command: &Command<'_>) -> Result<Place> {
+        let start = self.json.len();
+        if let Err(error) = serde_json::to_writer(&mut self.json, command) {
+            self.json.truncate(start);
+            return Err(unwritable(error));
+        }
+        self.json.push(b',');
+        Ok(self.since(start))
+    }
+
+    fn since(&self, start: usize) -> Place {
+        Place {
+            start,
+            end: self.json.len(),
+            offset: 0,
+        }
+    }
+
+    /// What cannot fail: a text, a number, a list of texts.
+    fn value(&mut self, value: &(impl Serialize + ?Sized)) {
+        serde_json::to_writer(&mut self.json, value).expect("it has nothing that is not JSON");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use parlour_protocol::relay::{self, Ack, Response};
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    fn join(socket: &str) -> Command<'_> {
+        Command::Join(relay::Rooms {
+            socket: socket.into(),
+            rooms: vec!["a".into()],
+        })
+    }
+
+    fn emit(data: &RawValue) -> Command<'_> {
+        let emit = format!(r#"{{"emit":{{"data":{data}}}}}"#);
+        let emit: &'static str = emit.leak();
+        serde_json::from_str(emit).unwrap()
+    }
+
+    fn raw(json: &str) -> Box<RawValue> {
+        RawValue::from_string(json.to_owned()).unwrap()
+    }
+
+    /// What the relay reads.
+    fn read(commands: &Commands) -> Vec<String> {
+        let response = commands.response();
+        let response: Response<'_> = serde_json::from_str(&response).unwrap();
+        let json = |command| serde_json::to_string(command).unwrap();
+        response.commands.iter().map(json).collect()
+    }
+
+    #[test]
+    fn acks_are_what_the_relay_protocol_says() {
+        for attachments in [Vec::new(), vec!["AAA=".to_owned(), "AQI=".to_owned()]] {
+            let mut commands = Commands::default();
+            commands.push_ack("a\"b", 7, b"[\"x\",1]", &attachments);
+            let ack = Command::Ack(Ack {
+                socket: Cow::Borrowed("a\"b"),
+                id: 7,
+                data: &raw("[\"x\",1]"),
+                attachments: attachments.iter().map(Into::into).collect(),
+            });
+            let ack = serde_json::to_string(&ack).unwrap();
+            assert_eq!(commands.response(), format!(r#"{{"commands":[{ack}]}}"#));
+        }
+    }
+
+    #[test]
+    fn without_commands_there_is_an_empty_list() {
+        let mut commands = Commands::default();
+        assert_eq!(commands.response(), r#"{"commands":[]}"#);
+        commands.reserve();
+        assert_eq!(commands.response(), r#"{"commands":[]}"#);
+    }
+
+    #[test]
+    fn commands_can_be_put_in_front_taken_back_and_completed() {
+        let mut commands = Commands::default();
+        commands.reserve();
+        commands.push(&join("1")).unwrap();
+        commands.push(&emit(&raw("[\"a\"]"))).unwrap();
+        commands.push(&emit(&raw("[\"b\"]"))).unwrap();
+        commands.push(&join("2")).unwrap();
+        let abandoned = commands.len();
+        commands.push(&join("3")).unwrap();
+        commands.truncate(abandoned);
+        commands.push(&join("4")).unwrap();
+        commands.replace(0, &join("0")).unwrap();
+        commands.take_back(1);
+        commands.set_offset(2, 17);
+        let expected = [
+            r#"{"join":{"socket":"0","rooms":["a"]}}"#,
+            r#"{"emit":{"data":["a"],"offset":17}}"#,
+            r#"{"emit":{"data":["b"]}}"#,
+            r#"{"join":{"socket":"2","rooms":["a"]}}"#,
+            r#"{"join":{"socket":"4","rooms":["a"]}}"#,
+        ];
+        assert_eq!(read(&commands), expected);
+    }
+}
