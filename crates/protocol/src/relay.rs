@@ -80,6 +80,8 @@ pub struct Socket<'a> {
 }
 
 /// Something that happened at the relay. `socket` is an index into [`Batch::sockets`].
+///
+/// The handshakes are boxed: most batches are long lists of packets.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Event<'a> {
@@ -126,14 +128,14 @@ pub struct Open<'a> {
     #[serde(borrow)]
     pub connection: Cow<'a, str>,
     #[serde(borrow)]
-    pub handshake: Handshake<'a>,
+    pub handshake: Box<Handshake<'a>>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Connect<'a> {
     pub socket: usize,
     #[serde(borrow)]
-    pub handshake: Handshake<'a>,
+    pub handshake: Box<Handshake<'a>>,
     /// The payload of the CONNECT packet, always an object; absent when the client sent none.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<&'a RawValue>,

@@ -146,13 +146,14 @@ impl BroadcastOperator {
     pub fn disconnect_sockets(self, close: bool) -> Result<()> {
         self.for_sockets("disconnect_sockets")?;
         let Target { rooms, except, .. } = &self.target;
-        self.context.command(&Command::Sockets(relay::Sockets {
-            rooms: rooms.iter().map(Into::into).collect(),
-            except: except.iter().map(Into::into).collect(),
-            join: Vec::new(),
-            leave: Vec::new(),
-            disconnect: Some(close),
-        }))
+        self.context
+            .command(&Command::Sockets(Box::new(relay::Sockets {
+                rooms: rooms.iter().map(Into::into).collect(),
+                except: except.iter().map(Into::into).collect(),
+                join: Vec::new(),
+                leave: Vec::new(),
+                disconnect: Some(close),
+            })))
     }
 
     /// Sockets are asked for or moved wherever they are connected, in one's own namespace.

@@ -18,7 +18,7 @@ pub struct Response<'a> {
 /// What the relay must do. Sockets are named by their Socket.IO session id, because a command may
 /// speak of one that is not in the batch. A command for a socket that is gone is ignored.
 ///
-/// What few commands have is boxed: answers are long lists of small ones.
+/// The large ones are boxed: most answers are long lists of acks.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Command<'a> {
@@ -40,7 +40,7 @@ pub enum Command<'a> {
     /// An event to every socket in one of `rooms` (or to all of the namespace where there are none)
     /// that is in none of `except`, once each.
     #[serde(borrow)]
-    Emit(Emit<'a>),
+    Emit(Box<Emit<'a>>),
     #[serde(borrow)]
     Join(Rooms<'a>),
     #[serde(borrow)]
@@ -48,7 +48,7 @@ pub enum Command<'a> {
     /// Something for each socket in one of `rooms` (of the namespace where there are none) that is in
     /// none of `except`.
     #[serde(borrow)]
-    Sockets(Sockets<'a>),
+    Sockets(Box<Sockets<'a>>),
     /// Replaces the socket's state.
     #[serde(borrow)]
     State(State<'a>),
@@ -164,7 +164,7 @@ pub struct Emit<'a> {
     pub local: bool,
     /// Each receiver is asked to acknowledge; what comes of it is an [`Event::Acks`].
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub ack: Option<Box<AckRequest<'a>>>,
+    pub ack: Option<AckRequest<'a>>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

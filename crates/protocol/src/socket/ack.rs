@@ -46,6 +46,10 @@ impl fmt::Display for AckId {
 
 /// JavaScript's `Number(text)`, without hexadecimal and its like, which no packet has.
 pub(super) fn js_number(text: &str) -> f64 {
+    // What clients send.
+    if let Ok(number) = text.parse::<u32>() {
+        return f64::from(number);
+    }
     let text = text.trim_matches(is_js_space);
     if text.is_empty() {
         return 0.0;

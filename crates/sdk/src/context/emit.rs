@@ -68,7 +68,7 @@ impl Context {
             let message = format!("`{event}` cannot be emitted: Socket.IO reserves the name");
             return Err(Error::internal(message));
         }
-        let command = Command::Emit(relay::Emit {
+        let command = Command::Emit(Box::new(relay::Emit {
             rooms: target.rooms.iter().map(Into::into).collect(),
             except: target.except.iter().map(Into::into).collect(),
             data: &packet.json,
@@ -77,8 +77,8 @@ impl Context {
             namespace: target.namespace.as_ref().map(Into::into),
             volatile: target.volatile,
             local: target.local,
-            ack: target.ack.as_ref().map(|asked| Box::new(asked.request())),
-        });
+            ack: target.ack.as_ref().map(Asked::request),
+        }));
         let emit = self.record.borrow().commands.len();
         self.command(&command)?;
         let ack = match &once {
@@ -155,13 +155,13 @@ impl Context {
             Direction::Into => (names(), Vec::new()),
             Direction::OutOf => (Vec::new(), names()),
         };
-        self.command(&Command::Sockets(relay::Sockets {
+        self.command(&Command::Sockets(Box::new(relay::Sockets {
             rooms: rooms.iter().map(Into::into).collect(),
             except: except.iter().map(Into::into).collect(),
             join,
             leave,
             disconnect: None,
-        }))?;
+        })))?;
         self.members.borrow_mut().forget();
         let movement = Change::Move(Movement {
             rooms,
