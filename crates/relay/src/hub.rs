@@ -77,17 +77,23 @@ impl OddAcks {
 }
 
 pub enum Phase {
-    /// The app was asked. Holds the events that came too early, and why the client left meanwhile.
-    Connecting {
-        held: Vec<Box<str>>,
-        left: Option<&'static str>,
-        /// What it has seen, if it takes up a session.
-        seen: Seen,
-    },
+    /// The app was asked. In a box: a broadcast walks over many sockets, so they are kept small.
+    Connecting(Box<Entering>),
     /// In the namespace.
     In,
     /// Its `disconnect` event is under way; only the record remains.
     Left,
+}
+
+/// What is kept of a socket while the app is asked.
+#[derive(Default)]
+pub struct Entering {
+    /// Its events that came too early.
+    pub held: Vec<Box<str>>,
+    /// Why the client left meanwhile.
+    pub left: Option<&'static str>,
+    /// What it has seen, if it takes up a session.
+    pub seen: Seen,
 }
 
 struct Seat {
@@ -130,11 +136,10 @@ impl Hub {
             place,
             id,
             connection,
-            phase: Phase::Connecting {
-                held: Vec::new(),
-                left: None,
+            phase: Phase::Connecting(Box::new(Entering {
                 seen,
-            },
+                ..Entering::default()
+            })),
             state: None,
             rooms: Vec::new(),
             rooms_bytes: 0,

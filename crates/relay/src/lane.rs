@@ -191,7 +191,8 @@ impl Lane {
         let id = id.map(|id| id.exact().unwrap_or_else(|| remember(socket, odd_acks, id)));
         match &mut socket.phase {
             Phase::Left => return Pushed::Fine,
-            Phase::Connecting { held, .. } => {
+            Phase::Connecting(entering) => {
+                let held = &mut entering.held;
                 held.push(batch::packet(id, data, attachments));
                 let held: usize = held.iter().map(|event| event.len()).sum();
                 return if held > MAX_HELD_BYTES {
@@ -268,9 +269,9 @@ impl Lane {
         match &mut socket.phase {
             Phase::Left => return,
             // The app was asked and must have its answer heard: then it is told.
-            Phase::Connecting { left, held, .. } => {
-                left.get_or_insert(reason);
-                held.clear();
+            Phase::Connecting(entering) => {
+                entering.left.get_or_insert(reason);
+                entering.held.clear();
                 return;
             }
             Phase::In => {}

@@ -104,11 +104,7 @@ fn who_is_not_in_the_namespace_is_not_reached() {
     f.join(0, &["a"]);
     f.join(1, &["a"]);
     f.hub.get(f.slots[0]).unwrap().phase = Phase::Left;
-    f.hub.get(f.slots[2]).unwrap().phase = Phase::Connecting {
-        held: Vec::new(),
-        left: None,
-        seen: Seen::default(),
-    };
+    f.hub.get(f.slots[2]).unwrap().phase = Phase::Connecting(Box::default());
     assert_eq!(f.reach(&["a"], &[]), [1]);
     assert_eq!(f.reach(&[], &[]), [1, 3]);
     assert_eq!(

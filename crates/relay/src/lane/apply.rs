@@ -271,7 +271,7 @@ impl Lane {
             let unanswered = state
                 .hub
                 .at(*place)
-                .filter(|socket| matches!(socket.phase, Phase::Connecting { .. }));
+                .filter(|socket| matches!(socket.phase, Phase::Connecting(_)));
             if let Some(socket) = unanswered {
                 tracing::error!(namespace = &*self.namespace, socket = %socket.id, "the app did not answer a connect event");
                 self.refuse_internal(state, place.slot, run);

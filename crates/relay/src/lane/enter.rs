@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::apply::{Afterwards, INTERNAL, Run};
 use super::{Lane, State};
-use crate::hub::{Phase, Slot};
+use crate::hub::{Entering, Phase, Slot};
 use crate::message::Message;
 use crate::reason;
 use crate::sid::Sid;
@@ -32,11 +32,10 @@ impl Lane {
             ..
         } = state;
         let Some(socket) = hub.get(slot) else { return };
-        let Phase::Connecting { held, left, seen } =
-            std::mem::replace(&mut socket.phase, Phase::In)
-        else {
+        let Phase::Connecting(entering) = std::mem::replace(&mut socket.phase, Phase::In) else {
             return;
         };
+        let Entering { held, left, seen } = *entering;
         socket.state = accept.state.map(|state| state.get().into());
         if let Some(reason) = left {
             // The client did not wait for it; the app has to know.
@@ -126,10 +125,10 @@ impl Lane {
         let Some(socket) = state.hub.get(slot) else {
             return;
         };
-        let Phase::Connecting { held, .. } = &socket.phase else {
+        let Phase::Connecting(entering) = &socket.phase else {
             return;
         };
-        if !held.is_empty() {
+        if !entering.held.is_empty() {
             run.afterwards(Afterwards::InvalidState(socket.connection.clone()));
         }
         let packet = socket::connect_error(&self.namespace, message, data);
@@ -143,5 +142,5 @@ impl Lane {
 fn connecting(state: &mut State, id: &str) -> Option<Slot> {
     let slot = state.hub.find(id)?;
     let socket = state.hub.get(slot)?;
-    matches!(socket.phase, Phase::Connecting { .. }).then_some(slot)
+    matches!(socket.phase, Phase::Connecting(_)).then_some(slot)
 }
