@@ -10,6 +10,7 @@ use crate::{
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0001_rooms.sql"),
     include_str!("../../../migrations/0002_recovery.sql"),
+    include_str!("../../../migrations/0003_absent_relays.sql"),
 ];
 
 const VERSION: &str = "SELECT max(version) FROM parlour_schema";

@@ -62,6 +62,8 @@ struct Guard {
     last: u64,
     /// When the namespace was last tidied up, in milliseconds since 1970.
     tidied: u64,
+    /// It should be noted that the relay is there.
+    unheard: bool,
 }
 
 impl GuestTransaction for Transaction {
@@ -211,10 +213,11 @@ impl GuestTransaction for Transaction {
         let database = if self.progress.get().locked {
             self.take()?
         } else {
-            // Nothing was asked of the database. Unless the relay is new there is nothing to keep.
+            // Nothing was asked of the database. Unless the relay is new, or was silent, there is nothing
+            // to keep.
             let database = self.take()?;
             let guard = self.guard(&database).await?;
-            if self.batch.attempt == 1 && !guard.new_life {
+            if self.batch.attempt == 1 && !guard.new_life && !guard.unheard {
                 pool::give_back(database);
                 return Ok(());
             }
@@ -300,6 +303,8 @@ impl Transaction {
         });
         if guard.new_life {
             self.begin_life(&database, guard.had_older_life).await?;
+        } else if guard.unheard {
+            self.hear(&database).await?;
         }
         Ok(database)
     }
@@ -330,6 +335,7 @@ impl Transaction {
             had_older_life: known.is_some(),
             last: column(3).unwrap_or(0),
             tidied: column(4).unwrap_or(0),
+            unheard: column(5).unwrap_or(0) + sockets::HEARD <= log::now(),
         })
     }
 

@@ -142,6 +142,10 @@ pub(crate) const MAX_FAILURES: u32 = 3;
 /// A lane that was busy and then had nothing for this long sends one `tick`.
 pub(crate) const TICK_AFTER: Duration = Duration::from_secs(60);
 
+/// A lane that has sockets sends one at least this often: the app gives up a relay that it has not heard
+/// for long.
+pub(crate) const TICK_EVERY: Duration = Duration::from_secs(60 * 60);
+
 /// A lane that had nothing for this long gives its buffers back.
 pub(crate) const TRIM_AFTER: Duration = Duration::from_secs(1);
 

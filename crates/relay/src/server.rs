@@ -81,7 +81,8 @@ pub async fn serve(
     if superseded {
         let (relay, epoch) = (&shared.config.relay, shared.epoch);
         bail!(
-            "another relay named {relay:?} has started after this one ({epoch}): give every relay its own name"
+            "another relay named {relay:?} has started after this one ({epoch}): give every relay its own name. \
+             Or this one could not reach the app for three hours: start it again"
         );
     }
     Ok(())

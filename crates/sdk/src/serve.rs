@@ -68,7 +68,7 @@ impl Failure {
                 self.to_string(),
             ),
             Self::Storage(Error::Stale(epoch)) => {
-                let message = format!("a younger epoch of this relay was seen: {epoch}");
+                let message = format!("this epoch of the relay is over, {epoch} is not");
                 (StatusCode::CONFLICT, "stale", message)
             }
             Self::Storage(Error::NewerSchema(text)) => (

@@ -1,40 +1,43 @@
 //! Sockets of the namespace: who enters, changes, moves between rooms and leaves, and whose relay has
-//! begun a new life.
+//! begun a new life or will not come back.
 
 use spin_sdk::sqlite::Value;
 
 use super::{Transaction, log};
 use crate::{
     database::{Database, list, number},
-    interface::{Direction, Error, Movement, Newcomer},
+    interface::{Batch, Direction, Error, Movement, Newcomer},
     plan::Plan,
     sql,
 };
 
+/// Milliseconds after which a relay that has sockets, and was not heard, is given up. It would have sent
+/// a `tick` every hour.
+pub(super) const ABSENT: u64 = 3 * 60 * 60 * 1000;
+
+/// Milliseconds for which it is enough to have noted that a relay was heard.
+pub(super) const HEARD: u64 = 10 * 60 * 1000;
+
 impl Transaction {
-    /// Declares the sockets of the relay's older lives gone.
+    /// Notes the new life of the batch's relay. If it had older ones, their sockets are gone.
     pub(super) async fn begin_life(
         &self,
         database: &Database,
         had_older: bool,
     ) -> Result<(), Error> {
-        let life = || {
-            [
-                Value::Text(self.batch.relay.clone()),
-                number(self.batch.epoch),
-            ]
-        };
-        database.run(sql::NEW_LIFE, life()).await?;
+        let Batch { relay, epoch, .. } = &self.batch;
         if had_older {
-            let [relay, epoch] = life();
-            let suspended = [relay, epoch, number(log::now())];
-            database.run(sql::SUSPEND_OLD_LIVES, suspended).await?;
-            database
-                .run(sql::FORGET_MEMBERS_OF_OLD_LIVES, life())
-                .await?;
-            database.run(sql::FORGET_OLD_LIVES, life()).await?;
+            return end_lives(database, relay, *epoch).await;
         }
-        Ok(())
+        let now = number(log::now());
+        let life = [Value::Text(relay.clone()), number(*epoch), now];
+        database.run(sql::NEW_LIFE, life).await
+    }
+
+    /// Notes that the batch's relay is there.
+    pub(super) async fn hear(&self, database: &Database) -> Result<(), Error> {
+        let heard = [Value::Text(self.batch.relay.clone()), number(log::now())];
+        database.run(sql::HEARD, heard).await
     }
 
     /// Sockets that enter, change and move.
@@ -106,4 +109,29 @@ impl Transaction {
             }
         }
     }
+}
+
+/// Gives up the relays that will not come back. One that does all the same finds its life over.
+pub(super) async fn give_up_absent(database: &Database) -> Result<(), Error> {
+    let time = number(log::now().saturating_sub(ABSENT));
+    let absent: Vec<(String, u64)> = database.json(sql::ABSENT, [time]).await?;
+    for (relay, epoch) in absent {
+        end_lives(database, &relay, epoch + 1).await?;
+    }
+    Ok(())
+}
+
+/// Declares the sockets of the relay's lives before this epoch gone.
+async fn end_lives(database: &Database, relay: &str, epoch: u64) -> Result<(), Error> {
+    let life = || [Value::Text(relay.to_owned()), number(epoch)];
+    let at = || {
+        let [relay, epoch] = life();
+        [relay, epoch, number(log::now())]
+    };
+    database.run(sql::NEW_LIFE, at()).await?;
+    database.run(sql::SUSPEND_OLD_LIVES, at()).await?;
+    database
+        .run(sql::FORGET_MEMBERS_OF_OLD_LIVES, life())
+        .await?;
+    database.run(sql::FORGET_OLD_LIVES, life()).await
 }

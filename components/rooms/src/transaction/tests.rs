@@ -1,7 +1,5 @@
 //! Transactions on a real SQLite file, opened as Spin opens it.
 
-use std::{path::Path, thread};
-
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -11,7 +9,9 @@ use crate::{
     interface::{Departure, Emission, Membership, Newcomer, Once, Presence},
 };
 
+mod lives;
 mod recovery;
+mod schema;
 mod tidy;
 
 /// Sessions can be recovered; everything is kept.
@@ -215,31 +215,6 @@ fn a_first_attempt_that_comes_after_the_second_changes_nothing() {
 }
 
 #[test]
-fn a_new_epoch_declares_the_old_sockets_gone() {
-    let _folder = new_file();
-    test(async || {
-        commit(1, vec![connect("x"), join("x", "a")]).await;
-        let transaction = fresh(batch(2, 1, 1)).await;
-        transaction
-            .apply(vec![connect("y"), join("y", "a")])
-            .await
-            .unwrap();
-        assert_eq!(members(&transaction, "a").await, ["y"]);
-        transaction.commit(String::new()).await.unwrap();
-        let old = fresh(batch(1, 2, 1)).await;
-        assert!(matches!(
-            old.apply(vec![say("a", "1")]).await,
-            Err(Error::Stale(2))
-        ));
-        let old = fresh(batch(1, 2, 1)).await;
-        assert!(matches!(
-            old.commit(String::new()).await,
-            Err(Error::Stale(2))
-        ));
-    });
-}
-
-#[test]
 fn what_is_not_committed_never_was() {
     let _folder = new_file();
     test(async || {
@@ -399,74 +374,5 @@ fn a_rollback_undoes_what_came_after_the_savepoint() {
         let transaction = fresh(batch(1, 2, 1)).await;
         let page = texts(&transaction, Position::End, 9).await.unwrap();
         assert_eq!(page, ["1", "2", "4"]);
-    });
-}
-
-#[test]
-fn two_hosts_that_start_together_make_one_schema() {
-    let folder = new_file();
-    let start = |path: &Path, n: u64| {
-        let path = path.join("test.db");
-        thread::spawn(move || {
-            use_file(path);
-            test(async || {
-                let batch = Batch {
-                    relay: n.to_string(),
-                    ..batch(1, 1, 1)
-                };
-                let transaction = fresh(batch).await;
-                transaction
-                    .apply(vec![say("a", &n.to_string())])
-                    .await
-                    .unwrap();
-                transaction.commit(String::new()).await.unwrap();
-            });
-        })
-    };
-    let hosts: Vec<_> = (0..8).map(|n| start(folder.path(), n)).collect();
-    for host in hosts {
-        host.join().unwrap();
-    }
-    test(async || {
-        let transaction = fresh(batch(1, 1, 1)).await;
-        assert_eq!(transaction.last_offset().await.unwrap(), 8);
-    });
-}
-
-#[test]
-fn a_database_of_a_newer_version_is_left_alone() {
-    let _folder = new_file();
-    test(async || {
-        commit(1, vec![]).await;
-        let database = pool::take().await.unwrap();
-        database
-            .run("INSERT INTO parlour_schema VALUES (99)", [])
-            .await
-            .unwrap();
-    });
-    let file = _folder.path().join("test.db");
-    let newcomer = thread::spawn(move || {
-        use_file(file);
-        test(async || {
-            let outcome = Transaction::open(batch(1, 2, 1), POLICY).await;
-            assert!(matches!(outcome, Err(Error::NewerSchema(_))));
-        });
-    });
-    newcomer.join().unwrap();
-}
-
-#[test]
-fn a_database_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_has() {
-    let _folder = new_file();
-    test(async || {
-        let database = crate::database::Database::open().await.unwrap();
-        crate::schema::first_version_only(&database).await;
-        let old = "INSERT INTO log (namespace, room, event, data, at) \
-                   VALUES ('/', 'a', 'message', '[\"message\",\"old\"]', 1)";
-        database.run(old, []).await.unwrap();
-        commit(1, vec![say("a", "new")]).await;
-        let transaction = fresh(batch(1, 2, 1)).await;
-        let page = texts(&transaction, Position::End, 9).await.unwrap();
-        assert_eq!(page, ["old", "new"]);
     });
 }

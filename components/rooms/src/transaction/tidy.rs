@@ -1,6 +1,6 @@
 //! Keeps the database from growing for good: sessions and answers whose time is over, emissions that
-//! no session can want any more, and those that a room's policy does not keep. In small portions, with
-//! a batch that is committed anyway.
+//! no session can want any more, those that a room's policy does not keep, and sockets whose relay will
+//! not come back. In small portions, with a batch that is committed anyway.
 
 use spin_sdk::sqlite::Value;
 
@@ -8,6 +8,7 @@ use super::{
     Transaction,
     log::now,
     recovery::{BRIEF, UNNOTICED},
+    sockets,
 };
 use crate::{
     database::{Database, integer, list, number},
@@ -42,6 +43,7 @@ struct Cursor {
 
 impl Transaction {
     pub(super) async fn tidy(&self, database: &Database) -> Result<(), Error> {
+        sockets::give_up_absent(database).await?;
         let now = now();
         let before = |age: u64| number(now.saturating_sub(age));
         let sessions = [self.namespace(), before(self.policy.recovery)];

@@ -16,7 +16,7 @@ use super::outgoing::Outgoing;
 use super::{Lane, Verdict};
 use crate::config::{
     ANSWER_TIMEOUT, JOURNAL_KEPT, MAX_ANSWER_BYTES, MAX_BACKOFF, MAX_FAILURES, MAX_PENDING_BYTES,
-    MIN_BACKOFF, TICK_AFTER, TRIM_AFTER,
+    MIN_BACKOFF, TICK_AFTER, TICK_EVERY, TRIM_AFTER,
 };
 use crate::origin::Body;
 use crate::shared::Shared;
@@ -26,7 +26,7 @@ enum Outcome {
     Done,
     /// The app will not take it, for this reason: a code and a message.
     GivenUp(&'static str, String),
-    /// A younger life of this relay has begun.
+    /// This life of the relay is over for the app.
     Superseded,
 }
 
@@ -107,7 +107,7 @@ async fn deliver(
                     relay = shared.config.relay,
                     epoch = shared.epoch,
                     body,
-                    "a younger relay of this name has taken over"
+                    "the app has ended this life of the relay"
                 );
                 return Outcome::Superseded;
             }
@@ -166,6 +166,16 @@ async fn deliver(
 fn response(answer: &[u8]) -> Result<Response<'_>, String> {
     let text = std::str::from_utf8(answer).map_err(|error| error.to_string())?;
     serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
+/// How long a lane waits that has nothing to send, and whether it then sends a tick. Without one it only
+/// looks whether it is still needed.
+fn patience(ticked: bool, has_sockets: bool) -> (Duration, bool) {
+    match (ticked, has_sockets) {
+        (false, _) => (TICK_AFTER, true),
+        (true, true) => (TICK_EVERY, true),
+        (true, false) => (JOURNAL_KEPT, false),
+    }
 }
 
 /// Between half and all of it, so that lanes do not knock all at once.
@@ -264,32 +274,25 @@ impl Lane {
         batch.body(&mut self.lock().hub).into()
     }
 
-    /// Waits for events. If none come for long, gives buffers back, then adds one tick unless that was
-    /// the last thing; true if it did.
+    /// Waits for events. If none come for long, gives buffers back; then adds a tick, soon unless that was
+    /// the last thing. True if it did.
     async fn rest(&self, outgoing: &mut Outgoing, ticked: bool) -> bool {
-        if tokio::time::timeout(TRIM_AFTER, self.work.notified())
-            .await
-            .is_ok()
-        {
+        if self.has_work_within(TRIM_AFTER).await {
             return false;
         }
         *outgoing = Outgoing::default();
-        if ticked {
-            if self.lock().offsets.are_needed() {
-                let _ = tokio::time::timeout(JOURNAL_KEPT, self.work.notified()).await;
-            } else {
-                self.work.notified().await;
-            }
-            return false;
-        }
-        if tokio::time::timeout(TICK_AFTER, self.work.notified())
-            .await
-            .is_ok()
-        {
+        let has_sockets = !self.lock().hub.is_empty();
+        let (patience, then_tick) = patience(ticked, has_sockets);
+        if self.has_work_within(patience).await || !then_tick {
             return false;
         }
         self.lock().queue.push_tick();
         true
+    }
+
+    async fn has_work_within(&self, time: Duration) -> bool {
+        let work = tokio::time::timeout(time, self.work.notified());
+        work.await.is_ok()
     }
 
     /// The app cannot handle these events: those who wait for an answer get an error.
@@ -361,5 +364,19 @@ impl Lane {
             .map_while(|index| batch.socket(index))
             .map(id)
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_sockets_is_heard_every_hour_and_who_has_none_is_silent_after_one_tick() {
+        assert_eq!(patience(false, false), (TICK_AFTER, true));
+        assert_eq!(patience(false, true), (TICK_AFTER, true));
+        let (time, then_tick) = patience(true, true);
+        assert!(then_tick && time <= Duration::from_secs(60 * 60));
+        assert!(!patience(true, false).1);
     }
 }

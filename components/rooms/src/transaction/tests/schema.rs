@@ -1,0 +1,74 @@
+//! Databases that are new, older than this version, or newer.
+
+use std::{path::Path, thread};
+
+use super::*;
+
+#[test]
+fn two_hosts_that_start_together_make_one_schema() {
+    let folder = new_file();
+    let start = |path: &Path, n: u64| {
+        let path = path.join("test.db");
+        thread::spawn(move || {
+            use_file(path);
+            test(async || {
+                let batch = Batch {
+                    relay: n.to_string(),
+                    ..batch(1, 1, 1)
+                };
+                let transaction = fresh(batch).await;
+                transaction
+                    .apply(vec![say("a", &n.to_string())])
+                    .await
+                    .unwrap();
+                transaction.commit(String::new()).await.unwrap();
+            });
+        })
+    };
+    let hosts: Vec<_> = (0..8).map(|n| start(folder.path(), n)).collect();
+    for host in hosts {
+        host.join().unwrap();
+    }
+    test(async || {
+        let transaction = fresh(batch(1, 1, 1)).await;
+        assert_eq!(transaction.last_offset().await.unwrap(), 8);
+    });
+}
+
+#[test]
+fn a_database_of_a_newer_version_is_left_alone() {
+    let _folder = new_file();
+    test(async || {
+        commit(1, vec![]).await;
+        let database = pool::take().await.unwrap();
+        database
+            .run("INSERT INTO parlour_schema VALUES (99)", [])
+            .await
+            .unwrap();
+    });
+    let file = _folder.path().join("test.db");
+    let newcomer = thread::spawn(move || {
+        use_file(file);
+        test(async || {
+            let outcome = Transaction::open(batch(1, 2, 1), POLICY).await;
+            assert!(matches!(outcome, Err(Error::NewerSchema(_))));
+        });
+    });
+    newcomer.join().unwrap();
+}
+
+#[test]
+fn a_database_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_has() {
+    let _folder = new_file();
+    test(async || {
+        let database = crate::database::Database::open().await.unwrap();
+        crate::schema::first_version_only(&database).await;
+        let old = "INSERT INTO log (namespace, room, event, data, at) \
+                   VALUES ('/', 'a', 'message', '[\"message\",\"old\"]', 1)";
+        database.run(old, []).await.unwrap();
+        commit(1, vec![say("a", "new")]).await;
+        let transaction = fresh(batch(1, 2, 1)).await;
+        let page = texts(&transaction, Position::End, 9).await.unwrap();
+        assert_eq!(page, ["old", "new"]);
+    });
+}
