@@ -66,9 +66,15 @@ fn a_database_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_has() 
         let old = "INSERT INTO log (namespace, room, event, data, at) \
                    VALUES ('/', 'a', 'message', '[\"message\",\"old\"]', 1)";
         database.run(old, []).await.unwrap();
+        let relay = "INSERT INTO relay (id, epoch) VALUES ('another', 1)";
+        database.run(relay, []).await.unwrap();
         commit(1, vec![say("a", "new")]).await;
         let transaction = fresh(batch(1, 2, 1)).await;
         let page = texts(&transaction, Position::End, 9).await.unwrap();
         assert_eq!(page, ["old", "new"]);
+        let heard = "SELECT heard FROM relay WHERE id = 'another'";
+        let row = database.row(heard, []).await.unwrap().unwrap();
+        let ago = log::now() - integer(&row[0]).unwrap();
+        assert!(ago < sockets::HEARD, "{ago}");
     });
 }
