@@ -143,6 +143,7 @@ impl Context {
         self.record.borrow_mut().commands.reserve();
     }
 
+    /// Answers a socket's packet.
     pub fn ack(&self, socket: usize, id: u64, args: &impl ToArgs) -> Result<()> {
         let mut data = self.scratch.take();
         data.clear();
@@ -152,7 +153,7 @@ impl Context {
         Ok(())
     }
 
-    /// Acks with what was written already.
+    /// The same, with what was written already.
     pub fn ack_rendered(&self, socket: usize, id: u64, answer: &Rendered) {
         self.push_ack(
             socket,

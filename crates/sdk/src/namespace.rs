@@ -163,7 +163,8 @@ impl Namespace {
     }
 
     /// When a socket is going, while its rooms are still known. The reason is Socket.IO's, such as
-    /// `transport close`.
+    /// `transport close`. Nobody says it of the sockets of a relay that was killed: they are gone when the
+    /// relay has started again.
     pub fn on_disconnecting<F>(&mut self, handler: F)
     where
         F: AsyncFn(Socket, String) -> Result<()> + 'static,
