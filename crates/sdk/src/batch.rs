@@ -123,16 +123,9 @@ async fn on_packet(
         .collect();
     let outcome = async {
         if !namespace.first.is_empty() {
-            let packet = Packet {
-                event: name.unwrap_or_default().into_owned(),
-                args: array[1..]
-                    .iter()
-                    .map(|&arg| Raw::new(arg.to_owned(), attachments.clone()))
-                    .collect(),
-            };
-            for step in &namespace.first {
-                step(socket.clone(), packet.clone()).await?;
-            }
+            // In a box, or the future of every event would be as large.
+            let name = name.as_deref().unwrap_or_default();
+            Box::pin(first(namespace, &socket, name, &array[1..], &attachments)).await?;
         }
         let Some((last, others)) = handlers.split_last() else {
             return Ok(());
@@ -150,6 +143,25 @@ async fn on_packet(
             answer_error(context, packet.socket, packet.id, &error)
         }
     }
+}
+
+/// What sees every event before its own handlers do.
+async fn first(
+    namespace: &Namespace,
+    socket: &Socket,
+    name: &str,
+    args: &[&RawValue],
+    attachments: &[String],
+) -> Result<(), Error> {
+    let arg = |&arg: &&RawValue| Raw::new(arg.to_owned(), attachments.to_vec());
+    let packet = Packet {
+        event: name.to_owned(),
+        args: args.iter().map(arg).collect(),
+    };
+    for step in &namespace.first {
+        step(socket.clone(), packet.clone()).await?;
+    }
+    Ok(())
 }
 
 /// As a key of JavaScript's objects: a number is its text. Borrows the name unless it has escapes.
