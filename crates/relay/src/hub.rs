@@ -26,12 +26,22 @@ pub struct Place {
 
 type RoomIndex = u32;
 
-/// A Socket.IO socket: one client in one namespace.
+/// A Socket.IO socket: one client in one namespace. What a broadcast looks at comes first and is close
+/// together: with many receivers, how fast it is depends on how much memory it touches.
+#[repr(C)]
 pub struct Socket {
+    /// Which emit last reached or excluded it.
+    seen: u32,
+    /// For which run of commands the socket last got something, and in which outgoing entry.
+    pub outgoing: (u32, u32),
+    /// Its connection was seen to be a WebSocket.
+    websocket: bool,
+    pub phase: Phase,
+    /// It took up a session, and has everything up to this offset.
+    pub floor: u64,
+    pub connection: Arc<Connection>,
     pub place: Place,
     pub id: Sid,
-    pub connection: Arc<Connection>,
-    pub phase: Phase,
     /// What the app last gave: JSON.
     pub state: Option<Box<str>>,
     /// In the order of joining.
@@ -43,18 +53,18 @@ pub struct Socket {
     pub expected: Option<Box<Expected>>,
     /// In which batch the socket was last mentioned, and as which of its sockets.
     pub mentioned: (u32, u32),
-    /// For which run of commands the socket last got something, and in which outgoing entry.
-    pub outgoing: (u32, u32),
-    /// Which emit last reached or excluded it.
-    seen: u32,
-    /// It took up a session, and has everything up to this offset.
-    pub floor: u64,
 }
 
 impl Socket {
     /// Bytes that its rooms' names take in a description.
     pub fn rooms_bytes(&self) -> usize {
         self.rooms_bytes
+    }
+
+    /// Whether its client has a WebSocket: once it has, it does not poll again.
+    pub fn is_websocket(&mut self) -> bool {
+        self.websocket = self.websocket || self.connection.is_websocket();
+        self.websocket
     }
 }
 
@@ -133,9 +143,13 @@ impl Hub {
             stamp: self.stamps,
         };
         self.sockets.insert(Socket {
+            seen: 0,
+            outgoing: (0, 0),
+            websocket: false,
+            floor: 0,
+            connection,
             place,
             id,
-            connection,
             phase: Phase::Connecting(Box::new(Entering {
                 seen,
                 ..Entering::default()
@@ -146,9 +160,6 @@ impl Hub {
             odd_acks: None,
             expected: None,
             mentioned: (0, 0),
-            outgoing: (0, 0),
-            seen: 0,
-            floor: 0,
         });
         self.by_id.insert(id, place.slot);
         place

@@ -1,6 +1,9 @@
-//! What one answer of the app sends to whom. A broadcast's frames are made once; what goes to one
-//! connection is gathered and leaves in one write. Buffers are used again for the next answer.
+//! What one answer of the app sends to whom. All frames are written one after the other into one buffer, a
+//! broadcast's once; a receiver is a list of places in it, which is put together when its turn comes, and
+//! leaves in one write. So what a broadcast costs for each receiver is a few bytes of memory, and not a
+//! copy in a buffer of the receiver's own. Buffers are used again for the next answer.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,8 +15,11 @@ use crate::outbox::{Outbox, SHARE_FROM};
 use crate::reason;
 use crate::shared::Shared;
 
-/// Bytes that one receiver's buffer may keep until the next answer.
-const KEPT_PER_RECEIVER: usize = 64 * 1024;
+/// Bytes that a buffer may keep until the next answer.
+const KEPT: usize = 4 * 1024 * 1024;
+
+/// Pieces that one receiver's list may keep until the next answer.
+const KEPT_PIECES: usize = 64;
 
 #[derive(Default)]
 pub struct Outgoing {
@@ -21,16 +27,54 @@ pub struct Outgoing {
     run: u32,
     entries: Vec<Entry>,
     used: usize,
+    /// The frames of this run, but for large broadcasts.
     frames: Vec<u8>,
+    /// Large broadcasts: who is slow to take one keeps a reference and no copy.
+    large: Vec<Bytes>,
+    /// What goes to one receiver, while it is put together.
+    outbox: Outbox,
     deliveries: usize,
     /// For who collects sockets before something happens to them.
     pub reached: Vec<Slot>,
 }
 
+/// A receiver.
 #[derive(Default)]
 struct Entry {
     connection: Option<Arc<Connection>>,
-    outbox: Outbox,
+    /// Frames that come last: most receivers of broadcasts have no others.
+    last: Range<usize>,
+    before: Vec<Piece>,
+}
+
+enum Piece {
+    /// In [`Outgoing::frames`].
+    Frames(Range<usize>),
+    /// One of [`Outgoing::large`].
+    Large(usize),
+}
+
+impl Entry {
+    fn push_frames(&mut self, frames: Range<usize>) {
+        if self.last.end == frames.start {
+            self.last.end = frames.end;
+        } else {
+            self.close_last();
+            self.last = frames;
+        }
+    }
+
+    fn push_large(&mut self, index: usize) {
+        self.close_last();
+        self.before.push(Piece::Large(index));
+    }
+
+    fn close_last(&mut self) {
+        let last = std::mem::take(&mut self.last);
+        if !last.is_empty() {
+            self.before.push(Piece::Frames(last));
+        }
+    }
 }
 
 /// A message for many.
@@ -42,8 +86,9 @@ pub struct Broadcast<'a> {
 enum Frames {
     NotMade,
     /// In [`Outgoing::frames`].
-    Made,
-    Shared(Bytes),
+    Made(Range<usize>),
+    /// One of [`Outgoing::large`].
+    Large(usize),
 }
 
 impl<'a> Broadcast<'a> {
@@ -65,35 +110,47 @@ impl Outgoing {
     /// A message for one.
     pub fn send(&mut self, socket: &mut Socket, message: &Message<'_>) {
         self.deliveries += 1;
-        let entry = self.entry(socket);
-        if socket.connection.is_websocket() {
-            entry.outbox.write(|out| message.write_frames(out));
+        if socket.is_websocket() {
+            let frames = self.write(message);
+            self.entry(socket).push_frames(frames);
         } else {
+            self.entry(socket);
             socket.connection.queue(message);
         }
     }
 
     pub fn send_broadcast(&mut self, socket: &mut Socket, broadcast: &mut Broadcast<'_>) {
-        if !socket.connection.is_websocket() {
+        if !socket.is_websocket() {
             return self.send(socket, &broadcast.message);
         }
         self.deliveries += 1;
         if let Frames::NotMade = broadcast.frames {
-            self.frames.clear();
-            broadcast.message.write_frames(&mut self.frames);
-            broadcast.frames = if self.frames.len() < SHARE_FROM {
-                Frames::Made
-            } else {
-                Frames::Shared(std::mem::take(&mut self.frames).into())
-            };
+            broadcast.frames = self.make(&broadcast.message);
         }
-        if let Frames::Shared(frames) = &broadcast.frames {
-            self.entry(socket).outbox.push_shared(frames.clone());
-        } else {
-            let frames = std::mem::take(&mut self.frames);
-            self.entry(socket).outbox.push(&frames);
-            self.frames = frames;
+        let entry = self.entry(socket);
+        match &broadcast.frames {
+            Frames::Large(index) => entry.push_large(*index),
+            Frames::Made(frames) => entry.push_frames(frames.clone()),
+            Frames::NotMade => {}
         }
+    }
+
+    /// Writes a broadcast's frames.
+    fn make(&mut self, message: &Message<'_>) -> Frames {
+        let frames = self.write(message);
+        if frames.len() < SHARE_FROM {
+            return Frames::Made(frames);
+        }
+        self.large
+            .push(Bytes::copy_from_slice(&self.frames[frames.clone()]));
+        self.frames.truncate(frames.start);
+        Frames::Large(self.large.len() - 1)
+    }
+
+    fn write(&mut self, message: &Message<'_>) -> Range<usize> {
+        let start = self.frames.len();
+        message.write_frames(&mut self.frames);
+        start..self.frames.len()
     }
 
     /// Where the socket's messages are gathered.
@@ -115,16 +172,23 @@ impl Outgoing {
     pub fn flush(&mut self, shared: &Arc<Shared>) {
         let mut bytes = 0;
         for entry in &mut self.entries[..self.used] {
+            for piece in entry.before.drain(..) {
+                match piece {
+                    Piece::Frames(frames) => self.outbox.push(&self.frames[frames]),
+                    Piece::Large(index) => self.outbox.push_shared(self.large[index].clone()),
+                }
+            }
+            self.outbox
+                .push(&self.frames[std::mem::take(&mut entry.last)]);
+            entry.before.shrink_to(KEPT_PIECES);
             let Some(connection) = entry.connection.take() else {
                 continue;
             };
-            bytes += entry.outbox.len();
-            if connection.send(&mut entry.outbox) == Sent::Overflow {
+            bytes += self.outbox.len();
+            if connection.send(&mut self.outbox) == Sent::Overflow {
                 overflow(shared, &connection);
             }
-            if entry.outbox.capacity() > KEPT_PER_RECEIVER {
-                entry.outbox = Outbox::default();
-            }
+            self.outbox.clear();
         }
         shared.metrics.sent_bytes.add(bytes);
         shared
@@ -132,6 +196,12 @@ impl Outgoing {
             .deliveries
             .add(std::mem::take(&mut self.deliveries));
         self.used = 0;
+        self.large.clear();
+        self.frames.clear();
+        self.frames.shrink_to(KEPT);
+        if self.outbox.capacity() > KEPT {
+            self.outbox = Outbox::default();
+        }
     }
 }
 
