@@ -3,7 +3,9 @@
 
 use std::borrow::Cow;
 
-use parlour_protocol::relay::{Admit, Batch, Command, Event, Handshake, Open, Reject, Response};
+use parlour_protocol::relay::{
+    self, Admit, Batch, Command, Event, Handshake, Open, Reject, Response,
+};
 
 use crate::failure::Failure;
 
@@ -12,7 +14,7 @@ const FORBIDDEN: u8 = 4;
 
 /// Answers every `open` of the batch. `allowed` is the variable `allowed_origins`.
 pub fn answer(body: &[u8], allowed: &str) -> Result<Vec<u8>, Failure> {
-    let batch: Batch<'_> = serde_json::from_slice(body).map_err(Failure::Batch)?;
+    let batch: Batch<'_> = relay::from_slice(body).map_err(Failure::Batch)?;
     let commands = batch
         .events
         .into_iter()

@@ -6,7 +6,7 @@ mod recovery;
 mod verdict;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use parlour_protocol::relay::{Batch, Event};
+use parlour_protocol::relay::{self, Batch, Event};
 use serde_json::value::RawValue;
 use spin_sdk::http::Request;
 use spin_sdk::wasip3::http::types;
@@ -32,7 +32,7 @@ pub async fn then_forward(
 ) -> Result<types::Response, Failure> {
     let headers = forward::batch_headers(request.headers());
     let body = forward::read(request).await?;
-    let mut batch: Batch<'_> = serde_json::from_slice(&body).map_err(Failure::Batch)?;
+    let mut batch: Batch<'_> = relay::from_slice(&body).map_err(Failure::Batch)?;
     let skip = forward::optional_variable("recovery_skip_middlewares").await?;
     let coming_back = if recovery::is_wanted(skip.as_deref())? {
         recovery::coming_back(&batch, namespace, component).await?

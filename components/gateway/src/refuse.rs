@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use parlour_protocol::relay::{Batch, Command, Event, Refuse, Response};
+use parlour_protocol::relay::{self, Batch, Command, Event, Refuse, Response};
 use serde::de::Error as _;
 
 use crate::failure::Failure;
@@ -12,7 +12,7 @@ const INVALID_NAMESPACE: &str = "Invalid namespace";
 
 /// Refuses every `connect` of the batch.
 pub fn everyone(body: &[u8]) -> Result<Vec<u8>, Failure> {
-    let batch: Batch<'_> = serde_json::from_slice(body).map_err(Failure::Batch)?;
+    let batch: Batch<'_> = relay::from_slice(body).map_err(Failure::Batch)?;
     let mut commands = Vec::new();
     for event in &batch.events {
         let Event::Connect(connect) = event else {

@@ -12,23 +12,20 @@ pub const ROLLBACK: &str = "ROLLBACK TO event";
 /// relay, namespace → the relay's epoch, the last batch's epoch and sequence, the last offset, when
 /// the namespace was last tidied up, when the relay was last heard.
 pub const GUARD: &str = "\
-SELECT (SELECT epoch FROM relay WHERE id = ?1), b.epoch, b.sequence,
+SELECT r.epoch, b.epoch, b.sequence,
        (SELECT seq FROM sqlite_sequence WHERE name = 'log'),
        (SELECT at FROM tidied WHERE namespace = ?2),
-       (SELECT heard FROM relay WHERE id = ?1)
-FROM (SELECT 1) LEFT JOIN batch b ON b.relay = ?1 AND b.namespace = ?2";
+       r.heard
+FROM (SELECT 1) LEFT JOIN relay r ON r.id = ?1 LEFT JOIN batch b ON b.relay = ?1 AND b.namespace = ?2";
 
 /// relay, namespace, epoch, sequence → response
 pub const RESPONSE: &str = "\
 SELECT response FROM batch WHERE relay = ?1 AND namespace = ?2 AND epoch = ?3 AND sequence = ?4";
 
-/// relay, epoch, time
-pub const NEW_LIFE: &str = "\
+/// relay, epoch, time: a life of the relay begins, or goes on
+pub const NOTE_LIFE: &str = "\
 INSERT INTO relay (id, epoch, heard) VALUES (?1, ?2, ?3)
 ON CONFLICT (id) DO UPDATE SET epoch = excluded.epoch, heard = excluded.heard";
-
-/// relay, time
-pub const HEARD: &str = "UPDATE relay SET heard = ?2 WHERE id = ?1";
 
 /// time → [[relay, epoch]] of those that have sockets and were last heard before
 pub const ABSENT: &str = "\

@@ -304,7 +304,7 @@ impl Transaction {
         if guard.new_life {
             self.begin_life(&database, guard.had_older_life).await?;
         } else if guard.unheard {
-            self.hear(&database).await?;
+            self.note_life(&database).await?;
         }
         Ok(database)
     }

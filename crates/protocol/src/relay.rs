@@ -33,6 +33,13 @@ pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// The longest that a relay waits for acknowledgements, in milliseconds; it waits no longer if asked to.
 pub const MAX_ACK_TIMEOUT: u64 = 3_600_000;
 
+/// Reads a batch or an answer, which are long and full of strings: that it is text is seen once, for the
+/// whole of it.
+pub fn from_slice<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> {
+    let text = std::str::from_utf8(json).map_err(serde::de::Error::custom)?;
+    serde_json::from_str(text)
+}
+
 /// Request headers of a batch.
 pub mod header {
     /// The version of this protocol: `1`.

@@ -1,7 +1,5 @@
 //! The HTTP contract of a namespace (`docs/http-contract.md`): `POST /connect`, `POST /recover` and `POST /events`.
 
-use std::fmt::Display;
-
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{
@@ -116,7 +114,8 @@ async fn events(
 ) -> Result<String, Failure> {
     let key = key(request.headers())?;
     let body = body(request).await?;
-    let batch: relay::Batch = from_json(&body, "the batch")?;
+    let batch: relay::Batch = relay::from_slice(&body)
+        .map_err(|error| Failure::Malformed(format!("the batch is not one: {error}")))?;
     batch::check(&batch).map_err(Failure::Malformed)?;
     let policy = settings::policy().await.map_err(Failure::Misconfigured)?;
     let scope = Scope {
@@ -145,7 +144,8 @@ async fn recoverable(request: Request) -> Result<String, Failure> {
         clients: Vec<Option<&'a RawValue>>,
     }
     let body = body(request).await?;
-    let Question { namespace, clients } = from_json(&body, "the question")?;
+    let Question { namespace, clients } = relay::from_slice(&body)
+        .map_err(|error| Failure::Malformed(format!("the question is not one: {error}")))?;
     let policy = settings::policy().await.map_err(Failure::Misconfigured)?;
     let claims = batch::claims(&clients);
     let mut answers = vec![false; claims.len()];
@@ -167,13 +167,6 @@ async fn body(request: Request) -> Result<Bytes, Failure> {
     let body =
         body.map_err(|error| Failure::Malformed(format!("cannot read the request: {error}")))?;
     Ok(body.to_bytes())
-}
-
-/// Reads JSON that is `what`. That it is text is seen once, for the whole of it.
-fn from_json<'a, T: Deserialize<'a>>(body: &'a [u8], what: &str) -> Result<T, Failure> {
-    let problem = |error: &dyn Display| Failure::Malformed(format!("{what} is not one: {error}"));
-    let text = std::str::from_utf8(body).map_err(|error| problem(&error))?;
-    serde_json::from_str(text).map_err(|error| problem(&error))
 }
 
 /// Which batch it is, by its headers.

@@ -13,7 +13,7 @@ use crate::{
 
 /// Milliseconds after which a relay that has sockets, and was not heard, is given up. It would have sent
 /// a `tick` every hour.
-pub(super) const ABSENT: u64 = 3 * 60 * 60 * 1000;
+const ABSENT: u64 = 3 * 60 * 60 * 1000;
 
 /// Milliseconds for which it is enough to have noted that a relay was heard.
 pub(super) const HEARD: u64 = 10 * 60 * 1000;
@@ -27,17 +27,16 @@ impl Transaction {
     ) -> Result<(), Error> {
         let Batch { relay, epoch, .. } = &self.batch;
         if had_older {
-            return end_lives(database, relay, *epoch).await;
+            end_lives(database, relay, *epoch).await
+        } else {
+            self.note_life(database).await
         }
-        let now = number(log::now());
-        let life = [Value::Text(relay.clone()), number(*epoch), now];
-        database.run(sql::NEW_LIFE, life).await
     }
 
-    /// Notes that the batch's relay is there.
-    pub(super) async fn hear(&self, database: &Database) -> Result<(), Error> {
-        let heard = [Value::Text(self.batch.relay.clone()), number(log::now())];
-        database.run(sql::HEARD, heard).await
+    /// Notes the life of the batch's relay, and that it is heard.
+    pub(super) async fn note_life(&self, database: &Database) -> Result<(), Error> {
+        let Batch { relay, epoch, .. } = &self.batch;
+        database.run(sql::NOTE_LIFE, at(relay, *epoch)).await
     }
 
     /// Sockets that enter, change and move.
@@ -123,15 +122,18 @@ pub(super) async fn give_up_absent(database: &Database) -> Result<(), Error> {
 
 /// Declares the sockets of the relay's lives before this epoch gone.
 async fn end_lives(database: &Database, relay: &str, epoch: u64) -> Result<(), Error> {
-    let life = || [Value::Text(relay.to_owned()), number(epoch)];
-    let at = || {
-        let [relay, epoch] = life();
-        [relay, epoch, number(log::now())]
-    };
-    database.run(sql::NEW_LIFE, at()).await?;
-    database.run(sql::SUSPEND_OLD_LIVES, at()).await?;
-    database
-        .run(sql::FORGET_MEMBERS_OF_OLD_LIVES, life())
-        .await?;
-    database.run(sql::FORGET_OLD_LIVES, life()).await
+    database.run(sql::NOTE_LIFE, at(relay, epoch)).await?;
+    let suspended = at(relay, epoch);
+    database.run(sql::SUSPEND_OLD_LIVES, suspended).await?;
+    for statement in [sql::FORGET_MEMBERS_OF_OLD_LIVES, sql::FORGET_OLD_LIVES] {
+        let life = [Value::Text(relay.to_owned()), number(epoch)];
+        database.run(statement, life).await?;
+    }
+    Ok(())
+}
+
+/// relay, epoch, now
+fn at(relay: &str, epoch: u64) -> [Value; 3] {
+    let relay = Value::Text(relay.to_owned());
+    [relay, number(epoch), number(log::now())]
 }

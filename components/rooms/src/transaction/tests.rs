@@ -53,6 +53,12 @@ async fn fresh(batch: Batch) -> Transaction {
     }
 }
 
+/// Changes the database behind everybody's back.
+async fn by_hand(statement: &str) {
+    let database = Database::open().await.unwrap();
+    database.run(statement, []).await.unwrap();
+}
+
 /// Applies and commits a batch of its own.
 async fn commit(sequence: u64, changes: Vec<Change>) -> Applied {
     let transaction = fresh(batch(1, sequence, 1)).await;

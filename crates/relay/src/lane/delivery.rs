@@ -91,7 +91,7 @@ async fn deliver(
     let (mut attempt, mut failures, mut backoff) = (1, 0, MIN_BACKOFF);
     loop {
         let failure = match ask(shared, lane, batch, body.clone(), sequence, attempt).await {
-            Reply::Answer(answer) => match response(&answer) {
+            Reply::Answer(answer) => match relay::from_slice::<Response<'_>>(&answer) {
                 Ok(response) => {
                     shared.metrics.batches.add(1);
                     lane.apply(shared, batch, &response.commands, outgoing);
@@ -160,12 +160,6 @@ async fn deliver(
         backoff = (backoff * 2).min(MAX_BACKOFF);
         attempt += 1;
     }
-}
-
-/// The answer's commands. That it is text is seen once, for the whole of it.
-fn response(answer: &[u8]) -> Result<Response<'_>, String> {
-    let text = std::str::from_utf8(answer).map_err(|error| error.to_string())?;
-    serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
 /// How long a lane waits that has nothing to send, and whether it then sends a tick. Without one it only

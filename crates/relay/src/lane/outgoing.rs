@@ -47,6 +47,7 @@ struct Entry {
     before: Vec<Piece>,
 }
 
+#[derive(Clone)]
 enum Piece {
     /// In [`Outgoing::frames`].
     Frames(Range<usize>),
@@ -55,18 +56,18 @@ enum Piece {
 }
 
 impl Entry {
-    fn push_frames(&mut self, frames: Range<usize>) {
-        if self.last.end == frames.start {
-            self.last.end = frames.end;
-        } else {
-            self.close_last();
-            self.last = frames;
+    fn push(&mut self, piece: Piece) {
+        match piece {
+            Piece::Frames(frames) if frames.start == self.last.end => self.last.end = frames.end,
+            Piece::Frames(frames) => {
+                self.close_last();
+                self.last = frames;
+            }
+            Piece::Large(_) => {
+                self.close_last();
+                self.before.push(piece);
+            }
         }
-    }
-
-    fn push_large(&mut self, index: usize) {
-        self.close_last();
-        self.before.push(Piece::Large(index));
     }
 
     fn close_last(&mut self) {
@@ -80,22 +81,15 @@ impl Entry {
 /// A message for many.
 pub struct Broadcast<'a> {
     message: Message<'a>,
-    frames: Frames,
-}
-
-enum Frames {
-    NotMade,
-    /// In [`Outgoing::frames`].
-    Made(Range<usize>),
-    /// One of [`Outgoing::large`].
-    Large(usize),
+    /// Once somebody gets it by a WebSocket.
+    frames: Option<Piece>,
 }
 
 impl<'a> Broadcast<'a> {
     pub fn new(message: Message<'a>) -> Broadcast<'a> {
         Broadcast {
             message,
-            frames: Frames::NotMade,
+            frames: None,
         }
     }
 }
@@ -112,7 +106,7 @@ impl Outgoing {
         self.deliveries += 1;
         if socket.is_websocket() {
             let frames = self.write(message);
-            self.entry(socket).push_frames(frames);
+            self.entry(socket).push(Piece::Frames(frames));
         } else {
             self.entry(socket);
             socket.connection.queue(message);
@@ -124,27 +118,21 @@ impl Outgoing {
             return self.send(socket, &broadcast.message);
         }
         self.deliveries += 1;
-        if let Frames::NotMade = broadcast.frames {
-            broadcast.frames = self.make(&broadcast.message);
-        }
-        let entry = self.entry(socket);
-        match &broadcast.frames {
-            Frames::Large(index) => entry.push_large(*index),
-            Frames::Made(frames) => entry.push_frames(frames.clone()),
-            Frames::NotMade => {}
-        }
+        let Broadcast { message, frames } = broadcast;
+        let piece = frames.get_or_insert_with(|| self.make(message)).clone();
+        self.entry(socket).push(piece);
     }
 
     /// Writes a broadcast's frames.
-    fn make(&mut self, message: &Message<'_>) -> Frames {
+    fn make(&mut self, message: &Message<'_>) -> Piece {
         let frames = self.write(message);
         if frames.len() < SHARE_FROM {
-            return Frames::Made(frames);
+            return Piece::Frames(frames);
         }
         self.large
             .push(Bytes::copy_from_slice(&self.frames[frames.clone()]));
         self.frames.truncate(frames.start);
-        Frames::Large(self.large.len() - 1)
+        Piece::Large(self.large.len() - 1)
     }
 
     fn write(&mut self, message: &Message<'_>) -> Range<usize> {

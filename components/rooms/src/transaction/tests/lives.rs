@@ -1,7 +1,6 @@
 //! Relays that start again, and those that do not.
 
 use super::*;
-use crate::database::Database;
 
 #[test]
 fn a_new_epoch_declares_the_old_sockets_gone() {
@@ -30,15 +29,12 @@ fn a_new_epoch_declares_the_old_sockets_gone() {
 
 /// Every relay was last heard long ago.
 async fn time_passes() {
-    let database = Database::open().await.unwrap();
-    let long_ago = "UPDATE relay SET heard = 1";
-    database.run(long_ago, []).await.unwrap();
+    by_hand("UPDATE relay SET heard = 1").await;
 }
 
 /// A batch of another relay, when it is time to tidy up.
 async fn another_relay_speaks() {
-    let database = Database::open().await.unwrap();
-    database.run("UPDATE tidied SET at = 0", []).await.unwrap();
+    by_hand("UPDATE tidied SET at = 0").await;
     let transaction = fresh(Batch {
         relay: "another".into(),
         ..batch(1, log::now(), 1)

@@ -182,9 +182,7 @@ fn a_session_whose_time_is_over_is_gone() {
     test(async || {
         commit(1, vec![newcomer("x")]).await;
         commit(2, vec![disconnect("x", true)]).await;
-        let database = crate::database::Database::open().await.unwrap();
-        let late = "UPDATE session SET gone = gone - 120001";
-        database.run(late, []).await.unwrap();
+        by_hand("UPDATE session SET gone = gone - 120001").await;
         let transaction = fresh(batch(1, 3, 1)).await;
         assert!(recover(&transaction, "x", None).await.is_none());
     });

@@ -5,19 +5,13 @@ use crate::database::Database;
 
 /// Commits a batch of its own under a policy, when it is time to tidy up.
 async fn tidied(sequence: u64, policy: Policy, changes: Vec<Change>) {
-    let database = Database::open().await.unwrap();
-    database.run("UPDATE tidied SET at = 0", []).await.unwrap();
+    by_hand("UPDATE tidied SET at = 0").await;
     let opened = Transaction::open(batch(1, sequence, 1), policy).await;
     let Opened::Fresh(transaction) = opened.unwrap() else {
         panic!("done");
     };
     transaction.apply(changes).await.unwrap();
     transaction.commit("ok".into()).await.unwrap();
-}
-
-async fn older(statement: &str) {
-    let database = Database::open().await.unwrap();
-    database.run(statement, []).await.unwrap();
 }
 
 async fn count(statement: &str) -> u64 {
@@ -54,7 +48,7 @@ fn everything_in_a_room_is_kept_unless_it_is_said_otherwise() {
     let _folder = new_file();
     test(async || {
         commit(1, vec![say("a", "old")]).await;
-        older("UPDATE log SET at = 1").await;
+        by_hand("UPDATE log SET at = 1").await;
         tidied(2, POLICY, vec![say("a", "new")]).await;
         assert_eq!(history().await, ["old", "new"]);
     });
@@ -67,7 +61,7 @@ fn a_room_keeps_what_is_young_and_so_many_at_most() {
         let all = (0..10).map(|n| say("a", &n.to_string()));
         commit(1, all.collect()).await;
         commit(2, vec![say("b", "alone")]).await;
-        older("UPDATE log SET at = at - 10000 WHERE offset <= 3").await;
+        by_hand("UPDATE log SET at = at - 10000 WHERE offset <= 3").await;
         let young = Policy {
             max_age: 5_000,
             ..POLICY
@@ -98,14 +92,14 @@ fn what_only_a_session_could_want_goes_when_none_can_any_more() {
         let own = say(socket, "own");
         commit(1, vec![connect(socket), broadcast("all"), own]).await;
         commit(2, vec![say("a", "kept"), broadcast("young")]).await;
-        older("UPDATE log SET at = at - 300000 WHERE offset <= 3").await;
+        by_hand("UPDATE log SET at = at - 300000 WHERE offset <= 3").await;
         tidied(3, POLICY, vec![connect("y")]).await;
         assert_eq!(count("SELECT count(*) FROM log").await, 2);
         assert_eq!(history().await, ["kept"]);
         assert_eq!(count("SELECT offset FROM horizon WHERE room = ''").await, 2);
         // Once done it is not looked at again.
         assert_eq!(count("SELECT brief FROM tidied").await, 3);
-        older("UPDATE log SET at = at - 300000").await;
+        by_hand("UPDATE log SET at = at - 300000").await;
         tidied(4, POLICY, vec![connect("z")]).await;
         assert_eq!(count("SELECT count(*) FROM log").await, 1);
     });
@@ -124,8 +118,8 @@ fn sessions_and_answers_go_when_their_time_is_over() {
         tidied(2, POLICY, vec![connect("y")]).await;
         assert_eq!(count("SELECT count(*) FROM session").await, 1);
         assert_eq!(count("SELECT count(*) FROM answer").await, 1);
-        older("UPDATE session SET gone = gone - 120001").await;
-        older("UPDATE answer SET at = 1").await;
+        by_hand("UPDATE session SET gone = gone - 120001").await;
+        by_hand("UPDATE answer SET at = 1").await;
         tidied(3, POLICY, vec![connect("z")]).await;
         assert_eq!(count("SELECT count(*) FROM session").await, 0);
         assert_eq!(count("SELECT count(*) FROM answer").await, 0);
@@ -158,7 +152,7 @@ fn who_missed_what_is_deleted_is_told_and_who_had_seen_it_is_not_bothered() {
         // Of eleven, the last four are there: from the eighth on.
         assert_eq!(can().await, [false, true, true]);
         // What was deleted long before x went, it had surely seen.
-        older("UPDATE horizon SET at = at - 300000").await;
+        by_hand("UPDATE horizon SET at = at - 300000").await;
         assert_eq!(can().await, [true, true, true]);
     });
 }
