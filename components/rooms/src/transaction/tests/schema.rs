@@ -62,7 +62,7 @@ fn a_database_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_has() 
     let _folder = new_file();
     test(async || {
         let database = crate::database::Database::open().await.unwrap();
-        crate::schema::first_version_only(&database).await;
+        crate::schema::only_up_to(1, &database).await;
         let old = "INSERT INTO log (namespace, room, event, data, at) \
                    VALUES ('/', 'a', 'message', '[\"message\",\"old\"]', 1)";
         database.run(old, []).await.unwrap();
@@ -76,5 +76,18 @@ fn a_database_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_has() 
         let row = database.row(heard, []).await.unwrap().unwrap();
         let ago = log::now() - integer(&row[0]).unwrap();
         assert!(ago < sockets::HEARD, "{ago}");
+    });
+}
+
+#[test]
+fn a_database_that_came_to_the_second_schema_in_two_steps_is_brought_up_to_date() {
+    let _folder = new_file();
+    test(async || {
+        let database = crate::database::Database::open().await.unwrap();
+        crate::schema::only_up_to(2, &database).await;
+        by_hand("INSERT INTO parlour_schema VALUES (3)").await;
+        commit(1, vec![connect("x"), join("x", "a")]).await;
+        let transaction = fresh(batch(1, 2, 1)).await;
+        assert_eq!(members(&transaction, "a").await, ["x"]);
     });
 }
