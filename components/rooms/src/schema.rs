@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     // An earlier version came to the second schema in two steps: its databases have number 3.
     "",
     include_str!("../../../migrations/0004_absent_relays.sql"),
+    include_str!("../../../migrations/0005_sources.sql"),
 ];
 
 const VERSION: &str = "SELECT max(version) FROM parlour_schema";

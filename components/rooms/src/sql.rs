@@ -120,11 +120,11 @@ SELECT json_group_array(json_array(j.key, l.ack))
 FROM json_each(?1) AS j CROSS JOIN log AS l
 ON l.namespace = ?2 AND l.id = j.value ->> 0 AND l.sender = j.value ->> 1";
 
-/// Stores, counts and keeps in one go (`migrations/0002_recovery.sql`):
+/// Stores, counts and keeps in one go (`migrations/0005_sources.sql`):
 /// [[room, event, data, id]] or [[room, event, data, id, target, attachments, sender, ack, brief,
 /// other namespace]], the other one empty; [[room, event, number, other namespace]], namespace, first
 /// offset, time;
-/// relay (NULL: the batch is not over), epoch, sequence, response
+/// relay, epoch, sequence, response (NULL: the batch is not over)
 pub const FINISH: &str = "\
 INSERT INTO finish (plain, complete, counts, namespace, first, at, relay, epoch, sequence, response)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
@@ -193,21 +193,26 @@ SELECT EXISTS (
     SELECT 1 FROM json_each(?2) AS j CROSS JOIN horizon AS h ON h.namespace = ?1 AND h.room = j.value
     WHERE h.offset > ?3 AND h.at >= ?4)";
 
-/// namespace, [[room, since]], offset, own room, limit → [[offset, room, target, data, attachments]],
-/// oldest first. Those to one room, those to the socket alone, those to several rooms or everyone.
+/// namespace, [[room, since]], offset, own room, limit, [[source, after, until]] → [[offset, room, target,
+/// data, attachments]], oldest first. Those to one room, those to the socket alone, those to several rooms or
+/// everyone; not those that were seen though they come after the offset.
 pub const MISSED: &str = "\
 SELECT json_group_array(json_array(offset, room, target, data, attachments)) FROM (
-    SELECT l.offset, l.room, l.target, l.data, l.attachments
-    FROM json_each(?2) AS j
-    CROSS JOIN tally AS t ON t.namespace = ?1 AND t.room = j.value ->> 0
-    CROSS JOIN log AS l ON l.namespace = ?1 AND l.room = t.room AND l.event = t.event
-        AND l.offset > max(?3, j.value ->> 1)
-    UNION ALL
-    SELECT offset, room, target, data, attachments FROM log
-    WHERE namespace = ?1 AND room = ?4 AND brief = 1 AND offset > ?3
-    UNION ALL
-    SELECT offset, room, target, data, attachments FROM log
-    WHERE namespace = ?1 AND room IS NULL AND brief = 1 AND offset > ?3
+    SELECT * FROM (
+        SELECT l.offset, l.room, l.target, l.data, l.attachments, l.source
+        FROM json_each(?2) AS j
+        CROSS JOIN tally AS t ON t.namespace = ?1 AND t.room = j.value ->> 0
+        CROSS JOIN log AS l ON l.namespace = ?1 AND l.room = t.room AND l.event = t.event
+            AND l.offset > max(?3, j.value ->> 1)
+        UNION ALL
+        SELECT offset, room, target, data, attachments, source FROM log
+        WHERE namespace = ?1 AND room = ?4 AND brief = 1 AND offset > ?3
+        UNION ALL
+        SELECT offset, room, target, data, attachments, source FROM log
+        WHERE namespace = ?1 AND room IS NULL AND brief = 1 AND offset > ?3) AS m
+    WHERE NOT EXISTS (
+        SELECT 1 FROM json_each(?6) AS j
+        WHERE j.value ->> 0 = m.source AND m.offset > j.value ->> 1 AND m.offset <= j.value ->> 2)
     ORDER BY offset LIMIT ?5)";
 
 /// → the last offset

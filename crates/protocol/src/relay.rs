@@ -5,6 +5,7 @@
 //! without being parsed in between.
 
 mod command;
+mod seen;
 
 use std::borrow::Cow;
 
@@ -15,6 +16,7 @@ pub use command::{
     Accept, Ack, AckRequest, Admit, Command, Emit, Kick, Missed, Recovered, Refuse, Reject,
     Response, Rooms, Sockets, State,
 };
+pub use seen::{NotSeen, Seen, Span, source, write_span};
 
 /// The version of the relay protocol, sent in [`header::PROTOCOL`].
 pub const VERSION: &str = "1";
@@ -161,6 +163,10 @@ pub struct Connect<'a> {
 
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -110,7 +110,9 @@ impl Tables {
 
     fn recover(&mut self, claim: &Claim, connection: String) -> Option<Session> {
         let (mut new, since, rooms) = self.sessions.remove(&claim.pid)?;
-        let start = claim.offset.unwrap_or(since).max(since);
+        // Everything here is of one source; its tests are those of `rooms`.
+        let seen = claim.seen.as_ref().map_or(0, |seen| seen.offset);
+        let start = seen.max(since);
         let log = (1..).zip(&self.log).filter(|(offset, _)| *offset > start);
         let log = log.filter(|(_, e)| {
             let mut meant = rooms.iter().chain([&new.socket]);
@@ -131,6 +133,7 @@ impl Tables {
             had_left: true,
             rooms,
             missed,
+            offset: self.log.len() as u64,
         })
     }
 

@@ -68,13 +68,7 @@ impl Transaction {
         response: Option<String>,
     ) -> Result<(), Error> {
         let [plain, complete, counts, first] = pending.into_values();
-        let (relay, response) = match response {
-            Some(response) => (
-                Value::Text(self.batch.relay.clone()),
-                Value::Blob(response.into_bytes()),
-            ),
-            None => (Value::Null, Value::Null),
-        };
+        let response = response.map_or(Value::Null, |json| Value::Blob(json.into_bytes()));
         let values = [
             plain,
             complete,
@@ -82,7 +76,7 @@ impl Transaction {
             self.namespace(),
             first,
             number(now()),
-            relay,
+            Value::Text(self.batch.relay.clone()),
             number(self.batch.epoch),
             number(self.batch.sequence),
             response,

@@ -7,7 +7,7 @@ use spin_sdk::sqlite::Value;
 use super::{Transaction, log::now};
 use crate::{
     database::{Database, integer, list, number},
-    interface::{Claim, Entry, Error, Policy, Session},
+    interface::{Claim, Entry, Error, Policy, Seen, Session, Span},
     sql,
 };
 
@@ -52,7 +52,9 @@ impl Transaction {
         let Some((stored, start)) = found else {
             return Ok(None);
         };
-        let Some(missed) = missed(database, namespace, &stored, start).await? else {
+        let seen = claim.seen.unwrap_or_else(nothing);
+        let missed = missed(database, namespace, &stored, start, &seen.beyond).await?;
+        let Some(missed) = missed else {
             return Ok(None);
         };
         self.written();
@@ -65,6 +67,7 @@ impl Transaction {
             had_left: stored.gone.is_some(),
             rooms: stored.rooms.into_iter().map(|(room, _)| room).collect(),
             missed,
+            offset: last,
         }))
     }
 
@@ -115,7 +118,14 @@ pub async fn recoverable(
     Ok(answers)
 }
 
-/// The session, if it can be taken up, and the offset after which its client has seen nothing.
+fn nothing() -> Seen {
+    Seen {
+        offset: 0,
+        beyond: Vec::new(),
+    }
+}
+
+/// The session, if it can be taken up, and the offset up to which its client misses nothing.
 async fn find(
     database: &Database,
     namespace: &str,
@@ -136,8 +146,11 @@ async fn find(
     };
     let now = now();
     let gone = stored.gone.unwrap_or(now);
-    let start = claim.offset.unwrap_or(stored.since).max(stored.since);
-    if now > gone.saturating_add(policy.recovery) || start > last {
+    let seen = claim.seen.as_ref();
+    let start = seen.map_or(0, |seen| seen.offset).max(stored.since);
+    let spans = seen.into_iter().flat_map(|seen| &seen.beyond);
+    let latest = spans.map(|span| span.until).fold(start, u64::max);
+    if now > gone.saturating_add(policy.recovery) || latest > last {
         return Ok(None);
     }
     let mut rooms: Vec<&str> = stored.rooms.iter().map(|(room, _)| &**room).collect();
@@ -153,19 +166,26 @@ async fn find(
     Ok((!is_incomplete).then_some((stored, start)))
 }
 
-/// What was emitted to a session after `start`; None if it is too much.
+/// What was emitted to a session after `start`, without what its client has `seen` of it; None if it is too
+/// much.
 async fn missed(
     database: &Database,
     namespace: &str,
     stored: &Stored,
     start: u64,
+    seen: &[Span],
 ) -> Result<Option<Vec<Entry>>, Error> {
+    let seen: Vec<_> = seen
+        .iter()
+        .map(|span| (&span.source, span.after, span.until))
+        .collect();
     let values = [
         Value::Text(namespace.to_owned()),
         list(&stored.rooms)?,
         number(start),
         Value::Text(stored.socket.clone()),
         number(MAX_MISSED as u64 + 1),
+        list(&seen)?,
     ];
     let rows: Vec<Row> = database.json(sql::MISSED, values).await?;
     let bytes: usize = rows.iter().map(|row| row.3.len()).sum();

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     database::use_file,
-    interface::{Departure, Emission, Membership, Newcomer, Once, Presence},
+    interface::{Departure, Emission, Membership, Newcomer, Once, Presence, Seen},
 };
 
 mod lives;
@@ -131,6 +131,14 @@ fn say_once(room: &str, text: &str, id: &str, sender: &str) -> Change {
         once: Some(once),
         ..emission(room, text)
     })
+}
+
+/// Everything up to an offset.
+fn seen(offset: u64) -> Seen {
+    Seen {
+        offset,
+        beyond: vec![],
+    }
 }
 
 async fn members(transaction: &Transaction, room: &str) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::is_false;
+use super::{is_false, is_zero};
 
 /// The body of the app's answer.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -102,6 +102,9 @@ pub struct Recovered<'a> {
     /// What was emitted to it meanwhile: the client gets it before CONNECT.
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub missed: Vec<Missed<'a>>,
+    /// With that the client has everything up to here; absent: up to the last of them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub offset: u64,
 }
 
 /// An event that a client has missed.

@@ -11,7 +11,7 @@ use crate::{
     context::Context,
     error::Error,
     handshake::Handshake,
-    interface::{self, Change, Claim, Newcomer, Session},
+    interface::{self, Change, Claim, Newcomer, Seen, Session, Span},
     namespace::Namespace,
     sid,
     socket::{Recovered, Socket},
@@ -88,7 +88,8 @@ pub(super) async fn run(
     }
 }
 
-/// By what the client wants its session back: `auth.pid`, and `auth.offset` if it has seen an event.
+/// By what the client wants its session back: `auth.pid`, and `auth.offset` if it has seen an event. The relay
+/// has written that, and only it and this function know what it means.
 fn claim(auth: Option<&RawValue>) -> Option<Claim> {
     #[derive(Deserialize)]
     struct Auth<'a> {
@@ -100,14 +101,26 @@ fn claim(auth: Option<&RawValue>) -> Option<Claim> {
     let auth: Auth<'_> = serde_json::from_str(auth?.get()).ok()?;
     let pid: String = serde_json::from_str(auth.pid?.get()).ok()?;
     // Some other text as an offset is none of ours: nobody knows what its client has seen.
-    let offset = match auth.offset {
+    let seen = match auth.offset {
         None => None,
         Some(json) => {
             let text: String = serde_json::from_str(json.get()).ok()?;
-            Some(text.parse().ok()?)
+            Some(seen(text.parse().ok()?))
         }
     };
-    (pid.len() <= MAX_PID).then_some(Claim { pid, offset })
+    (pid.len() <= MAX_PID).then_some(Claim { pid, seen })
+}
+
+fn seen(seen: relay::Seen) -> Seen {
+    let span = |span: relay::Span| Span {
+        source: span.source,
+        after: span.after,
+        until: span.until,
+    };
+    Seen {
+        offset: seen.offset,
+        beyond: seen.beyond.into_iter().map(span).collect(),
+    }
 }
 
 /// What `POST /recover` is asked: the claims of several clients.
@@ -179,6 +192,7 @@ fn accept(socket: &Socket, pid: Option<String>, session: Option<&Session>) -> Re
                 attachments: entry.attachments.iter().map(Into::into).collect(),
             })
             .collect(),
+        offset: session.offset,
     });
     let accept = relay::Accept {
         socket: (&socket.peer().given_id).into(),
@@ -223,12 +237,21 @@ mod tests {
     fn only_what_was_given_out_is_a_claim() {
         let claim = |json: &str| {
             let auth: Box<RawValue> = serde_json::from_str(json).unwrap();
-            claim(Some(&auth)).map(|claim| (claim.pid, claim.offset))
+            let seen = |seen: Seen| {
+                let spans = seen.beyond.into_iter();
+                let spans = spans.map(|span| (span.source, span.after, span.until));
+                (seen.offset, spans.collect::<Vec<_>>())
+            };
+            claim(Some(&auth)).map(|claim| (claim.pid, claim.seen.map(seen)))
         };
         let pid = || "p".to_owned();
         assert_eq!(
             claim(r#"{"pid":"p","offset":"17","name":"a"}"#),
-            Some((pid(), Some(17)))
+            Some((pid(), Some((17, vec![]))))
+        );
+        assert_eq!(
+            claim(r#"{"pid":"p","offset":"17;relay-1:3"}"#),
+            Some((pid(), Some((17, vec![("relay-1".into(), 17, 20)]))))
         );
         assert_eq!(claim(r#"{"pid":"p"}"#), Some((pid(), None)));
         for none in [
@@ -237,6 +260,7 @@ mod tests {
             r#"{"pid":"p","offset":17}"#,
             r#"{"pid":"p","offset":"connected"}"#,
             r#"{"pid":"p","offset":"-1"}"#,
+            r#"{"pid":"p","offset":"17;relay-1"}"#,
             r#"{"offset":"17"}"#,
         ] {
             assert_eq!(claim(none), None, "{none}");

@@ -1,7 +1,7 @@
 //! Sessions that are taken up again, and those that cannot be.
 
 use super::*;
-use crate::interface::{Direction, Movement};
+use crate::interface::{Direction, Movement, Span};
 
 /// A socket whose session can be recovered; its secret is `pid-` and its id.
 fn newcomer(socket: &str) -> Change {
@@ -24,9 +24,13 @@ fn to(rooms: &[&str], except: &[&str], text: &str) -> Change {
 }
 
 async fn recover(transaction: &Transaction, socket: &str, offset: Option<u64>) -> Option<Session> {
+    recover_with(transaction, socket, offset.map(seen)).await
+}
+
+async fn recover_with(transaction: &Transaction, socket: &str, seen: Option<Seen>) -> Option<Session> {
     let claim = Claim {
         pid: format!("pid-{socket}"),
-        offset,
+        seen,
     };
     let connection = format!("{socket}2");
     transaction.recover(claim, connection).await.unwrap()
@@ -68,9 +72,72 @@ fn a_session_comes_back_with_its_id_its_rooms_its_data_and_what_it_missed() {
         assert_eq!(said(&session), ["one", "two", "three", "four"]);
         let offsets: Vec<u64> = session.missed.iter().map(|entry| entry.offset).collect();
         assert_eq!(offsets, [first, first + 2, first + 4, first + 6]);
+        assert_eq!(session.offset, first + 6);
         assert_eq!(members(&transaction, "a").await, [x]);
         // One secret is good for one session: now it is that of the socket that is connected.
         assert!(recover(&transaction, "y", None).await.is_none());
+    });
+}
+
+#[test]
+fn what_was_seen_of_one_source_is_not_given_again_and_the_rest_is() {
+    let _folder = new_file();
+    test(async || {
+        let x = "xxxxxxxxxxxxxxxxxxxx";
+        commit(1, vec![newcomer(x), join(x, "a")]).await;
+        commit(2, vec![disconnect(x, true)]).await;
+        // By three sources in turn: this namespace of this relay and of another, another namespace of this one.
+        let by = [("", "/"), ("-2", "/"), ("", "/b")];
+        for n in 1..=9 {
+            let (relay, namespace) = by[(n - 1) % 3];
+            let emission = match n {
+                1..=3 => to(&[], &[], &n.to_string()),
+                4..=6 => to(&[x], &[], &n.to_string()),
+                _ => say("a", &n.to_string()),
+            };
+            let Change::Emit(mut emission) = emission else {
+                panic!("no emission");
+            };
+            emission.namespace = Some("/".into());
+            let own = batch(1, 10 + n as u64, 1);
+            let batch = Batch {
+                relay: format!("{}{relay}", own.relay),
+                namespace: namespace.into(),
+                ..own
+            };
+            let transaction = fresh(batch).await;
+            let changes = vec![Change::Emit(emission)];
+            let applied = transaction.apply(changes).await.unwrap();
+            assert_eq!(applied.first, n as u64);
+            // Half of them go to the log before the batch is over.
+            if n % 2 == 0 {
+                transaction.rooms_of(x.into()).await.unwrap();
+            }
+            transaction.commit(String::new()).await.unwrap();
+        }
+        let relay = batch(1, 1, 1).relay;
+        let span = |source: String, after, until| Span {
+            source,
+            after,
+            until,
+        };
+        let claims = [
+            (vec![], "23456789"),
+            (vec![span(relay.clone(), 0, 7)], "235689"),
+            (vec![span(format!("{relay}-2"), 2, 8)], "234679"),
+            (vec![span(format!("{relay}/b"), 1, 6), span(relay, 4, 6)], "245789"),
+            (vec![span("unknown".into(), 1, 9)], "23456789"),
+        ];
+        for (beyond, expected) in claims {
+            let transaction = fresh(batch(1, 99, 1)).await;
+            let seen = Seen { offset: 1, beyond };
+            let session = recover_with(&transaction, x, Some(seen)).await.unwrap();
+            assert_eq!(said(&session).concat(), expected);
+        }
+        let beyond = vec![span("another".into(), 1, 10)];
+        let never_was = Seen { offset: 1, beyond };
+        let transaction = fresh(batch(1, 99, 1)).await;
+        assert!(recover_with(&transaction, x, Some(never_was)).await.is_none());
     });
 }
 
@@ -147,10 +214,10 @@ fn what_cannot_be_recovered_is_not() {
         let two = vec![newcomer("x"), newcomer("y"), say("a", "only")];
         commit(1, two).await;
         commit(2, vec![disconnect("x", true), disconnect("y", false)]).await;
-        let claims = |offset| {
+        let claims = |offset: Option<u64>| {
             ["x", "y", "z"].map(|socket| Claim {
                 pid: format!("pid-{socket}"),
-                offset,
+                seen: offset.map(seen),
             })
         };
         let can = async |policy: &Policy, offset| {

@@ -137,7 +137,7 @@ fn who_missed_what_is_deleted_is_told_and_who_had_seen_it_is_not_bothered() {
         commit(4, (0..9).map(|n| say("a", &n.to_string())).collect()).await;
         let claim = |pid: &str, offset| Claim {
             pid: pid.into(),
-            offset: Some(offset),
+            seen: Some(seen(offset)),
         };
         let can = async || {
             let claims = [claim("x", 2), claim("x", 9), claim("idle", 1)];
