@@ -202,28 +202,34 @@ describe("two relays", () => {
     assert.deepEqual(everyone.flatMap((socket) => unread(socket, "said")), []);
   });
 
-  test("a client that loses its connection while messages flow from both sides hears each once", async (t) => {
-    const { room, b, d } = await four(t);
-    const wire = await startWire(t, one.url);
-    const socket = await connected(t, wire.url);
-    await ask(socket, "join", [room]);
-    const heard = recorded(socket);
-    const expected = [];
-    for (let round = 0; round < 6; round++) {
-      const said = Array.from({ length: 40 }, (_, n) => {
-        expected.push(`${round}.${n}`);
-        return say(n % 2 ? b : d, { to: [room] }, `${round}.${n}`);
-      });
-      await said[10];
-      wire.cut();
-      await next(socket, "disconnect");
-      await Promise.all(said);
-      await next(socket, "connect");
-      assert.equal(socket.recovered, true);
-    }
-    expected.push(...(await settled([b, d], [socket], room)));
-    assert.deepEqual([...heard].sort(), expected.sort());
-  });
+  for (const [what, servers] of [
+    ["loses its connection", () => [one.url, one.url]],
+    ["changes over to the other relay", () => [one.url, two.url]],
+  ]) {
+    test(`a client that ${what} while messages flow from both sides hears each once`, async (t) => {
+      const { room, b, d } = await four(t);
+      const wire = await startWire(t, one.url);
+      const socket = await connected(t, wire.url);
+      await ask(socket, "join", [room]);
+      const heard = recorded(socket);
+      const expected = [];
+      for (let round = 0; round < 12; round++) {
+        wire.server = servers()[(round + 1) % 2];
+        const said = Array.from({ length: 40 }, (_, n) => {
+          expected.push(`${round}.${n}`);
+          return say(n % 2 ? b : d, { to: [room] }, `${round}.${n}`);
+        });
+        await said[(7 * round) % 40];
+        wire.cut();
+        await next(socket, "disconnect");
+        await Promise.all(said);
+        await next(socket, "connect");
+        assert.equal(socket.recovered, true);
+      }
+      expected.push(...(await settled([b, d], [socket], room)));
+      assert.deepEqual([...heard].sort(), expected.sort());
+    });
+  }
 
   test("a client that moves from one relay to the other hears what was said meanwhile, once", async (t) => {
     const { room, b, d } = await four(t);

@@ -27,6 +27,7 @@ use tokio::task::JoinHandle;
 
 use address::Address;
 use broker::{Broker, Refusal};
+use letter::Letter;
 use publisher::Publisher;
 use subject::Subjects;
 use watcher::Watcher;
@@ -63,7 +64,7 @@ impl Nats {
         let subjects = Subjects::new(subject).with_context(|| {
             format!("{subject:?} cannot begin a subject: use words of A-Z a-z 0-9 _ - with dots between them")
         })?;
-        let (sender, receiver) = queue::new(subjects.clone());
+        let (sender, receiver) = queue::new(subjects.clone(), relay);
         let born = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_millis());
@@ -82,7 +83,13 @@ impl Nats {
     /// is no error: it is waited for later.
     pub async fn open(&mut self) -> Result<()> {
         match broker::connect(&self.address, &self.subjects, &self.relay).await {
-            Ok(broker) => self.broker = Some(broker),
+            Ok(broker) => {
+                // The others know of this relay before it asks the app for anything.
+                let here = Letter::presence(&self.from, 0, 0, false);
+                let _ = broker.client.publish(self.subjects.presence(), here.into()).await;
+                let _ = broker.client.flush().await;
+                self.broker = Some(broker);
+            }
             Err(Refusal::Away(_)) => {}
             Err(Refusal::Wrong(why)) => {
                 bail!("the bus at {} cannot be used: {why}", self.address.shown)
@@ -96,6 +103,7 @@ impl Nats {
         let (client, clients) = watch::channel(None);
         let (stop, stopped) = mpsc::channel(1);
         let publisher = Publisher {
+            relay: relay.clone(),
             queue: self.queue,
             subjects: self.subjects.clone(),
             from: self.from.clone(),

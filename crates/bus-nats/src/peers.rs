@@ -107,11 +107,10 @@ impl Peers {
             .any(|peer| peer.is_silent || now - peer.heard > SILENCE)
     }
 
-    /// Gives up on those who were silent for too long. Whether there are any.
-    pub fn forget_silent(&mut self, now: Instant) -> bool {
-        let before = self.known.len();
-        self.known.retain(|_, peer| now - peer.heard <= FORGET);
-        self.known.len() < before
+    /// Gives up on those who were silent for too long. Gives their names.
+    pub fn forget_silent(&mut self, now: Instant) -> Vec<String> {
+        let silent = self.known.extract_if(|_, peer| now - peer.heard > FORGET);
+        silent.map(|(from, _)| name(&from).to_owned()).collect()
     }
 
     pub fn count(&self) -> usize {
@@ -119,7 +118,8 @@ impl Peers {
     }
 }
 
-fn name(from: &str) -> &str {
+/// The name of a relay, without when its life began.
+pub fn name(from: &str) -> &str {
     from.rsplit_once('@').map_or(from, |(name, _)| name)
 }
 
@@ -169,12 +169,13 @@ mod tests {
         let (mut peers, now) = peers();
         assert!(!peers.is_any_silent(now + SILENCE));
         let late = now + SILENCE + PRESENCE_EVERY;
-        assert!(peers.is_any_silent(late) && !peers.forget_silent(late));
+        assert!(peers.is_any_silent(late) && peers.forget_silent(late).is_empty());
         peers.await_all(late);
         assert!(peers.is_any_silent(late));
         assert_eq!(peers.heard("a@1", 7, false, true, late), Heard::InOrder);
         assert!(!peers.is_any_silent(late));
         let gone = late + FORGET + PRESENCE_EVERY;
-        assert!(peers.forget_silent(gone) && !peers.is_any_silent(gone));
+        assert_eq!(peers.forget_silent(gone), ["a"]);
+        assert!(!peers.is_any_silent(gone));
     }
 }

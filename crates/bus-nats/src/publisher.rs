@@ -2,6 +2,7 @@
 //! second that this relay is there. While there is no broker it counts on, so that the others know of the gap.
 
 use async_nats::Client;
+use parlour_relay::Relay;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -12,6 +13,7 @@ use crate::subject::Subjects;
 
 pub struct Publisher {
     pub queue: Receiver,
+    pub relay: Relay,
     pub subjects: Subjects,
     /// This relay, in letters.
     pub from: String,
@@ -49,13 +51,21 @@ impl Publisher {
         self.next += self.queue.lost();
         let number = self.next;
         self.next += 1;
-        let letter = Letter::write(&self.from, number, &outbound.command);
+        let source = outbound.source.as_deref();
+        let letter = Letter::write(&self.from, number, source, &outbound.command);
         send(client, outbound.subject, letter).await;
     }
 
     async fn be_present(&mut self, client: &mut watch::Receiver<Option<Client>>, leaves: bool) {
+        // Whatever it covers is in the queue by now.
+        let told = self.relay.told();
+        for _ in 0..self.queue.len() {
+            if let Some(outbound) = self.queue.try_next() {
+                self.publish(client, outbound).await;
+            }
+        }
         self.next += self.queue.lost();
-        let letter = Letter::presence(&self.from, self.next, leaves);
+        let letter = Letter::presence(&self.from, self.next, told, leaves);
         send(client, self.subjects.presence(), letter).await;
     }
 

@@ -13,15 +13,18 @@ use crate::subject::Subjects;
 /// Bytes that may wait to be published.
 const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
 
-/// Where it goes, and its JSON.
+/// Where it goes, whose it is, and its JSON.
 pub struct Outbound {
     pub subject: String,
+    /// None: the relay's own.
+    pub source: Option<Box<str>>,
     pub command: Vec<u8>,
 }
 
 /// A [`Bus`]: what a relay is given.
 pub struct Sender {
     subjects: Subjects,
+    relay: Box<str>,
     queue: mpsc::UnboundedSender<Outbound>,
     shared: Arc<Shared>,
 }
@@ -37,11 +40,12 @@ struct Shared {
     lost: AtomicU64,
 }
 
-pub fn new(subjects: Subjects) -> (Sender, Receiver) {
+pub fn new(subjects: Subjects, relay: &str) -> (Sender, Receiver) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let shared = Arc::<Shared>::default();
     let sender = Sender {
         subjects,
+        relay: relay.into(),
         queue: sender,
         shared: shared.clone(),
     };
@@ -53,7 +57,7 @@ pub fn new(subjects: Subjects) -> (Sender, Receiver) {
 }
 
 impl Bus for Sender {
-    fn publish(&self, namespace: &str, command: &Command<'_>) {
+    fn publish(&self, namespace: &str, source: &str, command: &Command<'_>) {
         let lose = || self.shared.lost.fetch_add(1, Ordering::Relaxed);
         let Ok(command) = serde_json::to_vec(command) else {
             tracing::error!(namespace, "a command for other relays is no JSON");
@@ -69,8 +73,13 @@ impl Bus for Sender {
         }
         self.shared.bytes.fetch_add(size, Ordering::Relaxed);
         let subject = self.subjects.of(namespace);
+        let outbound = Outbound {
+            subject,
+            source: (*source != *self.relay).then(|| source.into()),
+            command,
+        };
         // Without a receiver the process is at its end.
-        let _ = self.queue.send(Outbound { subject, command });
+        let _ = self.queue.send(outbound);
     }
 }
 
@@ -79,6 +88,11 @@ impl Receiver {
     pub async fn next(&mut self) -> Option<Outbound> {
         let outbound = self.queue.recv().await?;
         Some(self.taken(outbound))
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.queue.len()
     }
 
     pub fn try_next(&mut self) -> Option<Outbound> {
@@ -104,16 +118,16 @@ mod tests {
 
     #[test]
     fn what_there_is_no_room_for_is_counted_and_the_rest_keeps_its_order() {
-        let (sender, mut receiver) = new(Subjects::new("parlour").unwrap());
+        let (sender, mut receiver) = new(Subjects::new("parlour").unwrap(), "a");
         let large = format!(
             r#"{{"emit":{{"data":["{}"]}}}}"#,
             "x".repeat(MAX_WAITING_BYTES / 4)
         );
         for _ in 0..5 {
-            sender.publish("/", &serde_json::from_str(&large).unwrap());
+            sender.publish("/", "a", &serde_json::from_str(&large).unwrap());
         }
         let small = r#"{"emit":{"data":["small"]}}"#;
-        sender.publish("/chat", &serde_json::from_str(small).unwrap());
+        sender.publish("/chat", "a/", &serde_json::from_str(small).unwrap());
         assert_eq!((receiver.lost(), receiver.lost()), (2, 0));
         let taken: Vec<Outbound> = std::iter::from_fn(|| receiver.try_next()).collect();
         let subjects: Vec<&str> = taken.iter().map(|it| &*it.subject).collect();
@@ -127,7 +141,9 @@ mod tests {
             ]
         );
         assert_eq!(taken[3].command, small.as_bytes());
-        sender.publish("/", &serde_json::from_str(&large).unwrap());
+        let sources: Vec<_> = taken.iter().map(|it| it.source.as_deref()).collect();
+        assert_eq!(sources, [None, None, None, Some("a/")]);
+        sender.publish("/", "a", &serde_json::from_str(&large).unwrap());
         assert_eq!(receiver.lost(), 0);
     }
 }

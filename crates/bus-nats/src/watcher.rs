@@ -33,6 +33,8 @@ pub struct Watcher {
     /// Until then others are still expected to be heard.
     settled: Instant,
     in_doubt: bool,
+    /// There was no broker for a while since the doubt began, or something was missed.
+    is_worth_telling: bool,
     /// The connections that were here when something was missed, and how much.
     missed: Option<(Connections, u64)>,
     /// The connections that were here before the broker was back.
@@ -58,6 +60,7 @@ impl Watcher {
             peers: Peers::default(),
             settled: Instant::now(),
             in_doubt: false,
+            is_worth_telling: false,
             missed: None,
             resync: None,
             said: String::new(),
@@ -66,6 +69,11 @@ impl Watcher {
 
     /// There is no broker yet.
     pub fn begin_without(&mut self) {
+        self.doubt();
+        self.is_worth_telling = true;
+    }
+
+    fn doubt(&mut self) {
         self.relay.doubt();
         self.in_doubt = true;
     }
@@ -94,8 +102,8 @@ impl Watcher {
                     if !self.is_there() && client.connection_state() == State::Connected {
                         self.notice(Event::Connected, &client).await;
                     }
-                    if self.is_there() && self.peers.forget_silent(Instant::now()) {
-                        self.miss(0, "a relay has gone without goodbye");
+                    if self.is_there() {
+                        self.forget_silent();
                     }
                 }
             }
@@ -108,8 +116,17 @@ impl Watcher {
         self.client.borrow().is_some()
     }
 
+    fn forget_silent(&mut self) {
+        for relay in self.peers.forget_silent(Instant::now()) {
+            self.miss(0, "a relay has gone without goodbye");
+            self.relay.left(&relay);
+        }
+    }
+
+    /// Until all others can have been heard, there is doubt: nobody knows who they are.
     fn is_back(&mut self, client: &Client) {
         let now = Instant::now();
+        self.doubt();
         self.before = self.relay.so_far();
         self.settled = now + SETTLE;
         self.peers.await_all(now);
@@ -120,6 +137,7 @@ impl Watcher {
 
     fn is_away(&mut self) {
         if self.client.send_replace(None).is_some() {
+            self.is_worth_telling = true;
             tracing::warn!(
                 "the broker is away: clients are served, but other relays hear nothing of it, nor these of theirs"
             );
@@ -174,12 +192,15 @@ impl Watcher {
         }
         if letter.leaves {
             self.peers.left(from);
+            return self.relay.left(letter.relay());
         }
+        // Everything that came before was carried out.
+        self.relay.heard(letter.relay(), letter.told);
         let Some(command) = command else { return };
         let Some(Topic::Namespace(namespace)) = self.subjects.read(&message.subject) else {
             return self.misread(message, "no namespace has this subject");
         };
-        if !self.relay.carry_out(&namespace, &command) {
+        if !self.relay.carry_out(&namespace, letter.source(), &command) {
             self.miss(
                 1,
                 "the app does not answer, and others' commands have waited for that",
@@ -203,6 +224,8 @@ impl Watcher {
             why,
             "commands of other relays may be missing"
         );
+        self.doubt();
+        self.is_worth_telling = true;
         let (_, before) = self.missed.unwrap_or((self.before, 0));
         self.missed = Some((self.relay.so_far(), before + count));
         self.settled = self.settled.max(Instant::now() + SETTLE);
@@ -210,7 +233,7 @@ impl Watcher {
 
     /// There are commands that came before the broker was back, if not before this relay was there.
     fn miss_before(&mut self, count: u64) {
-        if self.in_doubt {
+        if self.is_worth_telling {
             let (_, commands) = self.missed.get_or_insert((self.before, 0));
             *commands += count;
         }
@@ -220,9 +243,9 @@ impl Watcher {
     async fn judge(&mut self) {
         let now = Instant::now();
         let is_known = self.is_there() && !self.peers.is_any_silent(now);
-        if !self.in_doubt && (!is_known || self.missed.is_some()) {
-            self.relay.doubt();
-            self.in_doubt = true;
+        if !self.in_doubt && !is_known {
+            self.doubt();
+            self.is_worth_telling = true;
         }
         if self.resync.as_ref().is_some_and(JoinHandle::is_finished)
             && let Some(resync) = self.resync.take()
@@ -247,7 +270,9 @@ impl Watcher {
         }
         self.relay.trust();
         self.in_doubt = false;
-        let relays = self.peers.count();
-        tracing::info!(relays, "nothing of other relays is missing");
+        if std::mem::take(&mut self.is_worth_telling) {
+            let relays = self.peers.count();
+            tracing::info!(relays, "nothing of other relays is missing");
+        }
     }
 }

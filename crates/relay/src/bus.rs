@@ -7,7 +7,8 @@ use parlour_protocol::relay::Command;
 pub trait Bus: Send + Sync + 'static {
     /// Takes a command for the sockets of every other relay: an `emit`, `sockets`, or a `join`, `leave`,
     /// `state` or `disconnect` for a socket that is not here. An `emit` that asks for acknowledgements or
-    /// is `local` stays here. `namespace` is where it is for, whatever an `emit` says itself.
+    /// is `local` stays here. `namespace` is where it is for, whatever an `emit` says itself; `source`, whose
+    /// batches it comes from: see [`parlour_protocol::relay::source`].
     ///
     /// Called once for each, and one at a time for the commands that the app gives a namespace in its own
     /// batches: in their order, which the bus should keep, as it should keep that of one relay's commands
@@ -17,5 +18,5 @@ pub trait Bus: Send + Sync + 'static {
     ///
     /// The namespace is locked meanwhile. So this must not block, and must not call a relay: it hands over
     /// and returns.
-    fn publish(&self, namespace: &str, command: &Command<'_>);
+    fn publish(&self, namespace: &str, source: &str, command: &Command<'_>);
 }

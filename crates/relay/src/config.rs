@@ -164,23 +164,8 @@ pub(crate) const RELEASE_EVERY: Duration = Duration::from_millis(100);
 /// How long a client may take to send a request's headers.
 pub(crate) const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long before it is noticed other relays' emissions can have begun to be missing: a bus must notice
-/// within this time.
-pub(crate) const DOUBT_REACH: Duration = Duration::from_secs(15);
-
-/// Offsets that are remembered for one namespace. Of a client that was given an older one it is taken that
-/// nothing came late.
-pub(crate) const MAX_JOURNAL: usize = 1 << 17;
-
-/// The same while others' may be missing. If more are sent, clients that come back begin anew.
-pub(crate) const MAX_JOURNAL_IN_DOUBT: usize = 1 << 20;
-
-/// What came by the bus is this much later than what was emitted here at the same time, at most twice that;
-/// if it is later, something is wrong.
-pub(crate) const MOMENTS_APART: Duration = Duration::from_secs(1);
-
-/// How long what was sent is remembered, and after a doubt is over what was sent in it.
-pub(crate) const JOURNAL_KEPT: Duration = Duration::from_secs(5 * 60);
+/// How long the app may work on what an earlier life of this relay has asked.
+pub(crate) const EARLIER_LIFE: Duration = Duration::from_secs(60);
 
 /// Clients whose connections are ended, so that they come back and get what is missing, do so spread over
 /// this time.

@@ -139,7 +139,7 @@ async fn publish(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<B
         ack: None,
     };
     let receivers = shared.publish(&namespace, &emit);
-    shared.forward(&namespace, &Command::Emit(Box::new(emit)));
+    shared.forward(&namespace, &shared.config.relay, &Command::Emit(Box::new(emit)));
     respond(
         StatusCode::OK,
         JSON,

@@ -10,7 +10,7 @@ use slab::Slab;
 
 use crate::config::MAX_ODD_ACKS;
 use crate::connection::Connection;
-use crate::lane::{Expected, Seen};
+use crate::lane::Expected;
 use crate::sid::Sid;
 
 /// A socket's number in its namespace's hub. Another socket may have it later.
@@ -102,8 +102,6 @@ pub struct Entering {
     pub held: Vec<Box<str>>,
     /// Why the client left meanwhile.
     pub left: Option<&'static str>,
-    /// What it has seen, if it takes up a session.
-    pub seen: Seen,
 }
 
 struct Seat {
@@ -136,7 +134,7 @@ impl Hub {
     }
 
     /// A socket that asks to enter.
-    pub fn insert(&mut self, id: Sid, connection: Arc<Connection>, seen: Seen) -> Place {
+    pub fn insert(&mut self, id: Sid, connection: Arc<Connection>) -> Place {
         self.stamps = self.stamps.wrapping_add(1);
         let place = Place {
             slot: self.sockets.vacant_key() as Slot,
@@ -150,10 +148,7 @@ impl Hub {
             connection,
             place,
             id,
-            phase: Phase::Connecting(Box::new(Entering {
-                seen,
-                ..Entering::default()
-            })),
+            phase: Phase::Connecting(Box::default()),
             state: None,
             rooms: Vec::new(),
             rooms_bytes: 0,

@@ -4,11 +4,9 @@
 mod apply;
 mod asks;
 mod batch;
-mod claim;
 mod delivery;
 mod emit;
 mod enter;
-mod journal;
 mod offsets;
 mod outgoing;
 mod sockets;
@@ -17,10 +15,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderValue;
+use parlour_protocol::relay::HANDSHAKE_LANE;
 use parlour_protocol::socket::{self, AckId, Head, Kind};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tokio::sync::{Notify, oneshot};
 
+use crate::commits::UnderWay;
 use crate::config::{MAX_HELD_BYTES, MAX_PENDING_BYTES};
 use crate::connection::{Connection, Membership};
 use crate::hub::{Hub, Phase, Place, Socket};
@@ -30,7 +30,6 @@ use crate::sid::Sid;
 pub use asks::Expected;
 use asks::{AskId, Asks};
 use batch::Queue;
-pub use journal::Seen;
 use offsets::Offsets;
 
 /// What a namespace's name may not have in a header.
@@ -53,13 +52,15 @@ pub struct Lane {
     room: Notify,
 }
 
-#[derive(Default)]
 struct State {
     hub: Hub,
     queue: Queue,
     asks: Asks,
     offsets: Offsets,
+    /// A batch was sent, and what has come meanwhile is not carried out yet.
     in_flight: bool,
+    /// The batch, until its answer is carried out.
+    under_way: Option<UnderWay>,
     carried: Carried,
     /// Clients that wait to be admitted. Handshake lane only.
     waiting: HashMap<Sid, oneshot::Sender<Verdict>>,
@@ -68,12 +69,19 @@ struct State {
     odd_acks: u64,
 }
 
-/// Commands from the bus that have come while a batch is under way, as JSON: its answer may let in, or into
-/// a room, who must have them.
+/// What has come from elsewhere while a batch is under way: its answer may let in, or into a room, who must
+/// have it.
 #[derive(Default)]
 struct Carried {
-    commands: Vec<String>,
+    arrivals: Vec<Arrival>,
     bytes: usize,
+}
+
+enum Arrival {
+    /// A command, as JSON, and its source.
+    Command { json: String, source: Box<str> },
+    /// Something may be missing, or not any more, between what came before and what comes after.
+    Doubt(bool),
 }
 
 /// What the app says to a handshake.
@@ -94,7 +102,8 @@ pub enum Pushed {
 }
 
 impl Lane {
-    pub fn new(namespace: &str) -> Lane {
+    /// `relay`: this relay's name.
+    pub fn new(namespace: &str, relay: &str) -> Lane {
         let header = utf8_percent_encode(namespace, NOT_IN_HEADERS).to_string();
         let head = Head {
             kind: Kind::Event,
@@ -108,7 +117,18 @@ impl Lane {
                 .expect("percent-encoded text is legal in a header"),
             event_head: head.to_string().into(),
             disconnect_packet: socket::disconnect(namespace).into(),
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                hub: Hub::default(),
+                queue: Queue::default(),
+                asks: Asks::default(),
+                offsets: Offsets::new(relay),
+                in_flight: false,
+                under_way: None,
+                carried: Carried::default(),
+                waiting: HashMap::default(),
+                runs: 0,
+                odd_acks: 0,
+            }),
             work: Notify::new(),
             room: Notify::new(),
         }
@@ -117,6 +137,10 @@ impl Lane {
     /// Begins to deliver.
     pub fn start(self: Arc<Self>, shared: Arc<Shared>) {
         tokio::spawn(delivery::run(shared, self));
+    }
+
+    fn is_handshakes(&self) -> bool {
+        *self.namespace == *HANDSHAKE_LANE
     }
 
     pub fn namespace(&self) -> &str {
@@ -147,13 +171,12 @@ impl Lane {
     pub fn enter(self: &Arc<Self>, connection: &Arc<Connection>, auth: Option<&str>) {
         let mut state = self.lock();
         let id = Sid::random();
-        let (seen, auth) = state.offsets.claim(auth);
         let mut inner = connection.lock();
         if !inner.open {
             return;
         }
         let State { hub, queue, .. } = &mut *state;
-        let place = hub.insert(id, connection.clone(), seen);
+        let place = hub.insert(id, connection.clone());
         if inner.memberships.capacity() == 0 {
             inner.memberships.reserve_exact(1);
         }
@@ -163,7 +186,7 @@ impl Lane {
         });
         drop(inner);
         if let Some(socket) = hub.at(place) {
-            queue.push_connect(socket, auth.as_deref());
+            queue.push_connect(socket, auth);
         }
         drop(state);
         self.work.notify_one();
@@ -322,20 +345,17 @@ impl Lane {
 
     pub fn is_unused(&self) -> bool {
         let state = self.lock();
-        state.queue.is_empty()
-            && !state.in_flight
-            && state.hub.is_empty()
-            && !state.offsets.are_needed()
+        state.queue.is_empty() && !state.in_flight && state.hub.is_empty()
     }
 
-    /// From now on, and since a little while ago, what other relays emit may be missing.
-    pub fn doubt(&self) {
-        self.lock().offsets.doubt();
-    }
-
-    /// Nothing is missing to the sockets that are here.
-    pub fn trust(&self) {
-        self.lock().offsets.trust();
+    /// Something of other relays may be missing between what has come and what will come, or not any more.
+    pub fn doubt(&self, doubt: bool) {
+        let mut state = self.lock();
+        match (state.in_flight, doubt) {
+            (true, _) => state.carried.arrivals.push(Arrival::Doubt(doubt)),
+            (false, true) => state.offsets.doubt(),
+            (false, false) => state.offsets.trust(),
+        }
     }
 }
 

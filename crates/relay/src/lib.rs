@@ -9,11 +9,13 @@
 //! | `connection`, `timers` | one client's transport, outgoing bytes, heartbeat |
 //! | `client` | Socket.IO's rules on one connection |
 //! | `lane`, `hub` | one namespace: its batches, its sockets and rooms |
+//! | `commits` | up to which offset everything has come |
 //! | `bus`, `resync` | the seam to other relays, and what happens when something of theirs was missed |
 //! | `ws`, `outbox`, `message`, `sid` | frames, buffers, packets, ids |
 
 mod bus;
 mod client;
+mod commits;
 mod config;
 mod connection;
 mod control;
@@ -108,15 +110,34 @@ impl Relay {
     /// the app answers a batch of the namespace they wait for that. False: too many wait, and this one is
     /// missed.
     #[must_use]
-    pub fn carry_out(&self, namespace: &str, command: &Command<'_>) -> bool {
+    pub fn carry_out(&self, namespace: &str, source: &str, command: &Command<'_>) -> bool {
         self.shared.metrics.bus_received.add(1);
+        if let Command::Emit(emit) = command {
+            self.shared.commits.note(emit.offset.unwrap_or(0));
+        }
         self.shared
             .lane(namespace)
-            .is_none_or(|lane| lane.carry_out(&self.shared, command))
+            .is_none_or(|lane| lane.carry_out(&self.shared, source, None, command))
     }
 
-    /// Commands of other relays may be missing, from now on and since at most 15 s ago. Clients are still
-    /// served; what they are given for their offsets leaves out what may be missing.
+    /// Up to which offset this relay has handed everything to the bus that its batches can have emitted. What
+    /// is handed to the bus before this call must leave before this number does.
+    pub fn told(&self) -> u64 {
+        self.shared.commits.told()
+    }
+
+    /// Another relay is there, and has told everything up to an offset, which was carried out here.
+    pub fn heard(&self, relay: &str, told: u64) {
+        self.shared.commits.heard(relay, told);
+    }
+
+    /// Another relay has no more to tell, or is not waited for any more.
+    pub fn left(&self, relay: &str) {
+        self.shared.commits.forget(relay);
+    }
+
+    /// Commands of other relays may be missing that would have come before what is carried out from now on.
+    /// Clients are still served; what they are given for their offsets leaves out what may be missing.
     pub fn doubt(&self) {
         self.shared.doubt(true);
     }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parlour_protocol::relay::{Command, Emit, HANDSHAKE_LANE};
 use rustc_hash::FxBuildHasher;
@@ -12,6 +12,7 @@ use slab::Slab;
 use tokio::sync::{Notify, watch};
 
 use crate::bus::Bus;
+use crate::commits::{Commits, UnderWay};
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::lane::Lane;
@@ -19,9 +20,6 @@ use crate::metrics::Metrics;
 use crate::origin::Origin;
 use crate::sid::Sid;
 use crate::timers::{Purpose, Timer, Timers};
-
-/// Characters of a relay's label.
-const LABEL: usize = 6;
 
 pub struct Shared {
     pub config: Config,
@@ -39,8 +37,7 @@ pub struct Shared {
     pub idle: Notify,
     pub life: watch::Sender<Life>,
     pub bus: Option<Arc<dyn Bus>>,
-    /// Tells this life of this relay from others, in what clients are given.
-    label: Box<str>,
+    pub commits: Commits,
     /// What other relays emit may be missing.
     in_doubt: AtomicBool,
 }
@@ -67,19 +64,14 @@ impl Shared {
             sequence: AtomicU64::new(0),
             connections: Connections::default(),
             metrics: Metrics::default(),
-            handshakes: Arc::new(Lane::new(HANDSHAKE_LANE)),
+            handshakes: Arc::new(Lane::new(HANDSHAKE_LANE, "")),
             lanes: Mutex::default(),
             idle: Notify::new(),
             life: watch::Sender::new(Life::Running),
             bus,
-            label: Sid::random().as_str()[..LABEL].into(),
+            commits: Commits::new(Instant::now()),
             in_doubt: AtomicBool::new(false),
         }
-    }
-
-    /// If there are other relays.
-    pub fn label(&self) -> Option<&str> {
-        self.bus.as_ref().map(|_| &*self.label)
     }
 
     /// A number that no batch had before.
@@ -98,9 +90,9 @@ impl Shared {
         if let Some(lane) = lanes.get(namespace) {
             return act(lane);
         }
-        let lane = Arc::new(Lane::new(namespace));
+        let lane = Arc::new(Lane::new(namespace, &self.config.relay));
         if self.in_doubt.load(Ordering::Relaxed) {
-            lane.doubt();
+            lane.doubt(true);
         }
         lanes.insert(namespace.into(), lane.clone());
         lane.clone().start(self.clone());
@@ -146,7 +138,29 @@ impl Shared {
     /// Emits to a namespace from outside its batches. Returns how many sockets of this relay it was for.
     pub fn publish(self: &Arc<Self>, namespace: &str, emit: &Emit<'_>) -> usize {
         self.lane(namespace)
-            .map_or(0, |lane| lane.publish(self, emit))
+            .map_or(0, |lane| lane.publish(self, &self.config.relay, emit))
+    }
+
+    /// Emits to another namespace than that of the batch it comes of.
+    pub fn emit_elsewhere(
+        self: &Arc<Self>,
+        namespace: &str,
+        source: &str,
+        batch: Option<UnderWay>,
+        command: &Command<'_>,
+    ) {
+        let Command::Emit(emit) = command else {
+            return;
+        };
+        if let Some(lane) = self.lane(namespace)
+            && !lane.carry_out(self, source, batch, command)
+        {
+            // It overtakes what waits. That is better than not to come.
+            lane.publish(self, source, emit);
+        }
+        if !emit.local {
+            self.forward(namespace, source, command);
+        }
     }
 
     /// Lanes are told that what other relays emit may be missing, or that it is not any more. What begins
@@ -155,21 +169,21 @@ impl Shared {
         {
             let _lanes = self.lock_lanes();
             self.in_doubt.store(in_doubt, Ordering::Relaxed);
+            match in_doubt {
+                true => self.commits.doubt(),
+                false => self.commits.trust(),
+            }
         }
         for lane in self.lanes() {
-            if in_doubt {
-                lane.doubt();
-            } else {
-                lane.trust();
-            }
+            lane.doubt(in_doubt);
         }
     }
 
     /// Tells the other relays, if there is a bus to them.
-    pub fn forward(&self, namespace: &str, command: &Command<'_>) {
+    pub fn forward(&self, namespace: &str, source: &str, command: &Command<'_>) {
         if let Some(bus) = &self.bus {
             self.metrics.bus_sent.add(1);
-            bus.publish(namespace, command);
+            bus.publish(namespace, source, command);
         }
     }
 }

@@ -105,6 +105,9 @@ pub struct Recovered<'a> {
     /// With that the client has everything up to here; absent: up to the last of them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub offset: u64,
+    /// What its client gave as `offset`, if that says more than a number: a [`Seen`](super::Seen).
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Cow<'a, str>>,
 }
 
 /// An event that a client has missed.

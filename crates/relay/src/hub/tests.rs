@@ -11,7 +11,7 @@ fn four() -> Fixture {
     let slots = (0..4)
         .map(|key| {
             let connection = Arc::new(Connection::polling(Sid::random(), "{}".into(), key, key));
-            let slot = hub.insert(Sid::random(), connection, Seen::default()).slot;
+            let slot = hub.insert(Sid::random(), connection).slot;
             hub.get(slot).unwrap().phase = Phase::In;
             slot
         })
@@ -161,7 +161,7 @@ fn a_place_is_one_sockets_even_when_another_has_its_slot_and_its_id() {
     let (place, id) = (first.place, first.id);
     let connection = first.connection.clone();
     f.hub.remove(f.slots[0]);
-    let second = f.hub.insert(Sid::random(), connection, Seen::default());
+    let second = f.hub.insert(Sid::random(), connection);
     f.hub.rename(second.slot, id);
     assert_eq!(second.slot, place.slot, "slots are used again");
     assert!(f.hub.at(place).is_none());

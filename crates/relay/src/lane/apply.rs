@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlour_protocol::relay::{Command, Emit};
+use parlour_protocol::relay::{self, Command, Emit};
 
 use super::asks::AskId;
 use super::batch::Batch;
 use super::outgoing::Outgoing;
-use super::{Carried, Lane, State, Verdict};
+use super::{Arrival, Carried, Lane, State, Verdict};
 use crate::client;
+use crate::commits::UnderWay;
 use crate::config::MAX_CARRIED_BYTES;
 use crate::connection::{Connection, close_kicked};
 use crate::hub::{Phase, Slot};
@@ -25,7 +26,7 @@ pub(super) struct Run<'r, 'c> {
     pub shared: &'r Arc<Shared>,
     pub outgoing: &'r mut Outgoing,
     afterwards: Vec<Afterwards<'c>>,
-    /// The commands came over the bus: they do not go back to it.
+    /// The commands came over the bus, or from another lane: they do not go to the bus.
     from_bus: bool,
 }
 
@@ -39,7 +40,6 @@ pub(super) enum Afterwards<'c> {
     /// An event for another namespace's sockets.
     Elsewhere {
         namespace: &'c str,
-        emit: &'c Emit<'c>,
         command: &'c Command<'c>,
     },
 }
@@ -52,7 +52,8 @@ impl<'c> Run<'_, 'c> {
     /// For the sockets of other relays.
     fn forward(&self, namespace: &str, command: &Command<'_>) {
         if !self.from_bus {
-            self.shared.forward(namespace, command);
+            let source = &self.shared.config.relay;
+            self.shared.forward(namespace, source, command);
         }
     }
 }
@@ -68,6 +69,12 @@ impl Lane {
     ) {
         shared.metrics.commands.add(commands.len());
         self.run(shared, outgoing, false, |state, run| {
+            // What has come from elsewhere meanwhile is sent after this.
+            let others = match state.carried.arrivals.is_empty() {
+                true => shared.commits.certain(state.under_way),
+                false => Some(0),
+            };
+            state.offsets.others(others);
             for command in commands {
                 self.command(state, command, run);
             }
@@ -75,46 +82,63 @@ impl Lane {
         });
     }
 
-    /// Carries out what the app told another relay: at once, or after the answer that is waited for. That
-    /// may be of earlier, and make sockets receive it. False: too much is waiting for the answer.
-    pub fn carry_out(&self, shared: &Arc<Shared>, command: &Command<'_>) -> bool {
+    /// Carries out what the app told another relay, or emitted from another namespace: at once, or after the
+    /// answer that is waited for. That may be of earlier, and make sockets receive it. `of`: the batch that it
+    /// comes of, if that is under way here. False: too much is waiting for the answer.
+    pub fn carry_out(
+        &self,
+        shared: &Arc<Shared>,
+        source: &str,
+        of: Option<UnderWay>,
+        command: &Command<'_>,
+    ) -> bool {
         self.run(shared, &mut Outgoing::default(), true, |state, run| {
             if state.in_flight {
-                return state.carried.keep(command);
+                return state.carried.keep(source, command);
             }
-            self.carry(state, command, run);
+            state.offsets.others(shared.commits.certain(of));
+            self.carry(state, source, command, run);
             true
         })
     }
 
-    /// Carries out what came from the bus while a batch was under way. It is over then.
+    /// Carries out what came from elsewhere while a batch was under way. It is over then.
     pub(super) fn catch_up(&self, shared: &Arc<Shared>, outgoing: &mut Outgoing) {
         loop {
             let carried = {
                 let mut state = self.lock();
                 let carried = std::mem::take(&mut state.carried);
-                state.in_flight = !carried.commands.is_empty();
-                carried.commands
+                state.in_flight = !carried.arrivals.is_empty();
+                // One of what waits together says nothing of the rest.
+                state.offsets.others(Some(0));
+                carried.arrivals
             };
             if carried.is_empty() {
                 return;
             }
-            let commands: Vec<Command<'_>> = carried
-                .iter()
-                .filter_map(|json| serde_json::from_str(json).ok())
-                .collect();
+            let arrivals: Vec<Read<'_>> = carried.iter().filter_map(Arrival::read).collect();
             self.run(shared, outgoing, true, |state, run| {
-                for command in &commands {
-                    self.carry(state, command, run);
+                for arrival in &arrivals {
+                    match arrival {
+                        Read::Command(source, command) => self.carry(state, source, command, run),
+                        Read::Doubt(true) => state.offsets.doubt(),
+                        Read::Doubt(false) => state.offsets.trust(),
+                    }
                 }
             });
         }
     }
 
-    fn carry<'c>(&self, state: &mut State, command: &'c Command<'c>, run: &mut Run<'_, 'c>) {
+    fn carry<'c>(
+        &self,
+        state: &mut State,
+        source: &str,
+        command: &'c Command<'c>,
+        run: &mut Run<'_, 'c>,
+    ) {
         match command {
             Command::Emit(emit) if emit.ack.is_none() => {
-                self.emit(run.shared, state, emit, true, run.outgoing);
+                self.emit(run.shared, state, emit, source, run.outgoing);
             }
             Command::Sockets(_)
             | Command::Join(_)
@@ -149,6 +173,8 @@ impl Lane {
         let mut state = self.lock();
         run.outgoing.begin(&mut state.runs);
         let done = act(&mut state, &mut run);
+        shared.commits.note(state.offsets.highest());
+        let batch = state.under_way;
         drop(state);
         run.outgoing.flush(shared);
         for after in run.afterwards {
@@ -156,15 +182,9 @@ impl Lane {
                 Afterwards::Kick(connection) => close_kicked(shared, &connection),
                 Afterwards::InvalidState(connection) => client::invalid_state(shared, &connection),
                 Afterwards::Ask(ask, timeout) => self.time(shared, ask, timeout),
-                Afterwards::Elsewhere {
-                    namespace,
-                    emit,
-                    command,
-                } => {
-                    shared.publish(namespace, emit);
-                    if !emit.local {
-                        shared.forward(namespace, command);
-                    }
+                Afterwards::Elsewhere { namespace, command } => {
+                    let source = relay::source(&shared.config.relay, &self.namespace, namespace);
+                    shared.emit_elsewhere(namespace, &source, batch, command);
                 }
             }
         }
@@ -239,17 +259,14 @@ impl Lane {
             .filter(|it| *it != self.namespace());
         match (elsewhere, &emit.ack) {
             (None, None) => {
-                self.emit(run.shared, state, emit, false, run.outgoing);
+                let source = &run.shared.config.relay;
+                self.emit(run.shared, state, emit, source, run.outgoing);
                 if !emit.local {
                     run.forward(&self.namespace, command);
                 }
             }
             (None, Some(request)) => self.emit_with_ack(state, emit, request, run),
-            (Some(namespace), None) => run.afterwards(Afterwards::Elsewhere {
-                namespace,
-                emit,
-                command,
-            }),
+            (Some(namespace), None) => run.afterwards(Afterwards::Elsewhere { namespace, command }),
             (Some(other), Some(_)) => {
                 let namespace = self.namespace();
                 tracing::error!(
@@ -290,7 +307,7 @@ impl Lane {
 }
 
 impl Carried {
-    fn keep(&mut self, command: &Command<'_>) -> bool {
+    fn keep(&mut self, source: &str, command: &Command<'_>) -> bool {
         let Ok(json) = serde_json::to_string(command) else {
             return false;
         };
@@ -298,8 +315,26 @@ impl Carried {
             return false;
         }
         self.bytes += json.len();
-        self.commands.push(json);
+        let source = source.into();
+        self.arrivals.push(Arrival::Command { json, source });
         true
+    }
+}
+
+/// An [`Arrival`] as it is carried out.
+enum Read<'a> {
+    Command(&'a str, Command<'a>),
+    Doubt(bool),
+}
+
+impl Arrival {
+    fn read(&self) -> Option<Read<'_>> {
+        Some(match self {
+            Arrival::Command { json, source } => {
+                Read::Command(source, serde_json::from_str(json).ok()?)
+            }
+            Arrival::Doubt(doubt) => Read::Doubt(*doubt),
+        })
     }
 }
 

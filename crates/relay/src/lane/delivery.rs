@@ -15,8 +15,8 @@ use super::batch::Batch;
 use super::outgoing::Outgoing;
 use super::{Lane, Verdict};
 use crate::config::{
-    ANSWER_TIMEOUT, JOURNAL_KEPT, MAX_ANSWER_BYTES, MAX_BACKOFF, MAX_FAILURES, MAX_PENDING_BYTES,
-    MIN_BACKOFF, TICK_AFTER, TICK_EVERY, TRIM_AFTER,
+    ANSWER_TIMEOUT, MAX_ANSWER_BYTES, MAX_BACKOFF, MAX_FAILURES, MAX_PENDING_BYTES, MIN_BACKOFF,
+    TICK_AFTER, TICK_EVERY, TRIM_AFTER,
 };
 use crate::origin::Body;
 use crate::shared::Shared;
@@ -40,12 +40,12 @@ enum Reply {
 /// Delivers until the lane ends.
 pub async fn run(shared: Arc<Shared>, lane: Arc<Lane>) {
     let mut outgoing = Outgoing::default();
-    let is_handshakes = Arc::ptr_eq(&lane, &shared.handshakes);
+    let is_handshakes = lane.is_handshakes();
     let mut ticked = true;
     loop {
         // Those who are ready to add events do so first: the batch is larger and not later.
         tokio::task::yield_now().await;
-        let Some((batch, body)) = lane.take() else {
+        let Some((batch, body)) = lane.take(&shared) else {
             shared.idle.notify_waiters();
             if !is_handshakes && shared.end_lane(&lane) {
                 return;
@@ -75,6 +75,7 @@ pub async fn run(shared: Arc<Shared>, lane: Arc<Lane>) {
             }
             Outcome::Superseded => return shared.supersede(),
         }
+        lane.answered(&shared);
         lane.catch_up(&shared, &mut outgoing);
     }
 }
@@ -94,6 +95,7 @@ async fn deliver(
             Reply::Answer(answer) => match relay::from_slice::<Response<'_>>(&answer) {
                 Ok(response) => {
                     shared.metrics.batches.add(1);
+                    shared.commits.answered();
                     lane.apply(shared, batch, &response.commands, outgoing);
                     return Outcome::Done;
                 }
@@ -167,8 +169,7 @@ async fn deliver(
 fn patience(ticked: bool, has_sockets: bool) -> (Duration, bool) {
     match (ticked, has_sockets) {
         (false, _) => (TICK_AFTER, true),
-        (true, true) => (TICK_EVERY, true),
-        (true, false) => (JOURNAL_KEPT, false),
+        (true, has_sockets) => (TICK_EVERY, has_sockets),
     }
 }
 
@@ -251,16 +252,28 @@ fn request(
 
 impl Lane {
     /// The next batch and its body. The lane has a batch in flight then, until [`Lane::catch_up`].
-    fn take(&self) -> Option<(Batch, Bytes)> {
+    fn take(&self, shared: &Shared) -> Option<(Batch, Bytes)> {
         let mut state = self.lock();
         let batch = state.queue.take();
         state.in_flight = batch.is_some();
         let batch = batch?;
+        if !self.is_handshakes() {
+            let certain = shared.commits.certain(None);
+            state.offsets.advance(certain.unwrap_or(0));
+            state.under_way = Some(shared.commits.begin());
+        }
         let body = batch.body(&mut state.hub);
         if state.queue.bytes() <= MAX_PENDING_BYTES / 2 {
             self.room.notify_waiters();
         }
         Some((batch, body.into()))
+    }
+
+    /// The answer to the batch is carried out, here and in other lanes.
+    fn answered(&self, shared: &Shared) {
+        if let Some(batch) = self.lock().under_way.take() {
+            shared.commits.end(batch);
+        }
     }
 
     /// The body of a batch that was split off.

@@ -18,45 +18,46 @@ use crate::shared::Shared;
 
 impl Lane {
     /// Emits to the namespace's sockets from outside a batch. Returns how many there were.
-    pub fn publish(&self, shared: &Arc<Shared>, emit: &Emit<'_>) -> usize {
+    pub fn publish(&self, shared: &Arc<Shared>, source: &str, emit: &Emit<'_>) -> usize {
         let mut outgoing = Outgoing::default();
         let mut state = self.lock();
         outgoing.begin(&mut state.runs);
-        let receivers = self.emit(shared, &mut state, emit, true, &mut outgoing);
+        let receivers = self.emit(shared, &mut state, emit, source, &mut outgoing);
         drop(state);
         outgoing.flush(shared);
         receivers
     }
 
-    /// Sends an event to those it is for; returns how many they are. `late`: it is not of this namespace's
-    /// own answers here, so it can come after sockets that have it already.
+    /// Sends an event to those it is for; returns how many they are. One that came back and was given it
+    /// then, as it was on its way, is left out.
     pub(super) fn emit(
         &self,
         shared: &Shared,
         state: &mut State,
         emit: &Emit<'_>,
-        late: bool,
+        source: &str,
         outgoing: &mut Outgoing,
     ) -> usize {
         let head = self.event_head(emit.attachments.len());
-        let tail = state.offsets.tail(emit);
+        let State { hub, offsets, .. } = state;
+        let tail = offsets.tail(emit, source);
         let message = Message {
             head: &head,
             data: emit.data.get(),
             tail: "",
             attachments: &emit.attachments,
         };
-        let mut broadcast = Broadcast::new(message.ending(tail.for_most()));
-        let late = emit.offset.filter(|_| late);
+        let mut broadcast = Broadcast::new(message.ending(&tail));
+        let offset = emit.offset.filter(|_| !emit.volatile);
         let mut receivers = 0;
-        state.hub.reach(&emit.rooms, &emit.except, |_, socket| {
-            if late.is_some_and(|offset| offset <= socket.floor) {
+        hub.reach(&emit.rooms, &emit.except, |_, socket| {
+            if offset.is_some_and(|offset| offset <= socket.floor) {
                 return;
             }
             receivers += 1;
             if emit.volatile && !socket.connection.is_writable() {
                 shared.metrics.volatile_drops.add(1);
-            } else if let Some(tail) = tail.for_one(socket.floor) {
+            } else if let Some(tail) = offset.and_then(|_| offsets.tail_beyond(socket.floor)) {
                 outgoing.send(socket, &message.ending(&tail));
             } else {
                 outgoing.send_broadcast(socket, &mut broadcast);

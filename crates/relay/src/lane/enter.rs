@@ -1,13 +1,13 @@
 //! Who is let into the namespace and who is not: the app's answers to `connect` events. A client that
 //! takes up an earlier session takes its socket's id and rooms from whoever had them.
 
-use parlour_protocol::relay::{Accept, Recovered, Refuse};
+use parlour_protocol::relay::{Accept, Recovered, Refuse, Seen};
 use parlour_protocol::socket;
 use serde_json::value::RawValue;
 
 use super::apply::{Afterwards, INTERNAL, Run};
-use super::{Lane, State};
-use crate::hub::{Entering, Phase, Slot};
+use super::{Lane, State, offsets};
+use crate::hub::{Entering, Phase, Slot, Socket};
 use crate::message::Message;
 use crate::reason;
 use crate::sid::Sid;
@@ -18,24 +18,19 @@ impl Lane {
             return;
         };
         if accept.pid.is_some() {
-            state.offsets.begin(run.shared.label());
+            state.offsets.begin();
         }
         if let Some(recovered) = &accept.recovered
             && !self.take_up(state, slot, recovered, run)
         {
             return self.refuse_internal(state, slot, run);
         }
-        let State {
-            hub,
-            queue,
-            offsets,
-            ..
-        } = state;
+        let State { hub, queue, .. } = state;
         let Some(socket) = hub.get(slot) else { return };
         let Phase::Connecting(entering) = std::mem::replace(&mut socket.phase, Phase::In) else {
             return;
         };
-        let Entering { held, left, seen } = *entering;
+        let Entering { held, left } = *entering;
         socket.state = accept.state.map(|state| state.get().into());
         if let Some(reason) = left {
             // The client did not wait for it; the app has to know.
@@ -46,30 +41,41 @@ impl Lane {
         }
         run.shared.metrics.sockets.up();
         let connection = socket.connection.id.shown();
-        let recovered = accept.recovered.is_some();
-        tracing::info!(namespace = &*self.namespace, socket = %socket.id, connection, recovered, "socket connected");
+        let recovered = accept.recovered.as_deref();
+        tracing::info!(
+            namespace = &*self.namespace,
+            socket = %socket.id,
+            connection,
+            recovered = recovered.is_some(),
+            "socket connected"
+        );
         socket.connection.lock().joined = true;
-        for missed in accept.recovered.iter().flat_map(|it| &it.missed) {
-            if offsets.has_seen(seen, missed.offset) {
-                continue;
-            }
-            let tail = offsets.tail_of_missed(missed);
-            let message = Message {
-                head: &self.event_head(missed.attachments.len()),
-                data: missed.data.get(),
-                tail: "",
-                attachments: &missed.attachments,
-            };
-            run.outgoing.send(socket, &message.ending(&tail));
-        }
-        if recovered {
-            socket.floor = offsets.highest().max(seen.offset);
+        if let Some(recovered) = recovered {
+            socket.floor = self.make_up(socket, recovered, run);
         }
         let packet = socket::connect(&self.namespace, socket.id.as_str(), accept.pid.as_deref());
         run.outgoing.send(socket, &Message::text(&packet));
         for event in held {
             queue.push_held(socket, &event);
         }
+    }
+
+    /// Sends a client what it has missed. Gives the offset up to which it has everything then.
+    fn make_up(&self, socket: &mut Socket, recovered: &Recovered<'_>, run: &mut Run<'_, '_>) -> u64 {
+        let seen = recovered.seen.as_deref().map(str::parse::<Seen>);
+        let seen = seen.and_then(Result::ok).unwrap_or_default();
+        for missed in &recovered.missed {
+            let message = Message {
+                head: &self.event_head(missed.attachments.len()),
+                data: missed.data.get(),
+                tail: "",
+                attachments: &missed.attachments,
+            };
+            let tail = offsets::tail_of_missed(missed, &seen);
+            run.outgoing.send(socket, &message.ending(&tail));
+        }
+        let last = recovered.missed.last().map_or(0, |missed| missed.offset);
+        recovered.offset.max(last)
     }
 
     /// Gives a socket that connects the id and the rooms of an earlier one. False: there is no such id.

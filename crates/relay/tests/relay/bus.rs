@@ -11,22 +11,24 @@ use crate::app::App;
 use crate::client::{WebSocket, request};
 use crate::{Server, config, serve};
 
-/// Namespaces and commands, as JSON.
-type Letter = (String, String);
+/// Namespace, source and command, which is JSON.
+type Letter = (String, String, String);
 
 /// A bus to one other relay: a queue, as a broker would have it.
 struct Wire(UnboundedSender<Letter>);
 
 impl Bus for Wire {
-    fn publish(&self, namespace: &str, command: &Command<'_>) {
+    fn publish(&self, namespace: &str, source: &str, command: &Command<'_>) {
         let command = serde_json::to_string(command).unwrap();
-        self.0.send((namespace.into(), command)).unwrap();
+        let letter = (namespace.into(), source.into(), command);
+        self.0.send(letter).unwrap();
     }
 }
 
 async fn deliver(relay: Relay, mut letters: UnboundedReceiver<Letter>) {
-    while let Some((namespace, command)) = letters.recv().await {
-        assert!(relay.carry_out(&namespace, &serde_json::from_str(&command).unwrap()));
+    while let Some((namespace, source, command)) = letters.recv().await {
+        let command = serde_json::from_str(&command).unwrap();
+        assert!(relay.carry_out(&namespace, &source, &command));
     }
 }
 
@@ -191,7 +193,7 @@ async fn what_is_for_one_relay_only_is_not_taken_from_the_bus() {
     ] {
         let command = command.to_string();
         let command = serde_json::from_str(&command).unwrap();
-        assert!(left.relay.carry_out("/", &command));
+        assert!(left.relay.carry_out("/", "right", &command));
     }
     assert!(a.has_nothing().await);
 }

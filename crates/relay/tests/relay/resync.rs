@@ -7,7 +7,7 @@ use parlour_protocol::relay::Command;
 use parlour_relay::{Bus, Config, Relay};
 use serde_json::{Value, json};
 
-use crate::app::App;
+use crate::app::{App, Fault};
 use crate::client::{Polling, WebSocket, request};
 use crate::{Server, config, serve};
 
@@ -15,7 +15,7 @@ use crate::{Server, config, serve};
 struct Lossy;
 
 impl Bus for Lossy {
-    fn publish(&self, _: &str, _: &Command<'_>) {}
+    fn publish(&self, _: &str, _: &str, _: &Command<'_>) {}
 }
 
 /// Two relays of one app that do not hear each other.
@@ -53,15 +53,28 @@ impl Server {
 /// Emits to the room; gives the offset that the client itself gets.
 async fn say(socket: &mut WebSocket, word: &str) -> String {
     socket.send(&format!("42[\"room\",\"r\",\"{word}\"]")).await;
+    heard(socket, word).await
+}
+
+async fn heard(socket: &mut WebSocket, word: &str) -> String {
     let said = socket.text().await;
     let said: Value = serde_json::from_str(&said[2..]).unwrap();
     assert_eq!(said[2], word);
     said[3].as_str().unwrap().into()
 }
 
+/// The bus brings a command of the left relay.
 fn brings(relay: &Relay, command: Value) {
     let command = command.to_string();
-    assert!(relay.carry_out("/", &serde_json::from_str(&command).unwrap()));
+    let command = serde_json::from_str(&command).unwrap();
+    assert!(relay.carry_out("/", "left", &command));
+}
+
+/// The same for an event to the room; gives what a client is told it has seen then.
+async fn brings_event(relay: &Relay, socket: &mut WebSocket, word: &str, offset: u64) -> String {
+    let emit = json!({"rooms": ["r"], "data": ["room", "r", word], "offset": offset});
+    brings(relay, json!({ "emit": emit }));
+    heard(socket, word).await
 }
 
 fn events(before: &[String]) -> Vec<Value> {
@@ -90,48 +103,106 @@ async fn what_the_bus_brings_waits_for_the_answer_that_is_under_way() {
 async fn what_a_client_has_the_bus_does_not_bring_it_again() {
     let (left, right) = two().await;
     let (mut a, ..) = client(&left, None).await;
-    let given = say(&mut a, "one").await;
-    assert!(given.starts_with("1:") && given.ends_with(".1"), "{given}");
+    assert_eq!(say(&mut a, "one").await, "1");
     drop(a);
     // The client comes over, sooner than what it has seen there.
     let (mut a, _) = WebSocket::open(right.address).await;
-    let auth = json!({ "pid": left.relay_name(), "offset": given });
+    let auth = json!({ "pid": left.relay_name(), "offset": "1" });
     let (_, before) = a.enter_with(auth).await;
-    assert_eq!(right.app.auth()["offset"], "1");
     assert_eq!(before, [] as [String; 0]);
     for offset in [1, 2] {
         let emit = json!({"rooms": ["r"], "data": ["n", offset], "offset": offset});
         brings(&right.relay, json!({ "emit": emit }));
     }
-    let text = a.text().await;
-    assert!(text.starts_with("42[\"n\",2,\"2:"), "{text}");
+    assert_eq!(a.text().await, "42[\"n\",2,\"2\"]");
 }
 
 #[tokio::test]
 async fn what_the_bus_would_have_brought_later_is_not_lost_for_who_goes_before() {
     let (left, right) = two().await;
+    right.relay.heard("left", 0);
     let (mut a, ..) = client(&left, None).await;
     let (mut b, ..) = client(&right, None).await;
     say(&mut a, "first, but by the bus").await;
     let given = say(&mut b, "second").await;
+    assert_eq!(given, "0;right:2");
+    say(&mut a, "third").await;
     drop(b);
-    let (_, _, before) = client(&right, Some(&given)).await;
-    assert_eq!(events(&before), ["first, but by the bus"]);
+    // Wherever it goes.
+    for server in [&right, &left] {
+        let (mut b, _) = WebSocket::open(server.address).await;
+        let auth = json!({ "pid": right.relay_name(), "offset": given });
+        let (_, before) = b.enter_with(auth).await;
+        assert_eq!(events(&before), ["first, but by the bus", "third"]);
+        // If it goes again between the two, it has what it had.
+        assert!(before[0].ends_with(",\"1;right:1\"]"), "{before:?}");
+        assert!(before[1].ends_with(",\"3\"]"), "{before:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_the_answer_is_not_told_to_be_seen_before() {
+    let (left, right) = two().await;
+    right.relay.heard("left", 0);
+    let (mut a, ..) = client(&left, None).await;
+    let (mut b, ..) = client(&right, None).await;
+    say(&mut a, "one").await;
+    right.app.hold();
+    b.send("42[\"room\",\"r\",\"two\"]").await;
+    let asked = right.app.batches("/").len();
+    right.app.batch("/", asked).await;
+    let emit = json!({"rooms": ["r"], "data": ["room", "r", "one"], "offset": 1});
+    brings(&right.relay, json!({ "emit": emit }));
+    right.relay.heard("left", 1);
+    right.app.resume();
+    assert_eq!(heard(&mut b, "two").await, "0;right:2");
+    assert_eq!(heard(&mut b, "one").await, "0;right:2;left:1");
+    assert_eq!(say(&mut b, "three").await, "1;right:2");
+    right.relay.left("left");
+    assert_eq!(say(&mut b, "four").await, "4");
+}
+
+#[tokio::test]
+async fn what_another_namespace_emits_later_is_not_lost_either() {
+    let server = crate::start().await;
+    let (mut a, _) = WebSocket::connect(server.address).await;
+    let (mut b, _) = WebSocket::open(server.address).await;
+    b.send("40/custom,{\"pid\":\"new\"}").await;
+    assert!(b.text().await.starts_with("40/custom,"));
+    // The app has done it, but the relay learns of it only by a second attempt.
+    server.app.order_for("/", &[Fault::LoseAnswer]);
+    a.send("42[\"elsewhere\",\"/custom\"]").await;
+    let asked = server.app.batches("/").len();
+    server.app.batch("/", asked).await;
+    b.send("42/custom,[\"all\"]").await;
+    let relay = crate::config().relay;
+    let told = format!("0;{relay}:2");
+    assert_eq!(b.text().await, format!("42/custom,[\"all\",\"{told}\"]"));
+    let told = format!("1;{relay}:1");
+    let late = format!("42/custom,[\"elsewhere\",\"/custom\",\"{told}\"]");
+    assert_eq!(b.text().await, late);
+    b.send("42/custom,[\"all\"]").await;
+    assert_eq!(b.text().await, "42/custom,[\"all\",\"3\"]");
 }
 
 #[tokio::test]
 async fn who_may_have_missed_some_gets_that_and_nothing_twice() {
     let (left, right) = two().await;
+    right.relay.heard("left", 0);
     let (mut a, ..) = client(&left, None).await;
     let (mut b, connect, _) = client(&right, None).await;
     say(&mut a, "missed 1").await;
     say(&mut b, "had 2").await;
     right.relay.doubt();
     say(&mut a, "missed 3").await;
-    let given = say(&mut b, "had 4").await;
-    assert!(given.starts_with("0!") && given.ends_with(".2"), "{given}");
-    say(&mut a, "missed 5").await;
-    let given = say(&mut b, "had 6").await;
+    assert_eq!(say(&mut b, "had 4").await, "0;right:4");
+    say(&mut a, "had 5").await;
+    assert_eq!(
+        brings_event(&right.relay, &mut b, "had 5", 5).await,
+        "0;right:4;left:4-5"
+    );
+    say(&mut a, "missed 6").await;
+    let given = say(&mut b, "had 7").await;
 
     let polling = Polling::open(right.address).await;
     let so_far = right.relay.so_far();
@@ -146,12 +217,11 @@ async fn who_may_have_missed_some_gets_that_and_nothing_twice() {
 
     let (mut b, again, before) = client(&right, Some(&given)).await;
     assert_eq!(again["sid"], connect["sid"]);
-    assert_eq!(events(&before), ["missed 1", "missed 3", "missed 5"]);
-    let auth = right.app.auth();
-    assert_eq!(auth["offset"], "0");
-    assert_eq!(auth["more"], 1.5);
-    let given = say(&mut b, "all is well").await;
-    assert!(given.starts_with("7:"), "{given}");
+    assert_eq!(events(&before), ["missed 1", "missed 3", "missed 6"]);
+    // It has more than those who were here before, and is told so.
+    assert_eq!(say(&mut b, "had 8").await, "7;right:1");
+    right.relay.heard("left", 8);
+    assert_eq!(say(&mut b, "had 9").await, "8;right:1");
     let metrics = metrics(&right).await;
     assert!(metrics.contains("parlour_resyncs_total 1\n"), "{metrics}");
     assert!(metrics.contains("parlour_resynced_connections_total 2\n"));
@@ -174,37 +244,25 @@ async fn a_client_that_polls_gets_its_last_events_before_it_is_told_of_the_end()
 }
 
 #[tokio::test]
-async fn a_client_that_heard_nothing_since_the_doubt_gets_what_it_missed_before() {
+async fn a_relay_tells_of_itself_what_it_has_handed_over() {
     let (left, right) = two().await;
-    let (mut a, ..) = client(&left, None).await;
+    assert_eq!(right.relay.told(), 0);
     let (mut b, ..) = client(&right, None).await;
-    say(&mut a, "missed 1").await;
-    let given = say(&mut b, "had 2").await;
-    right.relay.doubt();
-    drop(b);
-    let (mut b, _, before) = client(&right, Some(&given)).await;
-    assert_eq!(events(&before), ["missed 1"]);
-    // It has more than those who were here before, and less than there is.
-    say(&mut a, "missed 3").await;
-    let given = say(&mut b, "had 4").await;
-    assert!(given.starts_with("2!"), "{given}");
-    drop(b);
-    let (_, _, before) = client(&right, Some(&given)).await;
-    assert_eq!(events(&before), ["missed 3"]);
-}
-
-#[tokio::test]
-async fn where_nobody_knows_what_a_client_has_it_begins_anew() {
-    let (left, right) = two().await;
-    let (mut b, connect, _) = client(&right, None).await;
-    right.relay.doubt();
-    let given = say(&mut b, "had").await;
-    let (mut moved, _) = WebSocket::open(left.address).await;
-    let auth = json!({ "pid": right.relay_name(), "offset": given, "name": "Ben" });
-    let (anew, before) = moved.enter_with(auth).await;
-    assert_eq!(before, [] as [String; 0]);
-    assert_ne!(anew["sid"], connect["sid"]);
-    assert_eq!(left.app.auth(), json!({ "name": "Ben" }));
+    say(&mut b, "one").await;
+    right.app.batch("/", 2).await;
+    assert_eq!(right.relay.told(), 1);
+    // Another relay's, which it has heard of; nobody is here whom it is for.
+    let emit = json!({"rooms": ["nobody"], "data": ["n"], "offset": 5});
+    let command = json!({ "emit": emit }).to_string();
+    let command = serde_json::from_str(&command).unwrap();
+    assert!(right.relay.carry_out("/nowhere", "left", &command));
+    assert_eq!(right.relay.told(), 5);
+    left.app.hold();
+    b.send("42[\"room\",\"r\",\"later\"]").await;
+    right.app.batch("/", 3).await;
+    let emit = json!({"rooms": ["nobody"], "data": ["n"], "offset": 9});
+    brings(&right.relay, json!({ "emit": emit }));
+    assert_eq!(right.relay.told(), 5);
 }
 
 async fn metrics(server: &Server) -> String {

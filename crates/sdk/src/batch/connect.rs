@@ -71,7 +71,7 @@ pub(super) async fn run(
         None => Ok(()),
     };
     if outcome.is_ok() {
-        outcome = accept(&socket, pid, recovered.as_ref());
+        outcome = accept(&socket, pid, recovered.as_ref(), connect.auth);
     }
     match outcome {
         Ok(()) => {
@@ -91,24 +91,38 @@ pub(super) async fn run(
 /// By what the client wants its session back: `auth.pid`, and `auth.offset` if it has seen an event. The relay
 /// has written that, and only it and this function know what it means.
 fn claim(auth: Option<&RawValue>) -> Option<Claim> {
-    #[derive(Deserialize)]
-    struct Auth<'a> {
-        #[serde(borrow, default)]
-        pid: Option<&'a RawValue>,
-        #[serde(borrow, default)]
-        offset: Option<&'a RawValue>,
-    }
-    let auth: Auth<'_> = serde_json::from_str(auth?.get()).ok()?;
-    let pid: String = serde_json::from_str(auth.pid?.get()).ok()?;
+    let auth = Auth::of(auth)?;
+    let pid = text(auth.pid)?;
     // Some other text as an offset is none of ours: nobody knows what its client has seen.
     let seen = match auth.offset {
         None => None,
-        Some(json) => {
-            let text: String = serde_json::from_str(json.get()).ok()?;
-            Some(seen(text.parse().ok()?))
-        }
+        offset => Some(seen(text(offset)?.parse().ok()?)),
     };
     (pid.len() <= MAX_PID).then_some(Claim { pid, seen })
+}
+
+/// What the client has given as its offset, if it is more than a number.
+fn more_than_offset(auth: Option<&RawValue>) -> Option<String> {
+    text(Auth::of(auth)?.offset).filter(|offset| offset.contains(';'))
+}
+
+/// What Socket.IO's client says of its session.
+#[derive(Deserialize)]
+struct Auth<'a> {
+    #[serde(borrow, default)]
+    pid: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    offset: Option<&'a RawValue>,
+}
+
+impl<'a> Auth<'a> {
+    fn of(auth: Option<&'a RawValue>) -> Option<Self> {
+        serde_json::from_str(auth?.get()).ok()
+    }
+}
+
+fn text(json: Option<&RawValue>) -> Option<String> {
+    serde_json::from_str(json?.get()).ok()
 }
 
 fn seen(seen: relay::Seen) -> Seen {
@@ -169,7 +183,12 @@ fn take_up(socket: &Socket, session: &Session, stale: &mut Stale) {
 }
 
 /// The first command of the event: whatever the handler wants done comes after it.
-fn accept(socket: &Socket, pid: Option<String>, session: Option<&Session>) -> Result<(), Error> {
+fn accept(
+    socket: &Socket,
+    pid: Option<String>,
+    session: Option<&Session>,
+    auth: Option<&RawValue>,
+) -> Result<(), Error> {
     let state = socket.peer().to_relay();
     let data: Vec<Box<RawValue>> = match session {
         Some(session) => {
@@ -193,6 +212,7 @@ fn accept(socket: &Socket, pid: Option<String>, session: Option<&Session>) -> Re
             })
             .collect(),
         offset: session.offset,
+        seen: more_than_offset(auth).map(Into::into),
     });
     let accept = relay::Accept {
         socket: (&socket.peer().given_id).into(),

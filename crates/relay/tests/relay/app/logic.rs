@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use parlour_protocol::relay::{Seen, Span};
 use serde_json::{Value, json};
 
 use super::Batch;
@@ -16,8 +17,8 @@ pub struct Memory {
     pub acks: Vec<Value>,
     /// By their `pid`.
     sessions: HashMap<String, Session>,
-    /// What was emitted, each in its lane. The offset of the first is 1.
-    log: Vec<(String, Value)>,
+    /// What was emitted, each with its lane and its source. The offset of the first is 1.
+    log: Vec<(String, String, Value)>,
 }
 
 struct Session {
@@ -42,7 +43,7 @@ impl Memory {
             match kind.as_str() {
                 "open" => commands.push(open(event)),
                 "connect" => commands.push(self.connect(&batch.lane, event, &socket)),
-                "packet" => self.packet(&batch.lane, event, &socket, &mut commands),
+                "packet" => self.packet(batch, event, &socket, &mut commands),
                 "disconnect" => self.disconnects.push((socket, event.clone())),
                 "acks" => self.acks.push(event.clone()),
                 _ => {}
@@ -83,18 +84,28 @@ impl Memory {
             self.sessions.insert(pid.into(), session);
             return accept;
         };
-        let seen = auth["offset"].as_str().unwrap_or("0");
-        let missed: Vec<Value> = self.log[seen.parse().unwrap()..]
+        let text = auth["offset"].as_str().unwrap_or("0");
+        let seen: Seen = text.parse().unwrap();
+        let is_missed = |source: &str, emit: &Value| {
+            let offset = emit["offset"].as_u64().unwrap();
+            let has = |span: &Span| span.source == source && (span.after + 1..=span.until).contains(&offset);
+            offset > seen.offset && !seen.beyond.iter().any(has)
+        };
+        let missed: Vec<Value> = self
+            .log
             .iter()
-            .filter(|(its_lane, emit)| its_lane == lane && session.is_meant(emit))
-            .map(|(_, emit)| json!({ "offset": emit["offset"], "data": emit["data"], "attachments": emit["attachments"] }))
+            .filter(|(its_lane, source, emit)| {
+                its_lane == lane && session.is_meant(emit) && is_missed(source, emit)
+            })
+            .map(|(_, _, emit)| json!({ "offset": emit["offset"], "data": emit["data"], "attachments": emit["attachments"] }))
             .collect();
         let id = match auth["as"].as_str() {
             Some(id) => json!(id),
             None => session.socket.clone(),
         };
         accept["state"] = session.state.clone();
-        accept["recovered"] = json!({ "id": id, "rooms": session.rooms, "missed": missed });
+        accept["recovered"] = json!({ "id": id, "rooms": session.rooms, "missed": missed,
+                                       "offset": self.log.len(), "seen": text });
         accept
     }
 
@@ -105,16 +116,23 @@ impl Memory {
     }
 
     /// Stores an event and emits it.
-    fn emit(&mut self, lane: &str, event: &Value, rooms: Value, except: Value) -> Value {
+    fn emit(&mut self, lane: &str, source: &str, event: &Value, rooms: Value, except: Value) -> Value {
         let offset = self.log.len() + 1;
         let attachments = event["attachments"].as_array().cloned().unwrap_or_default();
         let emit = json!({ "rooms": rooms, "except": except, "data": event["data"],
                            "attachments": attachments, "offset": offset });
-        self.log.push((lane.into(), emit.clone()));
+        self.log.push((lane.into(), source.into(), emit.clone()));
         json!({ "emit": emit })
     }
 
-    fn packet(&mut self, lane: &str, event: &Value, socket: &Value, commands: &mut Vec<Value>) {
+    fn packet(
+        &mut self,
+        batch: &Batch,
+        event: &Value,
+        socket: &Value,
+        commands: &mut Vec<Value>,
+    ) {
+        let lane = &*batch.lane;
         let (id, data) = (&socket["id"], &event["data"]);
         let name = data[0].as_str().unwrap_or("?");
         *self.handled.entry(name.into()).or_default() += 1;
@@ -135,10 +153,17 @@ impl Memory {
                 }
                 commands.push(json!({ "state": { "socket": id, "state": data[1] } }));
             }
-            "room" => commands.push(self.emit(lane, event, json!([data[1]]), json!([]))),
-            "others" => commands.push(self.emit(lane, event, json!([]), json!([id]))),
-            "all" => commands.push(self.emit(lane, event, json!([]), json!([]))),
-            "back" => commands.push(self.emit(lane, event, json!([id]), json!([]))),
+            "room" => commands.push(self.emit(lane, &batch.relay, event, json!([data[1]]), json!([]))),
+            "others" => commands.push(self.emit(lane, &batch.relay, event, json!([]), json!([id]))),
+            "all" => commands.push(self.emit(lane, &batch.relay, event, json!([]), json!([]))),
+            "elsewhere" => {
+                let other = data[1].as_str().unwrap();
+                let source = format!("{}{lane}", batch.relay);
+                let mut command = self.emit(other, &source, event, json!([]), json!([]));
+                command["emit"]["namespace"] = json!(other);
+                commands.push(command);
+            }
+            "back" => commands.push(self.emit(lane, &batch.relay, event, json!([id]), json!([]))),
             "volatile" => {
                 commands.push(json!({ "emit": { "rooms": [], "data": data, "volatile": true } }));
             }
