@@ -5,6 +5,12 @@
 -- NULL: an older version did not note it.
 ALTER TABLE log ADD COLUMN source TEXT;
 
+-- The last offset when its session was taken up. A client that has seen anything later has seen all up to
+-- there. Since is, from then on, up to where it had seen all before.
+ALTER TABLE socket ADD COLUMN given INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE session ADD COLUMN given INTEGER NOT NULL DEFAULT 0;
+
 -- As in 0002; now the relay is always there, and response is NULL where the batch is not over.
 DROP VIEW finish;
 

@@ -34,8 +34,8 @@ WHERE heard < ?1 AND EXISTS (SELECT 1 FROM socket WHERE socket.relay = relay.id)
 
 /// relay, epoch, time
 pub const SUSPEND_OLD_LIVES: &str = "\
-INSERT OR REPLACE INTO session (pid, namespace, socket, data, private, since, rooms, gone)
-SELECT pid, namespace, id, data, private, since,
+INSERT OR REPLACE INTO session (pid, namespace, socket, data, private, since, given, rooms, gone)
+SELECT pid, namespace, id, data, private, since, given,
        (SELECT json_group_array(json_array(room, since)) FROM member WHERE member.socket = socket.id), ?3
 FROM socket WHERE relay = ?1 AND epoch < ?2 AND pid IS NOT NULL";
 
@@ -48,8 +48,8 @@ pub const FORGET_OLD_LIVES: &str = "DELETE FROM socket WHERE relay = ?1 AND epoc
 
 /// [socket], time
 pub const SUSPEND: &str = "\
-INSERT OR REPLACE INTO session (pid, namespace, socket, data, private, since, rooms, gone)
-SELECT s.pid, s.namespace, s.id, s.data, s.private, s.since,
+INSERT OR REPLACE INTO session (pid, namespace, socket, data, private, since, given, rooms, gone)
+SELECT s.pid, s.namespace, s.id, s.data, s.private, s.since, s.given,
        (SELECT json_group_array(json_array(room, since)) FROM member WHERE member.socket = s.id), ?2
 FROM json_each(?1) AS j CROSS JOIN socket AS s ON s.id = j.value WHERE s.pid IS NOT NULL";
 
@@ -178,11 +178,11 @@ SELECT json_group_array(json_array(offset, data, attachments)) FROM (
     WHERE namespace = ?1 AND room = ?2 AND event = ?3 AND offset < ?4
     ORDER BY offset DESC LIMIT ?5)";
 
-/// pid, namespace → socket, data, private, since, [[room, since]], when it went (NULL: still connected)
+/// pid, namespace → socket, data, private, since, given, [[room, since]], when it went (NULL: still connected)
 pub const SESSION: &str = "\
-SELECT socket, data, private, since, rooms, gone FROM session WHERE pid = ?1 AND namespace = ?2
+SELECT socket, data, private, since, given, rooms, gone FROM session WHERE pid = ?1 AND namespace = ?2
 UNION ALL
-SELECT id, data, private, since,
+SELECT id, data, private, since, given,
        (SELECT json_group_array(json_array(room, since)) FROM member WHERE socket = s.id), NULL
 FROM socket AS s WHERE pid = ?1 AND namespace = ?2";
 
@@ -221,11 +221,12 @@ pub const LAST: &str = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE 
 /// pid
 pub const END_SESSION: &str = "DELETE FROM session WHERE pid = ?1";
 
-/// socket, namespace, relay, epoch, data, connection, private, pid, since
+/// socket, namespace, relay, epoch, data, connection, private, pid, since, given
 pub const RESUME: &str = "\
-INSERT INTO socket (id, namespace, relay, epoch, data, connection, private, pid, since)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-ON CONFLICT (id) DO UPDATE SET relay = excluded.relay, epoch = excluded.epoch, connection = excluded.connection";
+INSERT INTO socket (id, namespace, relay, epoch, data, connection, private, pid, since, given)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+ON CONFLICT (id) DO UPDATE SET relay = excluded.relay, epoch = excluded.epoch, connection = excluded.connection,
+    since = excluded.since, given = excluded.given";
 
 /// socket, namespace, [[room, since]]
 pub const RESUME_IN_ROOMS: &str = "\

@@ -86,7 +86,10 @@ impl Nats {
             Ok(broker) => {
                 // The others know of this relay before it asks the app for anything.
                 let here = Letter::presence(&self.from, 0, 0, false);
-                let _ = broker.client.publish(self.subjects.presence(), here.into()).await;
+                let _ = broker
+                    .client
+                    .publish(self.subjects.presence(), here.into())
+                    .await;
                 let _ = broker.client.flush().await;
                 self.broker = Some(broker);
             }

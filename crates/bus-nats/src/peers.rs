@@ -10,12 +10,18 @@ pub const PRESENCE_EVERY: Duration = Duration::from_secs(1);
 /// Who was not heard for this long may have said something that did not come.
 pub const SILENCE: Duration = Duration::from_secs(5);
 
-/// Who was not heard for this long is gone for good.
+/// Who was not heard for this long is not waited for: clients are given what it may not have said.
 pub const FORGET: Duration = Duration::from_secs(60);
+
+/// Until it was not heard for this long, it may still say something: it can be cut off from the broker, and
+/// not from the app. After that the app has given it up as well.
+pub const GIVE_UP: Duration = Duration::from_secs(3 * 60 * 60);
 
 #[derive(Default)]
 pub struct Peers {
     known: HashMap<Box<str>, Peer>,
+    /// Names of those who are not waited for, and when they were heard last.
+    absent: HashMap<Box<str>, Instant>,
 }
 
 struct Peer {
@@ -51,7 +57,8 @@ impl Peers {
     ) -> Heard {
         let next = sequence + u64::from(is_command);
         let Some(peer) = self.known.get_mut(from) else {
-            let heard = match self.forget_earlier_life(from) {
+            let was_absent = self.absent.remove(name(from)).is_some();
+            let heard = match self.forget_earlier_life(from) || was_absent {
                 true => Heard::Missed(sequence),
                 false if sequence == 0 => Heard::InOrder,
                 false if knew_all => Heard::Missed(sequence),
@@ -107,10 +114,19 @@ impl Peers {
             .any(|peer| peer.is_silent || now - peer.heard > SILENCE)
     }
 
-    /// Gives up on those who were silent for too long. Gives their names.
-    pub fn forget_silent(&mut self, now: Instant) -> Vec<String> {
+    /// Those who were silent for too long are not waited for any more. Whether there are any.
+    pub fn forget_silent(&mut self, now: Instant) -> bool {
         let silent = self.known.extract_if(|_, peer| now - peer.heard > FORGET);
-        silent.map(|(from, _)| name(&from).to_owned()).collect()
+        let silent = silent.map(|(from, peer)| (name(&from).into(), peer.heard));
+        let before = self.absent.len();
+        self.absent.extend(silent);
+        self.absent.len() > before
+    }
+
+    /// The names of those who will not come back.
+    pub fn give_up(&mut self, now: Instant) -> Vec<Box<str>> {
+        let gone = self.absent.extract_if(|_, heard| now - *heard > GIVE_UP);
+        gone.map(|(name, _)| name).collect()
     }
 
     pub fn count(&self) -> usize {
@@ -169,13 +185,25 @@ mod tests {
         let (mut peers, now) = peers();
         assert!(!peers.is_any_silent(now + SILENCE));
         let late = now + SILENCE + PRESENCE_EVERY;
-        assert!(peers.is_any_silent(late) && peers.forget_silent(late).is_empty());
+        assert!(peers.is_any_silent(late) && !peers.forget_silent(late));
         peers.await_all(late);
         assert!(peers.is_any_silent(late));
         assert_eq!(peers.heard("a@1", 7, false, true, late), Heard::InOrder);
         assert!(!peers.is_any_silent(late));
         let gone = late + FORGET + PRESENCE_EVERY;
-        assert_eq!(peers.forget_silent(gone), ["a"]);
-        assert!(!peers.is_any_silent(gone));
+        assert!(peers.forget_silent(gone) && !peers.is_any_silent(gone));
+        assert!(!peers.forget_silent(gone) && peers.give_up(gone).is_empty());
+        let late = late + GIVE_UP + PRESENCE_EVERY;
+        assert_eq!(peers.give_up(late), ["a".into()]);
+        assert!(peers.give_up(late).is_empty());
+    }
+
+    #[test]
+    fn who_comes_back_after_it_was_not_waited_for_may_have_said_something_meanwhile() {
+        let (mut peers, now) = peers();
+        let later = now + FORGET + PRESENCE_EVERY;
+        assert!(peers.forget_silent(later));
+        assert_eq!(peers.heard("a@2", 0, false, true, later), Heard::Missed(0));
+        assert!(peers.give_up(later + GIVE_UP + FORGET).is_empty());
     }
 }

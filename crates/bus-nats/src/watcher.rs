@@ -40,6 +40,8 @@ pub struct Watcher {
     /// The connections that were here before the broker was back.
     before: Connections,
     resync: Option<JoinHandle<usize>>,
+    /// The connections that were ended last in this doubt.
+    ended: Option<Connections>,
     /// The last that was said about the broker, so as not to repeat it.
     said: String,
 }
@@ -63,6 +65,7 @@ impl Watcher {
             is_worth_telling: false,
             missed: None,
             resync: None,
+            ended: None,
             said: String::new(),
         }
     }
@@ -117,8 +120,11 @@ impl Watcher {
     }
 
     fn forget_silent(&mut self) {
-        for relay in self.peers.forget_silent(Instant::now()) {
+        let now = Instant::now();
+        if self.peers.forget_silent(now) {
             self.miss(0, "a relay has gone without goodbye");
+        }
+        for relay in self.peers.give_up(now) {
             self.relay.left(&relay);
         }
     }
@@ -264,11 +270,12 @@ impl Watcher {
                 commands,
                 "ending clients' connections, so that they come back for what they have missed"
             );
+            self.ended = Some(connections);
             let relay = self.relay.clone();
             self.resync = Some(tokio::spawn(async move { relay.resync(connections).await }));
             return;
         }
-        self.relay.trust();
+        self.relay.trust(self.ended.take());
         self.in_doubt = false;
         if std::mem::take(&mut self.is_worth_telling) {
             let relays = self.peers.count();

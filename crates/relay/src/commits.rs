@@ -110,8 +110,17 @@ impl Commits {
         }
     }
 
-    pub fn trust(&self) {
-        self.lock().doubt = None;
+    /// Those who are here have everything up to an offset, whoever has told it.
+    pub fn trust(&self, offset: u64) {
+        let mut inner = self.lock();
+        inner.doubt = None;
+        for told in inner.others.values_mut() {
+            *told = offset.max(*told);
+        }
+    }
+
+    pub fn highest(&self) -> u64 {
+        self.lock().highest
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -178,11 +187,18 @@ mod tests {
         commits.note(20);
         commits.heard("a", 12);
         commits.doubt();
-        commits.heard("a", 30);
+        commits.heard("a", 17);
+        commits.heard("b", 5);
         commits.doubt();
-        commits.forget("a");
+        assert_eq!(commits.certain(None), Some(5));
+        commits.forget("b");
         assert_eq!(commits.certain(None), Some(12));
-        commits.trust();
+        commits.trust(15);
+        assert_eq!(commits.certain(None), Some(17));
+        commits.doubt();
+        commits.trust(19);
+        assert_eq!(commits.certain(None), Some(19));
+        commits.forget("a");
         assert_eq!(commits.certain(None), None);
         commits.doubt();
         commits.note(40);

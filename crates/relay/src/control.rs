@@ -139,7 +139,11 @@ async fn publish(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<B
         ack: None,
     };
     let receivers = shared.publish(&namespace, &emit);
-    shared.forward(&namespace, &shared.config.relay, &Command::Emit(Box::new(emit)));
+    shared.forward(
+        &namespace,
+        &shared.config.relay,
+        &Command::Emit(Box::new(emit)),
+    );
     respond(
         StatusCode::OK,
         JSON,

@@ -139,23 +139,26 @@ impl Relay {
     /// Commands of other relays may be missing that would have come before what is carried out from now on.
     /// Clients are still served; what they are given for their offsets leaves out what may be missing.
     pub fn doubt(&self) {
-        self.shared.doubt(true);
+        self.shared.doubt();
     }
 
-    /// Nothing is missing to the clients that are connected.
-    pub fn trust(&self) {
-        self.shared.doubt(false);
+    /// Nothing is missing any more: nothing ever was, or those connections were ended.
+    pub fn trust(&self, ended: Option<Connections>) {
+        self.shared.trust(ended.map_or(0, |ended| ended.offset));
     }
 
     /// The connections that there have been up to now.
     pub fn so_far(&self) -> Connections {
-        Connections(self.shared.connections.next_stamp())
+        Connections {
+            offset: self.shared.commits.highest(),
+            stamp: self.shared.connections.next_stamp(),
+        }
     }
 
     /// Ends those connections, spread over some seconds: their clients come back and recover their
     /// sessions, and with them what was missed. Returns how many there were, when all are ended.
     pub async fn resync(&self, connections: Connections) -> usize {
-        resync::run(&self.shared, connections.0).await
+        resync::run(&self.shared, connections.stamp).await
     }
 
     /// Whether the app has heard and answered everything.
@@ -166,7 +169,12 @@ impl Relay {
 
 /// See [`Relay::so_far`].
 #[derive(Debug, Clone, Copy)]
-pub struct Connections(u32);
+pub struct Connections {
+    /// What the next one will be stamped with.
+    stamp: u32,
+    /// The highest offset that was known then. Who comes later is given everything up to it.
+    offset: u64,
+}
 
 fn check_name(name: &str) -> anyhow::Result<()> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');

@@ -163,16 +163,23 @@ impl Shared {
         }
     }
 
-    /// Lanes are told that what other relays emit may be missing, or that it is not any more. What begins
-    /// to exist meanwhile knows by itself.
-    pub fn doubt(&self, in_doubt: bool) {
+    /// What other relays emit may be missing from now on.
+    pub fn doubt(&self) {
+        self.commits.doubt();
+        self.tell_lanes(true);
+    }
+
+    /// Nothing is missing any more to those who are here, and nothing at all up to an offset.
+    pub fn trust(&self, offset: u64) {
+        self.tell_lanes(false);
+        self.commits.trust(offset);
+    }
+
+    /// What begins to exist meanwhile knows by itself.
+    fn tell_lanes(&self, in_doubt: bool) {
         {
             let _lanes = self.lock_lanes();
             self.in_doubt.store(in_doubt, Ordering::Relaxed);
-            match in_doubt {
-                true => self.commits.doubt(),
-                false => self.commits.trust(),
-            }
         }
         for lane in self.lanes() {
             lane.doubt(in_doubt);

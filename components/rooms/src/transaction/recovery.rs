@@ -29,7 +29,10 @@ struct Stored {
     socket: String,
     data: String,
     private: Option<String>,
+    /// What came up to here was not for it, or its client has seen it.
     since: u64,
+    /// The same, once the client has seen anything that came later.
+    given: u64,
     /// Each with the offset from which on it was in it.
     rooms: Vec<(String, u64)>,
     /// Milliseconds since 1970. None: nobody has noticed yet that its connection is gone.
@@ -58,6 +61,11 @@ impl Transaction {
             return Ok(None);
         };
         self.written();
+        let stored = Stored {
+            since: start,
+            given: last,
+            ..stored
+        };
         self.connect_again(database, &stored, claim.pid, connection)
             .await?;
         Ok(Some(Session {
@@ -91,6 +99,7 @@ impl Transaction {
             stored.private.as_deref().map_or(Value::Null, text),
             pid,
             number(stored.since),
+            number(stored.given),
         ];
         database.run(sql::RESUME, row).await?;
         if !stored.rooms.is_empty() {
@@ -147,12 +156,19 @@ async fn find(
     let now = now();
     let gone = stored.gone.unwrap_or(now);
     let seen = claim.seen.as_ref();
-    let start = seen.map_or(0, |seen| seen.offset).max(stored.since);
+    let offset = seen.map_or(0, |seen| seen.offset);
     let spans = seen.into_iter().flat_map(|seen| &seen.beyond);
-    let latest = spans.map(|span| span.until).fold(start, u64::max);
-    if now > gone.saturating_add(policy.recovery) || latest > last {
+    let latest = spans.map(|span| span.until).fold(offset, u64::max);
+    if now > gone.saturating_add(policy.recovery) || latest.max(stored.since) > last {
         return Ok(None);
     }
+    // What is sent to all clients of a relay does not say what one of them was given when it came back.
+    let given = if latest > stored.given {
+        stored.given
+    } else {
+        0
+    };
+    let start = offset.max(stored.since).max(given);
     let mut rooms: Vec<&str> = stored.rooms.iter().map(|(room, _)| &**room).collect();
     rooms.push(BRIEF);
     let values = [
@@ -215,7 +231,8 @@ struct Target {
 impl Stored {
     /// Out of a row of [`sql::SESSION`].
     fn of(row: Vec<Value>) -> Option<Self> {
-        let [socket, data, private, since, rooms, gone] = <[Value; 6]>::try_from(row).ok()?;
+        let [socket, data, private, since, given, rooms, gone] =
+            <[Value; 7]>::try_from(row).ok()?;
         let text = |value| match value {
             Value::Text(text) => Some(text),
             _ => None,
@@ -225,6 +242,7 @@ impl Stored {
             data: text(data)?,
             private: text(private),
             since: integer(&since)?,
+            given: integer(&given)?,
             rooms: serde_json::from_str(&text(rooms)?).ok()?,
             gone: integer(&gone),
         })

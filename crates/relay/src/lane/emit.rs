@@ -57,8 +57,6 @@ impl Lane {
             receivers += 1;
             if emit.volatile && !socket.connection.is_writable() {
                 shared.metrics.volatile_drops.add(1);
-            } else if let Some(tail) = offset.and_then(|_| offsets.tail_beyond(socket.floor)) {
-                outgoing.send(socket, &message.ending(&tail));
             } else {
                 outgoing.send_broadcast(socket, &mut broadcast);
             }

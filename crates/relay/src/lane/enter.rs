@@ -61,7 +61,12 @@ impl Lane {
     }
 
     /// Sends a client what it has missed. Gives the offset up to which it has everything then.
-    fn make_up(&self, socket: &mut Socket, recovered: &Recovered<'_>, run: &mut Run<'_, '_>) -> u64 {
+    fn make_up(
+        &self,
+        socket: &mut Socket,
+        recovered: &Recovered<'_>,
+        run: &mut Run<'_, '_>,
+    ) -> u64 {
         let seen = recovered.seen.as_deref().map(str::parse::<Seen>);
         let seen = seen.and_then(Result::ok).unwrap_or_default();
         for missed in &recovered.missed {

@@ -81,11 +81,14 @@ impl Offsets {
         }
     }
 
-    /// Nothing is missing to those who are here.
+    /// Nothing is missing to those who are here: they came later, or nothing ever was.
     pub fn trust(&mut self) {
         self.is_doubtful = false;
         for source in &mut self.sources {
             source.is_doubtful = false;
+            if let [(after, _), .., (_, until)] = source.spans[..] {
+                source.spans = vec![(after, until)];
+            }
         }
     }
 
@@ -105,9 +108,7 @@ impl Offsets {
             self.sources.len() - 1
         });
         let Source {
-            spans,
-            is_doubtful,
-            ..
+            spans, is_doubtful, ..
         } = &mut self.sources[at];
         match (std::mem::take(is_doubtful), spans.last_mut()) {
             (false, Some((_, until))) => *until = offset.max(*until),
@@ -135,20 +136,11 @@ impl Offsets {
             return if ends_with_string { NO_OFFSET } else { "" }.into();
         };
         self.push(source, offset);
-        self.argument(self.certain).into()
-    }
-
-    /// The same for a client that has everything up to `floor`, if that is more than others have.
-    pub fn tail_beyond(&self, floor: u64) -> Option<String> {
-        (self.are_read && floor > self.certain).then(|| self.argument(floor))
-    }
-
-    fn argument(&self, offset: u64) -> String {
         let spans = self.sources.iter().flat_map(|source| {
             let spans = source.spans.iter();
             spans.map(move |(after, until)| (&*source.name, *after, *until))
         });
-        argument(offset, spans)
+        argument(self.certain, spans).into()
     }
 }
 
@@ -156,7 +148,10 @@ impl Offsets {
 /// besides.
 pub fn tail_of_missed(missed: &Missed<'_>, seen: &Seen) -> String {
     let spans = seen.beyond.iter();
-    argument(missed.offset, spans.map(|span| (&*span.source, span.after, span.until)))
+    argument(
+        missed.offset,
+        spans.map(|span| (&*span.source, span.after, span.until)),
+    )
 }
 
 fn argument<'a>(offset: u64, spans: impl Iterator<Item = (&'a str, u64, u64)>) -> String {

@@ -208,7 +208,7 @@ async fn who_may_have_missed_some_gets_that_and_nothing_twice() {
     let so_far = right.relay.so_far();
     let (mut later, _) = WebSocket::open(right.address).await;
     assert_eq!(right.relay.resync(so_far).await, 2);
-    right.relay.trust();
+    right.relay.trust(Some(so_far));
     let id = connect["sid"].as_str().unwrap();
     assert_eq!(right.app.disconnect_of(id).await.0, "transport error");
     assert_eq!(b.closed().await, None);
@@ -218,7 +218,7 @@ async fn who_may_have_missed_some_gets_that_and_nothing_twice() {
     let (mut b, again, before) = client(&right, Some(&given)).await;
     assert_eq!(again["sid"], connect["sid"]);
     assert_eq!(events(&before), ["missed 1", "missed 3", "missed 6"]);
-    // It has more than those who were here before, and is told so.
+    // Who is here now has everything up to when the connections began to be ended.
     assert_eq!(say(&mut b, "had 8").await, "7;right:1");
     right.relay.heard("left", 8);
     assert_eq!(say(&mut b, "had 9").await, "8;right:1");

@@ -27,7 +27,11 @@ async fn recover(transaction: &Transaction, socket: &str, offset: Option<u64>) -
     recover_with(transaction, socket, offset.map(seen)).await
 }
 
-async fn recover_with(transaction: &Transaction, socket: &str, seen: Option<Seen>) -> Option<Session> {
+async fn recover_with(
+    transaction: &Transaction,
+    socket: &str,
+    seen: Option<Seen>,
+) -> Option<Session> {
     let claim = Claim {
         pid: format!("pid-{socket}"),
         seen,
@@ -125,7 +129,10 @@ fn what_was_seen_of_one_source_is_not_given_again_and_the_rest_is() {
             (vec![], "23456789"),
             (vec![span(relay.clone(), 0, 7)], "235689"),
             (vec![span(format!("{relay}-2"), 2, 8)], "234679"),
-            (vec![span(format!("{relay}/b"), 1, 6), span(relay, 4, 6)], "245789"),
+            (
+                vec![span(format!("{relay}/b"), 1, 6), span(relay, 4, 6)],
+                "245789",
+            ),
             (vec![span("unknown".into(), 1, 9)], "23456789"),
         ];
         for (beyond, expected) in claims {
@@ -137,7 +144,45 @@ fn what_was_seen_of_one_source_is_not_given_again_and_the_rest_is() {
         let beyond = vec![span("another".into(), 1, 10)];
         let never_was = Seen { offset: 1, beyond };
         let transaction = fresh(batch(1, 99, 1)).await;
-        assert!(recover_with(&transaction, x, Some(never_was)).await.is_none());
+        assert!(
+            recover_with(&transaction, x, Some(never_was))
+                .await
+                .is_none()
+        );
+    });
+}
+
+#[test]
+fn who_has_seen_anything_later_has_seen_what_it_was_given_when_it_came_back() {
+    let _folder = new_file();
+    test(async || {
+        commit(1, vec![newcomer("x"), join("x", "a")]).await;
+        commit(2, vec![say("a", "1"), say("a", "2"), say("a", "3")]).await;
+        let back = async |sequence, offset, until| {
+            commit(sequence, vec![disconnect("x", true)]).await;
+            let transaction = fresh(batch(1, sequence + 1, 1)).await;
+            // Of a source that has nothing here, so that it takes away nothing.
+            let beyond = vec![Span {
+                source: "another".into(),
+                after: 0,
+                until,
+            }];
+            let seen = Seen { offset, beyond };
+            let session = recover_with(&transaction, "x", Some(seen)).await.unwrap();
+            transaction.commit("ok".into()).await.unwrap();
+            said(&session).concat()
+        };
+        // What was sent to all says that it has 1; it is given the rest, twice as it has seen no more.
+        assert_eq!(back(3, 1, 1).await, "23");
+        assert_eq!(back(5, 1, 2).await, "23");
+        // It had seen 1 by then, whatever it says now.
+        assert_eq!(back(7, 0, 3).await, "23");
+        commit(9, vec![say("a", "4"), say("a", "5")]).await;
+        assert_eq!(back(10, 1, 4).await, "45");
+        assert_eq!(back(12, 1, 3).await, "45");
+        assert_eq!(back(14, 4, 5).await, "5");
+        commit(16, vec![say("a", "6")]).await;
+        assert_eq!(back(17, 1, 6).await, "6");
     });
 }
 

@@ -88,7 +88,9 @@ impl Memory {
         let seen: Seen = text.parse().unwrap();
         let is_missed = |source: &str, emit: &Value| {
             let offset = emit["offset"].as_u64().unwrap();
-            let has = |span: &Span| span.source == source && (span.after + 1..=span.until).contains(&offset);
+            let has = |span: &Span| {
+                span.source == source && (span.after + 1..=span.until).contains(&offset)
+            };
             offset > seen.offset && !seen.beyond.iter().any(has)
         };
         let missed: Vec<Value> = self
@@ -116,7 +118,14 @@ impl Memory {
     }
 
     /// Stores an event and emits it.
-    fn emit(&mut self, lane: &str, source: &str, event: &Value, rooms: Value, except: Value) -> Value {
+    fn emit(
+        &mut self,
+        lane: &str,
+        source: &str,
+        event: &Value,
+        rooms: Value,
+        except: Value,
+    ) -> Value {
         let offset = self.log.len() + 1;
         let attachments = event["attachments"].as_array().cloned().unwrap_or_default();
         let emit = json!({ "rooms": rooms, "except": except, "data": event["data"],
@@ -125,13 +134,7 @@ impl Memory {
         json!({ "emit": emit })
     }
 
-    fn packet(
-        &mut self,
-        batch: &Batch,
-        event: &Value,
-        socket: &Value,
-        commands: &mut Vec<Value>,
-    ) {
+    fn packet(&mut self, batch: &Batch, event: &Value, socket: &Value, commands: &mut Vec<Value>) {
         let lane = &*batch.lane;
         let (id, data) = (&socket["id"], &event["data"]);
         let name = data[0].as_str().unwrap_or("?");
@@ -153,7 +156,9 @@ impl Memory {
                 }
                 commands.push(json!({ "state": { "socket": id, "state": data[1] } }));
             }
-            "room" => commands.push(self.emit(lane, &batch.relay, event, json!([data[1]]), json!([]))),
+            "room" => {
+                commands.push(self.emit(lane, &batch.relay, event, json!([data[1]]), json!([])))
+            }
             "others" => commands.push(self.emit(lane, &batch.relay, event, json!([]), json!([id]))),
             "all" => commands.push(self.emit(lane, &batch.relay, event, json!([]), json!([]))),
             "elsewhere" => {
