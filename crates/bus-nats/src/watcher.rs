@@ -125,6 +125,7 @@ impl Watcher {
             self.miss(0, "a relay has gone without goodbye");
         }
         for relay in self.peers.give_up(now) {
+            self.miss(0, "a relay has not come back for long, and is given up");
             self.relay.left(&relay);
         }
     }

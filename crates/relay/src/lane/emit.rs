@@ -17,11 +17,12 @@ use crate::message::Message;
 use crate::shared::Shared;
 
 impl Lane {
-    /// Emits to the namespace's sockets from outside a batch. Returns how many there were.
+    /// Emits to the namespace's sockets from outside a batch, before all that waits. Returns how many there were.
     pub fn publish(&self, shared: &Arc<Shared>, source: &str, emit: &Emit<'_>) -> usize {
         let mut outgoing = Outgoing::default();
         let mut state = self.lock();
         outgoing.begin(&mut state.runs);
+        state.offsets.others(Some(0));
         let receivers = self.emit(shared, &mut state, emit, source, &mut outgoing);
         drop(state);
         outgoing.flush(shared);
