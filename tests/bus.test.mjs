@@ -347,6 +347,54 @@ test("a relay that is killed may not have said everything: the clients of the ot
   assert.deepEqual(unread(b, "said"), []);
 });
 
+test("a client whose relay is killed while messages flow goes on at another: it hears each once", async (t) => {
+  const broker = await startBroker(t);
+  const { relay } = await deploy(t, broker);
+  const two = await relay();
+  const d = await connected(t, two.url);
+  const room = newRoom();
+  await ask(d, "join", [room]);
+  const everything = recorded(d);
+  let logs = 0;
+  for (let round = 0; round < 4; round++) {
+    const one = await relay({ id: "one" });
+    const b = await connected(t, one.url, { reconnection: false });
+    const wire = await startWire(t, one.url);
+    const mover = await connected(t, wire.url);
+    await ask(mover, "join", [room]);
+    const since = everything.length;
+    const heard = recorded(mover);
+    const acked = [];
+    const speak = async (socket, text) => {
+      // What was on its way to the relay when it was killed may have been said or not.
+      const isSaid = await say(socket, { to: [room] }, text).then(() => true, () => false);
+      if (isSaid) acked.push(text);
+    };
+    const speaking = Array.from({ length: 60 }, (_, n) => speak(n % 2 ? b : d, `${round}.${n}`));
+    await speaking[20 + 5 * round];
+    wire.server = two.url;
+    await one.kill9();
+    await next(mover, "disconnect");
+    b.disconnect();
+    await next(mover, "connect");
+    assert.equal(mover.recovered, true);
+    await Promise.all(speaking);
+    // The other's clients come back for what the relay had no time to say.
+    const back = await relay({ id: "one" });
+    await logged(two, /nothing of other relays is missing/, logs);
+    logs = two.stderr.length;
+    if (!d.connected) await next(d, "connect");
+    if (!mover.connected) await next(mover, "connect");
+    await settled([d], [d, mover], room);
+    const said = everything.slice(since);
+    assert.deepEqual(acked.filter((text) => !said.includes(text)), []);
+    assert.equal(new Set(said).size, said.length, "nobody hears anything twice");
+    assert.deepEqual(heard.sort(), said.sort());
+    mover.disconnect();
+    await back.stop();
+  }
+});
+
 test("relays start before the broker does, say so, and are one server when it is there", async (t) => {
   const broker = await newBroker(t);
   const { relay } = await deploy(t, broker);
