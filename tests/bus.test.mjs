@@ -173,6 +173,27 @@ describe("two relays", () => {
     for (const socket of [near, far]) assert.equal(await next(socket, "said"), "from /");
   });
 
+  test("the clients of both relays are asked for acknowledgements, and one of them wherever it is", async (t) => {
+    const { room, a, b, c, d } = await four(t);
+    const told = (socket) => next(socket, "answers");
+    a.on("question", (text, answer) => answer(`${text} a`));
+    b.on("question", () => {});
+    c.on("question", (text, answer) => answer(Buffer.from(text)));
+    d.on("question", () => d.disconnect());
+    const [b_id, d_id] = [b.id, d.id];
+    let heard;
+    a.on("answers", (replies, missing) => (heard = [replies, missing]));
+    await ask(a, "ask", 1000, { whom: { to: [room] }, event: "question", args: ["what?"] });
+    await told(a);
+    const [replies, missing] = heard;
+    assert.deepEqual(Object.fromEntries(replies), { [a.id]: ["what? a"], [c.id]: [Buffer.from("what?")] });
+    assert.deepEqual(missing.sort(), [b_id, d_id].sort());
+
+    await ask(a, "ask", 60_000, { whom: { to: [c.id] }, event: "question", args: ["you?"] });
+    await told(a);
+    assert.deepEqual(heard, [[[c.id, [Buffer.from("you?")]]], []]);
+  });
+
   test("what is local stays with its relay", async (t) => {
     const { room, a, b, c, d } = await four(t);
     await ask(a, "emit", { whom: { to: [room] }, flags: ["local"], event: "said", args: ["here"] });

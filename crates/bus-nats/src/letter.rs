@@ -3,32 +3,66 @@
 use std::borrow::Cow;
 
 use parlour_protocol::relay::Command;
+use parlour_relay::Report;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::peers::name;
 
-/// `{"from", "sequence", "source"?, "command"}`; or `{"from", "sequence", "told"}`, which says that its sender is
-/// there, or leaves.
+/// `{"from", "sequence", …}`, and what it is about, the fields of a [`Content`]; or `{"from", "sequence", "told"}`,
+/// which says that its sender is there, or leaves.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Letter<'a> {
     /// The relay's name, `@`, and when its life began: milliseconds since 1970.
     #[serde(borrow)]
     pub from: Cow<'a, str>,
-    /// The number of the command among all that this relay has for others, from 0 on and without a gap;
-    /// without a command, the number that the next one will have.
+    /// The number of the letter among all of this relay that have a content, from 0 on and without a gap;
+    /// without one, the number that the next one will have.
     pub sequence: u64,
     /// The source of an emission, if it is not the relay's name.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Cow<'a, str>>,
+    /// For which life of which relay a report is.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Cow<'a, str>>,
+    /// The number of what asks for acknowledgements, and of reports of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<u64>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub command: Option<&'a RawValue>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<&'a RawValue>,
     /// Up to which offset it has said everything.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub told: u64,
     /// There will be no more: everything was said.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub leaves: bool,
+}
+
+/// What a letter is about, as it is written before the letter has its number.
+#[derive(Default, Serialize)]
+pub struct Content<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ask: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<&'a Command<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<&'a Report>,
+}
+
+/// What a letter brings.
+#[derive(Debug)]
+pub enum Brought<'a> {
+    Command(Command<'a>),
+    /// With its number.
+    Ask(u64, Command<'a>),
+    /// For whom, with the number of what was asked.
+    Report(&'a str, u64, Report),
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -40,10 +74,19 @@ impl<'a> Letter<'a> {
         serde_json::from_slice(payload)
     }
 
-    pub fn command(&self) -> serde_json::Result<Option<Command<'a>>> {
-        self.command
-            .map(|command| serde_json::from_str(command.get()))
-            .transpose()
+    /// None: it says only that its sender is there.
+    pub fn brought(&'a self) -> serde_json::Result<Option<Brought<'a>>> {
+        let command = self.command.map(|json| serde_json::from_str(json.get()));
+        let report = self.report.map(|json| serde_json::from_str(json.get()));
+        Ok(Some(match (command, report, self.ask) {
+            (None, None, _) => return Ok(None),
+            (Some(command), _, None) => Brought::Command(command?),
+            (Some(command), _, Some(ask)) => Brought::Ask(ask, command?),
+            (None, Some(report), ask) => {
+                let to = self.to.as_deref().unwrap_or_default();
+                Brought::Report(to, ask.unwrap_or_default(), report?)
+            }
+        }))
     }
 
     /// The name of the relay that it is from.
@@ -61,25 +104,22 @@ impl<'a> Letter<'a> {
             from: from.into(),
             sequence,
             source: None,
+            to: None,
+            ask: None,
             command: None,
+            report: None,
             told,
             leaves,
         };
         serde_json::to_vec(&letter).unwrap_or_default()
     }
 
-    /// A letter with a command that is JSON already. A relay's name needs no escapes.
-    pub fn write(from: &str, sequence: u64, source: Option<&str>, command: &[u8]) -> Vec<u8> {
-        let mut letter = format!(r#"{{"from":"{from}","sequence":{sequence},"#).into_bytes();
-        if let Some(source) = source {
-            letter.extend_from_slice(b"\"source\":");
-            letter.extend(serde_json::to_vec(source).unwrap_or_default());
-            letter.push(b',');
-        }
-        letter.extend_from_slice(b"\"command\":");
-        letter.extend_from_slice(command);
-        letter.push(b'}');
-        letter
+    /// A letter with a [`Content`] that is JSON already, and has at least one field. A relay's name needs no
+    /// escapes.
+    pub fn write(from: &str, sequence: u64, content: &[u8]) -> Vec<u8> {
+        let head = format!(r#"{{"from":"{from}","sequence":{sequence},"#);
+        let fields = content.strip_prefix(b"{").unwrap_or(content);
+        [head.as_bytes(), fields].concat()
     }
 }
 
@@ -87,16 +127,23 @@ impl<'a> Letter<'a> {
 mod tests {
     use super::*;
 
+    fn written(content: &Content<'_>) -> Vec<u8> {
+        Letter::write("host-3000@17", 9, &serde_json::to_vec(content).unwrap())
+    }
+
     #[test]
     fn a_command_comes_as_it_was_sent() {
         let json = r#"{"emit":{"rooms":["r"],"data":["a",{"b":[1.50,"ä"]}],"offset":7}}"#;
-        let payload = Letter::write("host-3000@17", 9, None, json.as_bytes());
+        let command: Command<'_> = serde_json::from_str(json).unwrap();
+        let content = Content {
+            command: Some(&command),
+            ..Content::default()
+        };
+        let payload = written(&content);
         let letter = Letter::read(&payload).unwrap();
         assert_eq!((&*letter.from, letter.sequence), ("host-3000@17", 9));
         assert_eq!(letter.source(), "host-3000");
-        let elsewhere = Letter::write("a@1", 0, Some("a/\"b\""), json.as_bytes());
-        assert_eq!(Letter::read(&elsewhere).unwrap().source(), "a/\"b\"");
-        let Ok(Some(Command::Emit(emit))) = letter.command() else {
+        let Ok(Some(Brought::Command(Command::Emit(emit)))) = letter.brought() else {
             panic!("{letter:?}");
         };
         assert_eq!(emit.data.get(), r#"["a",{"b":[1.50,"ä"]}]"#);
@@ -104,13 +151,40 @@ mod tests {
             (emit.offset, emit.rooms.as_slice()),
             (Some(7), &["r".into()][..])
         );
+        let payload = written(&Content {
+            source: Some("a/\"b\""),
+            ask: Some(3),
+            ..content
+        });
+        let letter = Letter::read(&payload).unwrap();
+        assert_eq!(letter.source(), "a/\"b\"");
+        assert!(matches!(letter.brought(), Ok(Some(Brought::Ask(3, _)))));
+    }
+
+    #[test]
+    fn a_report_comes_as_it_was_sent() {
+        let asked = Report::Asked(vec!["x".into()]);
+        let reply = serde_json::value::to_raw_value(&[1.5]).unwrap();
+        for report in [asked, Report::Replies(vec![reply]), Report::Over] {
+            let payload = written(&Content {
+                to: Some("a@1"),
+                ask: Some(3),
+                report: Some(&report),
+                ..Content::default()
+            });
+            let letter = Letter::read(&payload).unwrap();
+            let Ok(Some(Brought::Report("a@1", 3, read))) = letter.brought() else {
+                panic!("{letter:?}");
+            };
+            assert_eq!(format!("{read:?}"), format!("{report:?}"));
+        }
     }
 
     #[test]
     fn presence_has_no_command() {
         let payload = Letter::presence("a@1", 3, 17, false);
         assert_eq!(payload, br#"{"from":"a@1","sequence":3,"told":17}"#);
-        assert!(Letter::read(&payload).unwrap().command().unwrap().is_none());
+        assert!(Letter::read(&payload).unwrap().brought().unwrap().is_none());
         let payload = Letter::presence("a@1", 3, 17, true);
         assert!(Letter::read(&payload).unwrap().leaves);
     }
@@ -120,7 +194,12 @@ mod tests {
         for payload in ["", "x", "[]", "{}", r#"{"from":"a@1"}"#] {
             assert!(Letter::read(payload.as_bytes()).is_err(), "{payload}");
         }
-        let unknown = Letter::write("a@1", 0, None, br#"{"dance":{}}"#);
-        assert!(Letter::read(&unknown).unwrap().command().is_err());
+        for unknown in [
+            r#"{"command":{"dance":{}}}"#,
+            r#"{"report":{"x":1},"to":"a@1"}"#,
+        ] {
+            let unknown = Letter::write("a@1", 0, unknown.as_bytes());
+            assert!(Letter::read(&unknown).unwrap().brought().is_err());
+        }
     }
 }

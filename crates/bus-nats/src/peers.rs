@@ -114,13 +114,14 @@ impl Peers {
             .any(|peer| peer.is_silent || now - peer.heard > SILENCE)
     }
 
-    /// Those who were silent for too long are not waited for any more. Whether there are any.
-    pub fn forget_silent(&mut self, now: Instant) -> bool {
+    /// Those who were silent for too long are not waited for any more. Gives their names.
+    pub fn forget_silent(&mut self, now: Instant) -> Vec<Box<str>> {
         let silent = self.known.extract_if(|_, peer| now - peer.heard > FORGET);
-        let silent = silent.map(|(from, peer)| (name(&from).into(), peer.heard));
-        let before = self.absent.len();
-        self.absent.extend(silent);
-        self.absent.len() > before
+        let silent: Vec<(Box<str>, Instant)> = silent
+            .map(|(from, peer)| (name(&from).into(), peer.heard))
+            .collect();
+        self.absent.extend(silent.iter().cloned());
+        silent.into_iter().map(|(name, _)| name).collect()
     }
 
     /// The names of those who will not come back.
@@ -185,14 +186,15 @@ mod tests {
         let (mut peers, now) = peers();
         assert!(!peers.is_any_silent(now + SILENCE));
         let late = now + SILENCE + PRESENCE_EVERY;
-        assert!(peers.is_any_silent(late) && !peers.forget_silent(late));
+        assert!(peers.is_any_silent(late) && peers.forget_silent(late).is_empty());
         peers.await_all(late);
         assert!(peers.is_any_silent(late));
         assert_eq!(peers.heard("a@1", 7, false, true, late), Heard::InOrder);
         assert!(!peers.is_any_silent(late));
         let gone = late + FORGET + PRESENCE_EVERY;
-        assert!(peers.forget_silent(gone) && !peers.is_any_silent(gone));
-        assert!(!peers.forget_silent(gone) && peers.give_up(gone).is_empty());
+        assert_eq!(peers.forget_silent(gone), ["a".into()]);
+        assert!(!peers.is_any_silent(gone));
+        assert!(peers.forget_silent(gone).is_empty() && peers.give_up(gone).is_empty());
         let late = late + GIVE_UP + PRESENCE_EVERY;
         assert_eq!(peers.give_up(late), ["a".into()]);
         assert!(peers.give_up(late).is_empty());
@@ -202,7 +204,7 @@ mod tests {
     fn who_comes_back_after_it_was_not_waited_for_may_have_said_something_meanwhile() {
         let (mut peers, now) = peers();
         let later = now + FORGET + PRESENCE_EVERY;
-        assert!(peers.forget_silent(later));
+        assert_eq!(peers.forget_silent(later).len(), 1);
         assert_eq!(peers.heard("a@2", 0, false, true, later), Heard::Missed(0));
         assert!(peers.give_up(later + GIVE_UP + FORGET).is_empty());
     }

@@ -51,8 +51,7 @@ impl Publisher {
         self.next += self.queue.lost();
         let number = self.next;
         self.next += 1;
-        let source = outbound.source.as_deref();
-        let letter = Letter::write(&self.from, number, source, &outbound.command);
+        let letter = Letter::write(&self.from, number, &outbound.content);
         send(client, outbound.subject, letter).await;
     }
 

@@ -5,20 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parlour_protocol::relay::Command;
-use parlour_relay::Bus;
+use parlour_relay::{Bus, Report};
 use tokio::sync::mpsc;
 
+use crate::letter::Content;
 use crate::subject::Subjects;
 
 /// Bytes that may wait to be published.
 const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
 
-/// Where it goes, whose it is, and its JSON.
+/// Where it goes, and what it is about: a [`Content`] as JSON.
 pub struct Outbound {
     pub subject: String,
-    /// None: the relay's own.
-    pub source: Option<Box<str>>,
-    pub command: Vec<u8>,
+    pub content: Vec<u8>,
 }
 
 /// A [`Bus`]: what a relay is given.
@@ -58,13 +57,43 @@ pub fn new(subjects: Subjects, relay: &str) -> (Sender, Receiver) {
 
 impl Bus for Sender {
     fn publish(&self, namespace: &str, source: &str, command: &Command<'_>) {
+        let content = Content {
+            source: Some(source).filter(|source| **source != *self.relay),
+            command: Some(command),
+            ..Content::default()
+        };
+        self.send(namespace, &content);
+    }
+
+    fn ask(&self, namespace: &str, ask: u64, command: &Command<'_>) {
+        let content = Content {
+            ask: Some(ask),
+            command: Some(command),
+            ..Content::default()
+        };
+        self.send(namespace, &content);
+    }
+
+    fn report(&self, namespace: &str, to: &str, ask: u64, report: &Report) {
+        let content = Content {
+            to: Some(to),
+            ask: Some(ask),
+            report: Some(report),
+            ..Content::default()
+        };
+        self.send(namespace, &content);
+    }
+}
+
+impl Sender {
+    fn send(&self, namespace: &str, content: &Content<'_>) {
         let lose = || self.shared.lost.fetch_add(1, Ordering::Relaxed);
-        let Ok(command) = serde_json::to_vec(command) else {
-            tracing::error!(namespace, "a command for other relays is no JSON");
+        let Ok(content) = serde_json::to_vec(content) else {
+            tracing::error!(namespace, "what is for other relays is no JSON");
             lose();
             return;
         };
-        let size = command.len();
+        let size = content.len();
         if self.shared.bytes.load(Ordering::Relaxed) + size > MAX_WAITING_BYTES {
             if lose() == 0 {
                 tracing::error!("the broker does not keep up: other relays miss commands");
@@ -73,13 +102,8 @@ impl Bus for Sender {
         }
         self.shared.bytes.fetch_add(size, Ordering::Relaxed);
         let subject = self.subjects.of(namespace);
-        let outbound = Outbound {
-            subject,
-            source: (*source != *self.relay).then(|| source.into()),
-            command,
-        };
         // Without a receiver the process is at its end.
-        let _ = self.queue.send(outbound);
+        let _ = self.queue.send(Outbound { subject, content });
     }
 }
 
@@ -101,7 +125,7 @@ impl Receiver {
     }
 
     fn taken(&self, outbound: Outbound) -> Outbound {
-        let size = outbound.command.len();
+        let size = outbound.content.len();
         self.shared.bytes.fetch_sub(size, Ordering::Relaxed);
         outbound
     }
@@ -140,9 +164,9 @@ mod tests {
                 "parlour.%2Fchat"
             ]
         );
-        assert_eq!(taken[3].command, small.as_bytes());
-        let sources: Vec<_> = taken.iter().map(|it| it.source.as_deref()).collect();
-        assert_eq!(sources, [None, None, None, Some("a/")]);
+        let content = format!(r#"{{"source":"a/","command":{small}}}"#);
+        assert_eq!(taken[3].content, content.as_bytes());
+        assert!(taken[2].content.starts_with(br#"{"command":"#));
         sender.publish("/", "a", &serde_json::from_str(&large).unwrap());
         assert_eq!(receiver.lost(), 0);
     }

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::broker::{self, Broker, MIN_MAX_PAYLOAD};
-use crate::letter::Letter;
+use crate::letter::{Brought, Letter};
 use crate::peers::{Heard, Peers};
 use crate::subject::{Subjects, Topic};
 
@@ -121,8 +121,9 @@ impl Watcher {
 
     fn forget_silent(&mut self) {
         let now = Instant::now();
-        if self.peers.forget_silent(now) {
+        for relay in self.peers.forget_silent(now) {
             self.miss(0, "a relay has gone without goodbye");
+            self.relay.lost(&relay);
         }
         for relay in self.peers.give_up(now) {
             self.miss(0, "a relay has not come back for long, and is given up");
@@ -183,15 +184,15 @@ impl Watcher {
             Ok(letter) => letter,
             Err(error) => return self.misread(message, &error.to_string()),
         };
-        let command = match letter.command() {
-            Ok(command) => command,
+        let brought = match letter.brought() {
+            Ok(brought) => brought,
             Err(error) => return self.misread(message, &error.to_string()),
         };
         let now = Instant::now();
         let knew_all = now >= self.settled;
-        let is_command = command.is_some();
+        let has_content = brought.is_some();
         let (from, sequence) = (&*letter.from, letter.sequence);
-        match self.peers.heard(from, sequence, is_command, knew_all, now) {
+        match self.peers.heard(from, sequence, has_content, knew_all, now) {
             Heard::InOrder => {}
             Heard::Old => return,
             Heard::Missed(count) => self.miss(count, &format!("of {from}")),
@@ -203,11 +204,22 @@ impl Watcher {
         }
         // Everything that came before was carried out.
         self.relay.heard(letter.relay(), letter.told);
-        let Some(command) = command else { return };
+        let Some(brought) = brought else { return };
         let Some(Topic::Namespace(namespace)) = self.subjects.read(&message.subject) else {
             return self.misread(message, "no namespace has this subject");
         };
-        if !self.relay.carry_out(&namespace, letter.source(), &command) {
+        let relay = &self.relay;
+        let is_carried_out = match brought {
+            Brought::Command(command) => relay.carry_out(&namespace, letter.source(), &command),
+            Brought::Ask(ask, command) => relay.ask(&namespace, from, ask, &command),
+            Brought::Report(to, ask, report) => {
+                if *to == *self.from {
+                    relay.hear_report(&namespace, letter.relay(), ask, &report);
+                }
+                true
+            }
+        };
+        if !is_carried_out {
             self.miss(
                 1,
                 "the app does not answer, and others' commands have waited for that",

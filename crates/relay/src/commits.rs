@@ -20,10 +20,17 @@ struct Inner {
     under_way: BTreeMap<u64, usize>,
     /// This life of the relay was answered: nothing comes any more of what an earlier one has asked.
     is_answered: bool,
-    /// What other relays have said of themselves.
-    others: HashMap<Box<str>, u64>,
+    /// Other relays, by their names.
+    others: HashMap<Box<str>, Other>,
     /// Nothing is certain beyond this: others' emissions may be missing.
     doubt: Option<u64>,
+}
+
+struct Other {
+    /// What it has said of itself.
+    told: u64,
+    /// It was heard not long ago.
+    is_present: bool,
 }
 
 /// A batch that is under way.
@@ -91,16 +98,35 @@ impl Commits {
     pub fn heard(&self, relay: &str, told: u64) {
         let mut inner = self.lock();
         match inner.others.get_mut(relay) {
-            Some(known) => *known = told.max(*known),
+            Some(other) => {
+                other.told = told.max(other.told);
+                other.is_present = true;
+            }
             None => {
-                inner.others.insert(relay.into(), told);
+                let is_present = true;
+                inner
+                    .others
+                    .insert(relay.into(), Other { told, is_present });
             }
         }
     }
 
-    /// It has no more to say, or is not waited for.
-    pub fn forget(&self, relay: &str) {
+    /// It was not heard for long. It may have more to say some day.
+    pub fn lost(&self, relay: &str) {
+        if let Some(other) = self.lock().others.get_mut(relay) {
+            other.is_present = false;
+        }
+    }
+
+    /// It has no more to say.
+    pub fn left(&self, relay: &str) {
         self.lock().others.remove(relay);
+    }
+
+    pub fn present(&self) -> Vec<Box<str>> {
+        let inner = self.lock();
+        let present = inner.others.iter().filter(|(_, other)| other.is_present);
+        present.map(|(relay, _)| relay.clone()).collect()
     }
 
     pub fn doubt(&self) {
@@ -114,8 +140,8 @@ impl Commits {
     pub fn trust(&self, offset: u64) {
         let mut inner = self.lock();
         inner.doubt = None;
-        for told in inner.others.values_mut() {
-            *told = offset.max(*told);
+        for other in inner.others.values_mut() {
+            other.told = offset.max(other.told);
         }
     }
 
@@ -130,7 +156,7 @@ impl Commits {
 
 impl Inner {
     fn certain(&self, own: Option<UnderWay>) -> Option<u64> {
-        let others = self.others.values().copied().min();
+        let others = self.others.values().map(|other| other.told).min();
         [self.next_own(own), others, self.doubt]
             .into_iter()
             .flatten()
@@ -177,7 +203,10 @@ mod tests {
         commits.heard("b", 15);
         commits.heard("a", 11);
         assert_eq!(commits.certain(None), Some(12));
-        commits.forget("a");
+        commits.lost("a");
+        assert_eq!(commits.present(), ["b".into()]);
+        assert_eq!(commits.certain(None), Some(12));
+        commits.left("a");
         assert_eq!(commits.certain(None), Some(15));
     }
 
@@ -191,14 +220,14 @@ mod tests {
         commits.heard("b", 5);
         commits.doubt();
         assert_eq!(commits.certain(None), Some(5));
-        commits.forget("b");
+        commits.left("b");
         assert_eq!(commits.certain(None), Some(12));
         commits.trust(15);
         assert_eq!(commits.certain(None), Some(17));
         commits.doubt();
         commits.trust(19);
         assert_eq!(commits.certain(None), Some(19));
-        commits.forget("a");
+        commits.left("a");
         assert_eq!(commits.certain(None), None);
         commits.doubt();
         commits.note(40);

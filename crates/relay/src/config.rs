@@ -173,3 +173,10 @@ pub(crate) const RESYNC_SPREAD: Duration = Duration::from_secs(3);
 
 /// Bytes of commands from the bus that wait while one namespace's batch is under way.
 pub(crate) const MAX_CARRIED_BYTES: usize = 64 * 1024 * 1024;
+
+/// Bytes of replies in one report to another relay, unless one is larger; and ids.
+pub(crate) const MAX_REPORT_BYTES: usize = 1024 * 1024;
+pub(crate) const MAX_REPORTED_IDS: usize = 10_000;
+
+/// How long after the time to acknowledge is over other relays may take to report.
+pub(crate) const REPORT_WAIT: Duration = Duration::from_secs(1);

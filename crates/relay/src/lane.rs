@@ -20,6 +20,7 @@ use parlour_protocol::socket::{self, AckId, Head, Kind};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tokio::sync::{Notify, oneshot};
 
+use crate::bus::Report;
 use crate::commits::UnderWay;
 use crate::config::{MAX_HELD_BYTES, MAX_PENDING_BYTES};
 use crate::connection::{Connection, Membership};
@@ -27,8 +28,8 @@ use crate::hub::{Hub, Phase, Place, Socket};
 use crate::shared::Shared;
 use crate::sid::Sid;
 
-pub use asks::Expected;
-use asks::{AskId, Asks};
+pub use asks::{AskId, Asker, Expected};
+use asks::{Asks, Outcome};
 use batch::Queue;
 use offsets::Offsets;
 
@@ -78,8 +79,12 @@ struct Carried {
 }
 
 enum Arrival {
-    /// A command, as JSON, and its source.
-    Command { json: String, source: Box<str> },
+    /// A command, as JSON, its source, and the relay that wants to know what comes of it.
+    Command {
+        json: String,
+        source: Box<str>,
+        asker: Option<Asker>,
+    },
     /// Something may be missing, or not any more, between what came before and what comes after.
     Doubt(bool),
 }
@@ -250,10 +255,10 @@ impl Lane {
         let (Some(socket), Some(id)) = (socket, id.exact()) else {
             return Pushed::Fine;
         };
-        let Some(event) = asks.reply(socket, id, data, attachments) else {
+        let Some(outcome) = asks.reply(socket, id, data, attachments) else {
             return Pushed::Fine;
         };
-        queue.push_acks(&event);
+        self.conclude(shared, queue, outcome);
         shared.metrics.events.add(1);
         let full = queue.bytes() > MAX_PENDING_BYTES;
         drop(state);
@@ -261,23 +266,70 @@ impl Lane {
         if full { Pushed::Full } else { Pushed::Fine }
     }
 
-    /// The time to acknowledge is over.
-    fn end_ask(&self, ask: AskId) {
+    /// The time to acknowledge is over. True if other relays can still tell of their clients.
+    fn end_ask(&self, shared: &Shared, ask: AskId) -> bool {
         let mut state = self.lock();
-        let State {
-            hub, queue, asks, ..
-        } = &mut *state;
-        let Some((event, late)) = asks.end(ask) else {
-            return;
-        };
-        for slot in late {
+        let State { hub, asks, .. } = &mut *state;
+        for slot in asks.end_here(ask) {
             if let Some(socket) = hub.get(slot) {
                 asks::forget(socket, ask);
             }
         }
-        queue.push_acks(&event);
+        self.settle_ask(shared, state, ask)
+    }
+
+    /// They cannot any more.
+    fn end_ask_elsewhere(&self, shared: &Shared, ask: AskId) {
+        let mut state = self.lock();
+        state.asks.end_elsewhere(ask);
+        self.settle_ask(shared, state, ask);
+    }
+
+    /// True if it is not settled.
+    fn settle_ask(&self, shared: &Shared, mut state: MutexGuard<'_, State>, ask: AskId) -> bool {
+        let outcome = state.asks.settled(ask);
+        let is_open = state.asks.is_open(ask);
+        self.conclude_all(shared, state, outcome);
+        is_open
+    }
+
+    /// Another relay tells what its clients do with what they were asked.
+    pub fn hear_report(&self, shared: &Shared, relay: &str, ask: AskId, report: &Report) {
+        let mut state = self.lock();
+        let outcome = state.asks.report(ask, relay, report);
+        self.conclude_all(shared, state, outcome);
+    }
+
+    /// Another relay will tell no more.
+    pub fn relay_is_gone(&self, shared: &Shared, relay: &str) {
+        let mut state = self.lock();
+        let outcomes = state.asks.relay_is_gone(relay);
+        self.conclude_all(shared, state, outcomes);
+    }
+
+    fn conclude_all(
+        &self,
+        shared: &Shared,
+        mut state: MutexGuard<'_, State>,
+        outcomes: impl IntoIterator<Item = Outcome>,
+    ) {
+        for outcome in outcomes {
+            self.conclude(shared, &mut state.queue, outcome);
+        }
         drop(state);
         self.work.notify_one();
+    }
+
+    /// Tells who has asked.
+    fn conclude(&self, shared: &Shared, queue: &mut Queue, outcome: Outcome) {
+        match outcome {
+            Outcome::App(event) => queue.push_acks(&event),
+            Outcome::Relay(relay, ask, replies) => {
+                for report in asks::reports(replies) {
+                    shared.report(&self.namespace, &relay, ask, &report);
+                }
+            }
+        }
     }
 
     /// A socket leaves: its client said so, or the connection is gone.
@@ -313,8 +365,8 @@ impl Lane {
         reason: &'static str,
     ) {
         socket.phase = Phase::Left;
-        for event in asks.left(socket) {
-            queue.push_acks(&event);
+        for outcome in asks.left(socket) {
+            self.conclude(shared, queue, outcome);
         }
         queue.push_disconnect(socket, reason);
         shared.metrics.sockets.down();

@@ -43,9 +43,10 @@ use anyhow::ensure;
 use parlour_protocol::relay::Command;
 use tokio::net::TcpListener;
 
+use lane::Asker;
 use shared::Shared;
 
-pub use bus::Bus;
+pub use bus::{Bus, Report};
 pub use config::{AllowedOrigins, Config, Cors, Transports};
 pub use origin::{Body, HttpOrigin, Origin, OriginError};
 
@@ -117,7 +118,7 @@ impl Relay {
         }
         self.shared
             .lane(namespace)
-            .is_none_or(|lane| lane.carry_out(&self.shared, source, None, command))
+            .is_none_or(|lane| lane.carry_out(&self.shared, source, None, None, command))
     }
 
     /// Up to which offset this relay has handed everything to the bus that its batches can have emitted. What
@@ -131,9 +132,37 @@ impl Relay {
         self.shared.commits.heard(relay, told);
     }
 
-    /// Another relay has no more to tell, or is not waited for any more.
+    /// Another relay was not heard for long. It may have more to tell some day.
+    pub fn lost(&self, relay: &str) {
+        self.shared.commits.lost(relay);
+        self.shared.relay_is_gone(relay);
+    }
+
+    /// Another relay has no more to tell.
     pub fn left(&self, relay: &str) {
-        self.shared.commits.forget(relay);
+        self.shared.commits.left(relay);
+        self.shared.relay_is_gone(relay);
+    }
+
+    /// [`Relay::carry_out`] for an `emit` that asks for acknowledgements: what comes of it is
+    /// [reported](Bus::report) to the relay that calls itself `from`.
+    #[must_use]
+    pub fn ask(&self, namespace: &str, from: &str, ask: u64, command: &Command<'_>) -> bool {
+        self.shared.metrics.bus_received.add(1);
+        let Some(lane) = self.shared.lane(namespace) else {
+            self.shared.report(namespace, from, ask, &Report::Over);
+            return true;
+        };
+        let asker = Some(Asker::Relay(from.into(), ask));
+        lane.carry_out(&self.shared, "", None, asker, command)
+    }
+
+    /// What another relay, by its name, reports of what this one has asked.
+    pub fn hear_report(&self, namespace: &str, relay: &str, ask: u64, report: &Report) {
+        self.shared.metrics.bus_received.add(1);
+        if let Some(lane) = self.shared.lane(namespace) {
+            lane.hear_report(&self.shared, relay, ask, report);
+        }
     }
 
     /// Commands of other relays may be missing that would have come before what is carried out from now on.

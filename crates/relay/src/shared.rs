@@ -11,11 +11,11 @@ use rustc_hash::FxBuildHasher;
 use slab::Slab;
 use tokio::sync::{Notify, watch};
 
-use crate::bus::Bus;
+use crate::bus::{Bus, Report};
 use crate::commits::{Commits, UnderWay};
 use crate::config::Config;
 use crate::connection::Connection;
-use crate::lane::Lane;
+use crate::lane::{AskId, Lane};
 use crate::metrics::Metrics;
 use crate::origin::Origin;
 use crate::sid::Sid;
@@ -153,7 +153,7 @@ impl Shared {
             return;
         };
         if let Some(lane) = self.lane(namespace)
-            && !lane.carry_out(self, source, batch, command)
+            && !lane.carry_out(self, source, batch, None, command)
         {
             // It overtakes what waits. That is better than not to come.
             lane.publish(self, source, emit);
@@ -183,6 +183,37 @@ impl Shared {
         }
         for lane in self.lanes() {
             lane.doubt(in_doubt);
+        }
+    }
+
+    /// The other relays that are there.
+    pub fn present(&self) -> Vec<Box<str>> {
+        match self.bus {
+            Some(_) => self.commits.present(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Has the other relays ask for acknowledgements.
+    pub fn ask(&self, namespace: &str, ask: AskId, command: &Command<'_>) {
+        if let Some(bus) = &self.bus {
+            self.metrics.bus_sent.add(1);
+            bus.ask(namespace, ask, command);
+        }
+    }
+
+    /// Tells the relay that asked.
+    pub fn report(&self, namespace: &str, to: &str, ask: AskId, report: &Report) {
+        if let Some(bus) = &self.bus {
+            self.metrics.bus_sent.add(1);
+            bus.report(namespace, to, ask, report);
+        }
+    }
+
+    /// Another relay will tell no more of what its clients are asked.
+    pub fn relay_is_gone(&self, relay: &str) {
+        for lane in self.lanes() {
+            lane.relay_is_gone(self, relay);
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parlour_protocol::relay::{self, Command, Emit};
 
-use super::asks::AskId;
+use super::asks::{AskId, Asker};
 use super::batch::Batch;
 use super::outgoing::Outgoing;
 use super::{Arrival, Carried, Lane, State, Verdict};
@@ -84,20 +84,22 @@ impl Lane {
 
     /// Carries out what the app told another relay, or emitted from another namespace: at once, or after the
     /// answer that is waited for. That may be of earlier, and make sockets receive it. `of`: the batch that it
-    /// comes of, if that is under way here. False: too much is waiting for the answer.
+    /// comes of, if that is under way here. `asker`: the relay that wants to know what comes of it. False: too
+    /// much is waiting for the answer.
     pub fn carry_out(
         &self,
         shared: &Arc<Shared>,
         source: &str,
         of: Option<UnderWay>,
+        asker: Option<Asker>,
         command: &Command<'_>,
     ) -> bool {
         self.run(shared, &mut Outgoing::default(), true, |state, run| {
             if state.in_flight {
-                return state.carried.keep(source, command);
+                return state.carried.keep(source, asker, command);
             }
             state.offsets.others(shared.commits.certain(of));
-            self.carry(state, source, command, run);
+            self.carry(state, source, asker.as_ref(), command, run);
             true
         })
     }
@@ -120,7 +122,9 @@ impl Lane {
             self.run(shared, outgoing, true, |state, run| {
                 for arrival in &arrivals {
                     match arrival {
-                        Read::Command(source, command) => self.carry(state, source, command, run),
+                        Read::Command(source, asker, command) => {
+                            self.carry(state, source, *asker, command, run);
+                        }
                         Read::Doubt(true) => state.offsets.doubt(),
                         Read::Doubt(false) => state.offsets.trust(),
                     }
@@ -133,13 +137,23 @@ impl Lane {
         &self,
         state: &mut State,
         source: &str,
+        asker: Option<&Asker>,
         command: &'c Command<'c>,
         run: &mut Run<'_, 'c>,
     ) {
         match command {
-            Command::Emit(emit) if emit.ack.is_none() => {
-                self.emit(run.shared, state, emit, source, run.outgoing);
-            }
+            Command::Emit(emit) => match (&emit.ack, asker) {
+                (None, None) => {
+                    self.emit(run.shared, state, emit, source, run.outgoing);
+                }
+                (Some(request), Some(Asker::Relay(relay, ask))) => {
+                    self.emit_for_relay(state, emit, request, (relay, *ask), run);
+                }
+                _ => tracing::warn!(
+                    namespace = &*self.namespace,
+                    "the bus brought an event that asks for acknowledgements, and not for whom"
+                ),
+            },
             Command::Sockets(_)
             | Command::Join(_)
             | Command::Leave(_)
@@ -265,7 +279,7 @@ impl Lane {
                     run.forward(&self.namespace, command);
                 }
             }
-            (None, Some(request)) => self.emit_with_ack(state, emit, request, run),
+            (None, Some(request)) => self.emit_with_ack(state, emit, request, command, run),
             (Some(namespace), None) => run.afterwards(Afterwards::Elsewhere { namespace, command }),
             (Some(other), Some(_)) => {
                 let namespace = self.namespace();
@@ -307,7 +321,7 @@ impl Lane {
 }
 
 impl Carried {
-    fn keep(&mut self, source: &str, command: &Command<'_>) -> bool {
+    fn keep(&mut self, source: &str, asker: Option<Asker>, command: &Command<'_>) -> bool {
         let Ok(json) = serde_json::to_string(command) else {
             return false;
         };
@@ -316,23 +330,29 @@ impl Carried {
         }
         self.bytes += json.len();
         let source = source.into();
-        self.arrivals.push(Arrival::Command { json, source });
+        self.arrivals.push(Arrival::Command {
+            json,
+            source,
+            asker,
+        });
         true
     }
 }
 
 /// An [`Arrival`] as it is carried out.
 enum Read<'a> {
-    Command(&'a str, Command<'a>),
+    Command(&'a str, Option<&'a Asker>, Command<'a>),
     Doubt(bool),
 }
 
 impl Arrival {
     fn read(&self) -> Option<Read<'_>> {
         Some(match self {
-            Arrival::Command { json, source } => {
-                Read::Command(source, serde_json::from_str(json).ok()?)
-            }
+            Arrival::Command {
+                json,
+                source,
+                asker,
+            } => Read::Command(source, asker.as_ref(), serde_json::from_str(json).ok()?),
             Arrival::Doubt(doubt) => Read::Doubt(*doubt),
         })
     }

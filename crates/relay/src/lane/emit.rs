@@ -5,13 +5,15 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlour_protocol::relay::{Ack, AckRequest, Emit, MAX_ACK_TIMEOUT};
+use parlour_protocol::relay::{Ack, AckRequest, Command, Emit, MAX_ACK_TIMEOUT};
 use parlour_protocol::socket::{Head, Kind};
 
 use super::apply::{Afterwards, Run};
-use super::asks::AskId;
+use super::asks::{AskId, Asker};
 use super::outgoing::{Broadcast, Outgoing};
 use super::{Lane, State};
+use crate::bus::Report;
+use crate::config::{MAX_REPORTED_IDS, REPORT_WAIT};
 use crate::hub::{Hub, Phase};
 use crate::message::Message;
 use crate::shared::Shared;
@@ -79,18 +81,55 @@ impl Lane {
         head.to_string().into()
     }
 
-    /// Sends an event that each receiver has to acknowledge; each gets an id of its own.
+    /// Sends an event that each receiver has to acknowledge, here and, if the app asks, at other relays.
     pub(super) fn emit_with_ack(
         &self,
         state: &mut State,
         emit: &Emit<'_>,
         request: &AckRequest<'_>,
+        command: &Command<'_>,
         run: &mut Run<'_, '_>,
     ) {
-        let State {
-            hub, queue, asks, ..
-        } = state;
-        let ask = asks.open(request);
+        let is_elsewhere = match &emit.rooms[..] {
+            // A socket is in one place.
+            [room] => state.hub.find(room).is_none(),
+            _ => true,
+        };
+        let others = match is_elsewhere && !emit.local {
+            true => run.shared.present(),
+            false => Vec::new(),
+        };
+        let is_alone = others.is_empty();
+        let ask = state.asks.open(Asker::app(request), others);
+        if !is_alone {
+            run.shared.ask(&self.namespace, ask, command);
+        }
+        self.send_with_ack(state, ask, emit, run);
+        self.wait_for(state, ask, request, run);
+    }
+
+    /// The same for another relay, which is told whom that asks.
+    pub(super) fn emit_for_relay(
+        &self,
+        state: &mut State,
+        emit: &Emit<'_>,
+        request: &AckRequest<'_>,
+        (relay, number): (&str, AskId),
+        run: &mut Run<'_, '_>,
+    ) {
+        let asker = Asker::Relay(relay.into(), number);
+        let ask = state.asks.open(asker, Vec::new());
+        self.send_with_ack(state, ask, emit, run);
+        for ids in state.asks.asked(ask).chunks(MAX_REPORTED_IDS) {
+            let asked = Report::Asked(ids.to_vec());
+            run.shared.report(&self.namespace, relay, number, &asked);
+        }
+        self.wait_for(state, ask, request, run);
+    }
+
+    /// Each receiver gets an id of its own.
+    fn send_with_ack(&self, state: &mut State, ask: AskId, emit: &Emit<'_>, run: &mut Run<'_, '_>) {
+        let State { hub, asks, .. } = state;
         let event = self.event_head(emit.attachments.len());
         let mut head = String::new();
         hub.reach(&emit.rooms, &emit.except, |_, socket| {
@@ -109,8 +148,17 @@ impl Lane {
             };
             run.outgoing.send(socket, &message);
         });
-        if let Some(event) = asks.settled(ask) {
-            queue.push_acks(&event);
+    }
+
+    fn wait_for(
+        &self,
+        state: &mut State,
+        ask: AskId,
+        request: &AckRequest<'_>,
+        run: &mut Run<'_, '_>,
+    ) {
+        if let Some(outcome) = state.asks.settled(ask) {
+            self.conclude(run.shared, &mut state.queue, outcome);
             self.work.notify_one();
             return;
         }
@@ -121,9 +169,13 @@ impl Lane {
     /// Ends an ask when its time is over.
     pub(super) fn time(&self, shared: &Arc<Shared>, ask: AskId, timeout: Duration) {
         let lane = shared.with_lane(&self.namespace, Arc::clone);
+        let shared = shared.clone();
         tokio::spawn(async move {
             tokio::time::sleep(timeout).await;
-            lane.end_ask(ask);
+            if lane.end_ask(&shared, ask) {
+                tokio::time::sleep(REPORT_WAIT).await;
+                lane.end_ask_elsewhere(&shared, ask);
+            }
         });
     }
 

@@ -144,7 +144,12 @@ impl App {
 
     /// Waits for what came of an emit that asked for acknowledgements.
     pub async fn acks(&self) -> Value {
-        self.wait_until(|state| state.memory.acks.first().cloned())
+        self.acks_after(0).await
+    }
+
+    /// The same, after so many others.
+    pub async fn acks_after(&self, count: usize) -> Value {
+        self.wait_until(|state| state.memory.acks.get(count).cloned())
             .await
     }
 

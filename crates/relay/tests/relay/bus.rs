@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parlour_protocol::relay::Command;
-use parlour_relay::{Bus, Config, Relay};
+use parlour_relay::{Bus, Config, Relay, Report};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
@@ -11,8 +11,15 @@ use crate::app::App;
 use crate::client::{WebSocket, request};
 use crate::{Server, config, serve};
 
-/// Namespace, source and command, which is JSON.
-type Letter = (String, String, String);
+/// What the bus carries; commands are JSON.
+enum Letter {
+    /// Namespace, source, command.
+    Command(String, String, String),
+    /// Namespace, number, command.
+    Ask(String, u64, String),
+    /// Namespace, number.
+    Report(String, u64, Report),
+}
 
 /// A bus to one other relay: a queue, as a broker would have it.
 struct Wire(UnboundedSender<Letter>);
@@ -20,15 +27,40 @@ struct Wire(UnboundedSender<Letter>);
 impl Bus for Wire {
     fn publish(&self, namespace: &str, source: &str, command: &Command<'_>) {
         let command = serde_json::to_string(command).unwrap();
-        let letter = (namespace.into(), source.into(), command);
+        let letter = Letter::Command(namespace.into(), source.into(), command);
+        self.0.send(letter).unwrap();
+    }
+
+    fn ask(&self, namespace: &str, ask: u64, command: &Command<'_>) {
+        let command = serde_json::to_string(command).unwrap();
+        let letter = Letter::Ask(namespace.into(), ask, command);
+        self.0.send(letter).unwrap();
+    }
+
+    fn report(&self, namespace: &str, to: &str, ask: u64, report: &Report) {
+        assert!(matches!(to, "left@1" | "right@1"));
+        let letter = Letter::Report(namespace.into(), ask, report.clone());
         self.0.send(letter).unwrap();
     }
 }
 
-async fn deliver(relay: Relay, mut letters: UnboundedReceiver<Letter>) {
-    while let Some((namespace, source, command)) = letters.recv().await {
-        let command = serde_json::from_str(&command).unwrap();
-        assert!(relay.carry_out(&namespace, &source, &command));
+/// Delivers what comes of the relay of this name.
+async fn deliver(relay: Relay, from: &'static str, mut letters: UnboundedReceiver<Letter>) {
+    relay.heard(from, 0);
+    while let Some(letter) = letters.recv().await {
+        match letter {
+            Letter::Command(namespace, source, command) => {
+                let command = serde_json::from_str(&command).unwrap();
+                assert!(relay.carry_out(&namespace, &source, &command));
+            }
+            Letter::Ask(namespace, ask, command) => {
+                let command = serde_json::from_str(&command).unwrap();
+                assert!(relay.ask(&namespace, &format!("{from}@1"), ask, &command));
+            }
+            Letter::Report(namespace, ask, report) => {
+                relay.hear_report(&namespace, from, ask, &report);
+            }
+        }
     }
 }
 
@@ -46,8 +78,8 @@ async fn two() -> (Server, Server) {
     };
     let left = relay("left", Wire(to_right)).await;
     let right = relay("right", Wire(to_left)).await;
-    tokio::spawn(deliver(left.relay.clone(), for_left));
-    tokio::spawn(deliver(right.relay.clone(), for_right));
+    tokio::spawn(deliver(left.relay.clone(), "right", for_left));
+    tokio::spawn(deliver(right.relay.clone(), "left", for_right));
     (left, right)
 }
 
@@ -69,12 +101,6 @@ async fn an_event_reaches_a_room_on_both_relays_once() {
         json!({"emit": {"rooms": ["r"], "data": ["here"], "local": true}}),
     )
     .await;
-    let ask = json!({"handler": "h", "timeout": 60_000});
-    tell(
-        &mut a,
-        json!({"emit": {"rooms": ["r"], "data": ["ask"], "ack": ask}}),
-    )
-    .await;
     tell(
         &mut a,
         json!({"emit": {"except": [b_id], "data": ["not b"]}}),
@@ -84,7 +110,6 @@ async fn an_event_reaches_a_room_on_both_relays_once() {
     for event in [
         "[\"room\",\"r\",1]",
         "[\"here\"]",
-        "0[\"ask\"]",
         "[\"not b\"]",
         "[\"room\",\"r\",2]",
     ] {
@@ -180,6 +205,115 @@ async fn what_is_published_reaches_both_relays() {
     assert_eq!(answer.body, r#"{"receivers":1}"#);
     assert_eq!(a.text().await, "42[\"news\"]");
     assert_eq!(b.text().await, "42[\"news\"]");
+}
+
+/// An emit that asks for acknowledgements.
+fn ask(rooms: Value, timeout: u64, local: bool) -> Value {
+    let ack = json!({"handler": "h", "timeout": timeout});
+    json!({"emit": {"rooms": rooms, "data": ["ask"], "ack": ack, "local": local}})
+}
+
+/// What the app was told, with ids in alphabetical order.
+fn sorted(acks: &Value) -> (Vec<Value>, Vec<Value>) {
+    let by_text = |list: &Value| {
+        let mut list = list.as_array().unwrap().clone();
+        list.sort_by_key(Value::to_string);
+        list
+    };
+    (by_text(&acks["replies"]), by_text(&acks["missing"]))
+}
+
+#[tokio::test]
+async fn the_clients_of_both_relays_are_asked_for_acknowledgements() {
+    let (left, right) = two().await;
+    let (mut a, a_id) = WebSocket::connect(left.address).await;
+    let (mut b, b_id) = WebSocket::connect(right.address).await;
+    let (mut c, c_id) = WebSocket::connect(right.address).await;
+    tell(&mut a, ask(json!([]), 60_000, false)).await;
+    for client in [&mut a, &mut b, &mut c] {
+        assert_eq!(client.text().await, "420[\"ask\"]");
+    }
+    a.send("430[1]").await;
+    b.send("461-0[{\"_placeholder\":true,\"num\":0}]").await;
+    b.send_binary(&[1, 2]).await;
+    // Who leaves is missing.
+    c.send("41").await;
+    let (replies, missing) = sorted(&left.app.acks().await);
+    let mut expected = vec![
+        json!({"socket": a_id, "data": [1]}),
+        json!({"socket": b_id, "data": [{"_placeholder": true, "num": 0}], "attachments": ["AQI="]}),
+    ];
+    expected.sort_by_key(Value::to_string);
+    assert_eq!((replies, missing), (expected, vec![json!(c_id)]));
+}
+
+#[tokio::test]
+async fn a_socket_is_asked_wherever_it_is_and_who_is_not_for_it_need_not_answer() {
+    let (left, right) = two().await;
+    let (mut a, a_id) = WebSocket::connect(left.address).await;
+    let (mut b, b_id) = WebSocket::connect(right.address).await;
+    tell(&mut a, ask(json!([b_id]), 60_000, false)).await;
+    assert_eq!(b.text().await, "420[\"ask\"]");
+    b.send("430[]").await;
+    let acks = left.app.acks().await;
+    assert_eq!(acks["replies"], json!([{"socket": b_id, "data": []}]));
+    assert_eq!(acks["missing"], json!([]));
+    // One that is here, and what is local, are no other relay's affair.
+    for (rooms, local) in [(json!([a_id]), false), (json!([]), true)] {
+        tell(&mut a, ask(rooms, 60_000, local)).await;
+        let text = a.text().await;
+        assert!(text.ends_with("[\"ask\"]"), "{text}");
+        a.send(&text.replace("42", "43").replace("\"ask\"", ""))
+            .await;
+    }
+    let acks = left.app.acks_after(2).await;
+    assert_eq!(acks["replies"], json!([{"socket": a_id, "data": []}]));
+    assert!(b.has_nothing().await);
+}
+
+#[tokio::test]
+async fn who_does_not_answer_in_time_is_missing_on_both_relays() {
+    let (left, right) = two().await;
+    let (mut a, a_id) = WebSocket::connect(left.address).await;
+    let (mut b, b_id) = WebSocket::connect(right.address).await;
+    tell(&mut a, ask(json!([]), 50, false)).await;
+    for client in [&mut a, &mut b] {
+        assert_eq!(client.text().await, "420[\"ask\"]");
+    }
+    let (replies, missing) = sorted(&left.app.acks().await);
+    let mut expected = vec![json!(a_id), json!(b_id)];
+    expected.sort_by_key(Value::to_string);
+    assert_eq!((replies, missing), (vec![], expected));
+    // It is too late now.
+    b.send("430[1]").await;
+    assert!(b.has_nothing().await);
+}
+
+#[tokio::test]
+async fn a_relay_that_goes_or_reports_nothing_holds_up_no_answer_for_long() {
+    let (left, right) = two().await;
+    let (mut a, a_id) = WebSocket::connect(left.address).await;
+    let (mut b, b_id) = WebSocket::connect(right.address).await;
+    tell(&mut a, ask(json!([]), 60_000, false)).await;
+    for client in [&mut a, &mut b] {
+        assert_eq!(client.text().await, "420[\"ask\"]");
+    }
+    a.send("430[1]").await;
+    // By then the other has said whom it asks.
+    tell(&mut b, json!({"emit": {"data": ["done"]}})).await;
+    assert_eq!(a.text().await, "42[\"done\"]");
+    left.relay.left("right");
+    let acks = left.app.acks().await;
+    assert_eq!(acks["replies"], json!([{"socket": a_id, "data": [1]}]));
+    assert_eq!(acks["missing"], json!([b_id]));
+    // A third is said to be there, and never says anything.
+    left.relay.heard("third", 0);
+    tell(&mut a, ask(json!(["nobody"]), 50, false)).await;
+    let acks = left.app.acks_after(1).await;
+    assert_eq!(
+        (&acks["replies"], &acks["missing"]),
+        (&json!([]), &json!([]))
+    );
 }
 
 #[tokio::test]

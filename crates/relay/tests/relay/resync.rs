@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use parlour_protocol::relay::Command;
-use parlour_relay::{Bus, Config, Relay};
+use parlour_relay::{Bus, Config, Relay, Report};
 use serde_json::{Value, json};
 
 use crate::app::{App, Fault};
@@ -16,6 +16,8 @@ struct Lossy;
 
 impl Bus for Lossy {
     fn publish(&self, _: &str, _: &str, _: &Command<'_>) {}
+    fn ask(&self, _: &str, _: u64, _: &Command<'_>) {}
+    fn report(&self, _: &str, _: &str, _: u64, _: &Report) {}
 }
 
 /// Two relays of one app that do not hear each other.
