@@ -197,6 +197,8 @@ SELECT EXISTS (
 /// data, attachments]], oldest first. Those to one room, those to the socket alone, those to several rooms or
 /// everyone; not those that were seen though they come after the offset.
 pub const MISSED: &str = "\
+WITH seen (source, after, until) AS MATERIALIZED (
+    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?6))
 SELECT json_group_array(json_array(offset, room, target, data, attachments)) FROM (
     SELECT * FROM (
         SELECT l.offset, l.room, l.target, l.data, l.attachments, l.source
@@ -211,8 +213,7 @@ SELECT json_group_array(json_array(offset, room, target, data, attachments)) FRO
         SELECT offset, room, target, data, attachments, source FROM log
         WHERE namespace = ?1 AND room IS NULL AND brief = 1 AND offset > ?3) AS m
     WHERE NOT EXISTS (
-        SELECT 1 FROM json_each(?6) AS j
-        WHERE j.value ->> 0 = m.source AND m.offset > j.value ->> 1 AND m.offset <= j.value ->> 2)
+        SELECT 1 FROM seen WHERE seen.source = m.source AND m.offset > after AND m.offset <= until)
     ORDER BY offset LIMIT ?5)";
 
 /// → the last offset

@@ -13,8 +13,8 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b'_');
 
-/// The most spans that are read: a few for each relay.
-const MAX_SPANS: usize = 1000;
+/// The most spans that are read: one or two for each source. Each row of the log is compared with all.
+const MAX_SPANS: usize = 100;
 
 /// Everything up to an offset, and of some sources more. As text: the offset, then for each span `;`, the
 /// source percent-encoded, `:`, and how far behind the offset the span begins (if it does) and ends:
