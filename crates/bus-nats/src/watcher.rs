@@ -47,12 +47,14 @@ pub struct Watcher {
 }
 
 impl Watcher {
+    /// The relay is in doubt from now on: nobody knows who the others are.
     pub fn new(
         relay: Relay,
         subjects: Subjects,
         from: String,
         client: watch::Sender<Option<Client>>,
     ) -> Watcher {
+        relay.doubt();
         Watcher {
             before: relay.so_far(),
             relay,
@@ -61,7 +63,7 @@ impl Watcher {
             client,
             peers: Peers::default(),
             settled: Instant::now(),
-            in_doubt: false,
+            in_doubt: true,
             is_worth_telling: false,
             missed: None,
             resync: None,
@@ -72,7 +74,6 @@ impl Watcher {
 
     /// There is no broker yet.
     pub fn begin_without(&mut self) {
-        self.doubt();
         self.is_worth_telling = true;
     }
 
@@ -131,7 +132,7 @@ impl Watcher {
         }
     }
 
-    /// Until all others can have been heard, there is doubt: nobody knows who they are.
+    /// Until all others can have been heard, there is doubt.
     fn is_back(&mut self, client: &Client) {
         let now = Instant::now();
         self.doubt();
