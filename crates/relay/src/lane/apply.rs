@@ -74,7 +74,7 @@ impl Lane {
                 true => shared.commits.certain(state.under_way),
                 false => Some(0),
             };
-            state.offsets.others(others);
+            state.offsets.set_others(others);
             for command in commands {
                 self.command(state, command, run);
             }
@@ -98,7 +98,7 @@ impl Lane {
             if state.in_flight {
                 return state.carried.keep(source, asker, command);
             }
-            state.offsets.others(shared.commits.certain(of));
+            state.offsets.set_others(shared.commits.certain(of));
             self.carry(state, source, asker.as_ref(), command, run);
             true
         })
@@ -112,7 +112,7 @@ impl Lane {
                 let carried = std::mem::take(&mut state.carried);
                 state.in_flight = !carried.arrivals.is_empty();
                 // One of what waits together says nothing of the rest.
-                state.offsets.others(Some(0));
+                state.offsets.set_others(Some(0));
                 carried.arrivals
             };
             if carried.is_empty() {

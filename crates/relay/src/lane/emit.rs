@@ -24,7 +24,7 @@ impl Lane {
         let mut outgoing = Outgoing::default();
         let mut state = self.lock();
         outgoing.begin(&mut state.runs);
-        state.offsets.others(Some(0));
+        state.offsets.set_others(Some(0));
         let receivers = self.emit(shared, &mut state, emit, source, &mut outgoing);
         drop(state);
         outgoing.flush(shared);

@@ -58,7 +58,7 @@ impl Offsets {
 
     /// Until the next call: up to where everything was sent of other sources than that of what is sent now.
     /// None: all there is.
-    pub fn others(&mut self, certain: Option<u64>) {
+    pub fn set_others(&mut self, certain: Option<u64>) {
         self.others = certain;
     }
 

@@ -43,14 +43,14 @@ fn among_others() -> Offsets {
 /// The same where there are no other sources.
 fn alone() -> Offsets {
     let mut offsets = among_others();
-    offsets.others(None);
+    offsets.set_others(None);
     offsets
 }
 
 #[test]
 fn an_offset_is_a_strings_last_argument_once_somebody_reads_it() {
     let mut offsets = Offsets::new("here");
-    offsets.others(None);
+    offsets.set_others(None);
     assert_eq!(sent(&mut offsets, Some(16), false, r#"["a"]"#), r#"["a"]"#);
     assert_eq!(offsets.highest(), 16);
     offsets.begin();
@@ -66,7 +66,7 @@ fn a_clients_offset_never_goes_back() {
     for (offset, shown) in [(5, "5"), (9, "9"), (7, "9"), (10, "10")] {
         assert_eq!(told(&mut offsets, "here", offset), shown);
     }
-    offsets.others(Some(4));
+    offsets.set_others(Some(4));
     assert_eq!(told(&mut offsets, "here", 11), "10;here:1");
     assert_eq!(told(&mut offsets, "there", 8), "10;here:1");
 }
@@ -96,12 +96,12 @@ fn of_each_source_it_is_told_how_far_it_has_come() {
     assert_eq!(told(&mut offsets, "here/a", 1), "0;here:3;there:2;here/a:1");
     assert_eq!(told(&mut offsets, "there", 6), "0;here:3;there:6;here/a:1");
     // Others have told more, though not all.
-    offsets.others(Some(5));
+    offsets.set_others(Some(5));
     assert_eq!(told(&mut offsets, "here", 7), "5;there:1;here:2");
     offsets.advance(6);
     assert_eq!(told(&mut offsets, "here", 8), "6;here:2");
     // What comes before where others are gives nothing more away.
-    offsets.others(Some(20));
+    offsets.set_others(Some(20));
     assert_eq!(told(&mut offsets, "here", 9), "9");
     assert_eq!(told(&mut offsets, "there", 20), "20");
 }
