@@ -7,8 +7,9 @@ import { connect, createServer } from "node:net";
 /**
  * @param {import("node:test").TestContext} t
  * @param {string} url the server
+ * @param {{delay?: number}} options how late what the server sends arrives, milliseconds
  */
-export async function startWire(t, url) {
+export async function startWire(t, url, { delay = 0 } = {}) {
   /** @type {Set<{near: import("node:net").Socket, far: import("node:net").Socket}>} */
   const cables = new Set();
   const wire = {
@@ -42,7 +43,12 @@ export async function startWire(t, url) {
     far.on("error", () => near.destroy());
     far.on("close", () => cables.delete(cable));
     near.pipe(far);
-    far.pipe(near);
+    if (delay === 0) {
+      far.pipe(near);
+    } else {
+      far.on("data", (chunk) => setTimeout(() => near.write(chunk), delay));
+      far.on("end", () => setTimeout(() => near.end(), delay));
+    }
   }).listen(0, "127.0.0.1");
   t.after(() => (wire.tear(), listener.close()));
   await once(listener, "listening");
