@@ -11,48 +11,52 @@ use crate::peers::name;
 
 /// `{"from", "sequence", …}`, and what it is about, the fields of a [`Content`]; or `{"from", "sequence", "told"}`,
 /// which says that its sender is there, or leaves.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 pub struct Letter<'a> {
     /// The relay's name, `@`, and when its life began: milliseconds since 1970.
     #[serde(borrow)]
     pub from: Cow<'a, str>,
-    /// The number of the letter among all of this relay that have a content, from 0 on and without a gap;
-    /// without one, the number that the next one will have.
+    /// The number of the letter among all of this relay that bring something, from 0 on and without a gap;
+    /// of one that does not, the number that the next one will have.
     pub sequence: u64,
-    /// The source of an emission, if it is not the relay's name.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default)]
     pub source: Option<Cow<'a, str>>,
-    /// For which life of which relay a report is.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default)]
     pub to: Option<Cow<'a, str>>,
-    /// The number of what asks for acknowledgements, and of reports of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub ask: Option<u64>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default)]
     pub command: Option<&'a RawValue>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default)]
     pub report: Option<&'a RawValue>,
-    /// Up to which offset it has said everything.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub told: u64,
-    /// There will be no more: everything was said.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default)]
     pub leaves: bool,
 }
 
-/// What a letter is about, as it is written before the letter has its number.
+/// What a letter says, as it is written before the letter has its number. At least one of these is there.
 #[derive(Default, Serialize)]
 pub struct Content<'a> {
+    /// The source of an emission, if it is not the relay's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<&'a str>,
+    /// For which life of which relay a report is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<&'a str>,
+    /// The number of what asks for acknowledgements, and of reports of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ask: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<&'a Command<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<&'a Report>,
+    /// Up to which offset its sender has said everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub told: Option<u64>,
+    /// There will be no more: everything was said.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub leaves: bool,
 }
 
 /// What a letter brings.
@@ -63,10 +67,6 @@ pub enum Brought<'a> {
     Ask(u64, Command<'a>),
     /// For whom, with the number of what was asked.
     Report(&'a str, u64, Report),
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 impl<'a> Letter<'a> {
@@ -100,22 +100,16 @@ impl<'a> Letter<'a> {
 
     /// That this relay is there.
     pub fn presence(from: &str, sequence: u64, told: u64, leaves: bool) -> Vec<u8> {
-        let letter = Letter {
-            from: from.into(),
-            sequence,
-            source: None,
-            to: None,
-            ask: None,
-            command: None,
-            report: None,
-            told,
+        let content = Content {
+            told: Some(told),
             leaves,
+            ..Content::default()
         };
-        serde_json::to_vec(&letter).unwrap_or_default()
+        let content = serde_json::to_vec(&content).unwrap_or_default();
+        Letter::write(from, sequence, &content)
     }
 
-    /// A letter with a [`Content`] that is JSON already, and has at least one field. A relay's name needs no
-    /// escapes.
+    /// A letter with a [`Content`] that is JSON already. A relay's name needs no escapes.
     pub fn write(from: &str, sequence: u64, content: &[u8]) -> Vec<u8> {
         let head = format!(r#"{{"from":"{from}","sequence":{sequence},"#);
         let fields = content.strip_prefix(b"{").unwrap_or(content);

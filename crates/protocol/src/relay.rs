@@ -16,7 +16,7 @@ pub use command::{
     Accept, Ack, AckRequest, Admit, Command, Emit, Kick, Missed, Recovered, Refuse, Reject,
     Response, Rooms, Sockets, State,
 };
-pub use seen::{NotSeen, Seen, Span, source, write_span};
+pub use seen::{NotSeen, Seen, Span, source, write_seen};
 
 /// The version of the relay protocol, sent in [`header::PROTOCOL`].
 pub const VERSION: &str = "1";

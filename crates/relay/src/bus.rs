@@ -1,6 +1,7 @@
 //! The seam to other relays: what one relay is told about sockets must reach those on the others. There
 //! is no bus by default. One is `crates/bus-nats`. It hands what comes from elsewhere to
-//! [`crate::Relay::carry_out`], and says when something may be missing: [`crate::Relay::doubt`].
+//! [`crate::Relay::carry_out`], says how far others have told ([`crate::Relay::heard`]), and when something
+//! may be missing ([`crate::Relay::doubt`]).
 
 use parlour_protocol::relay::Command;
 use serde::{Deserialize, Serialize};
@@ -8,8 +9,9 @@ use serde_json::value::RawValue;
 
 pub trait Bus: Send + Sync + 'static {
     /// Takes a command for the sockets of every other relay: an `emit`, `sockets`, or a `join`, `leave`,
-    /// `state` or `disconnect` for a socket that is not here. An `emit` that is `local` stays here. `namespace` is where it is for, whatever an `emit` says itself; `source`, whose
-    /// batches it comes from: see [`parlour_protocol::relay::source`].
+    /// `state` or `disconnect` for a socket that is not here. An `emit` that is `local` stays here. `namespace`
+    /// is where it is for, whatever an `emit` says itself; `source`, whose batches it comes from: see
+    /// [`parlour_protocol::relay::source`].
     ///
     /// Called once for each, and one at a time for the commands that the app gives a namespace in its own
     /// batches: in their order, which the bus should keep, as it should keep that of one relay's commands

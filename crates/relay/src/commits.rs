@@ -103,10 +103,11 @@ impl Commits {
                 other.is_present = true;
             }
             None => {
-                let is_present = true;
-                inner
-                    .others
-                    .insert(relay.into(), Other { told, is_present });
+                let other = Other {
+                    told,
+                    is_present: true,
+                };
+                inner.others.insert(relay.into(), other);
             }
         }
     }

@@ -403,10 +403,9 @@ impl Lane {
     /// Something of other relays may be missing between what has come and what will come, or not any more.
     pub fn doubt(&self, doubt: bool) {
         let mut state = self.lock();
-        match (state.in_flight, doubt) {
-            (true, _) => state.carried.arrivals.push(Arrival::Doubt(doubt)),
-            (false, true) => state.offsets.doubt(),
-            (false, false) => state.offsets.trust(),
+        match state.in_flight {
+            true => state.carried.arrivals.push(Arrival::Doubt(doubt)),
+            false => state.offsets.doubt(doubt),
         }
     }
 }

@@ -186,14 +186,6 @@ impl Shared {
         }
     }
 
-    /// The other relays that are there.
-    pub fn present(&self) -> Vec<Box<str>> {
-        match self.bus {
-            Some(_) => self.commits.present(),
-            None => Vec::new(),
-        }
-    }
-
     /// Has the other relays ask for acknowledgements.
     pub fn ask(&self, namespace: &str, ask: AskId, command: &Command<'_>) {
         if let Some(bus) = &self.bus {

@@ -7,7 +7,7 @@ use spin_sdk::sqlite::Value;
 use super::{Transaction, log::now};
 use crate::{
     database::{Database, integer, list, number},
-    interface::{Claim, Entry, Error, Policy, Seen, Session, Span},
+    interface::{Claim, Entry, Error, Policy, Session, Span},
     sql,
 };
 
@@ -55,8 +55,8 @@ impl Transaction {
         let Some((stored, start)) = found else {
             return Ok(None);
         };
-        let seen = claim.seen.unwrap_or_else(nothing);
-        let missed = missed(database, namespace, &stored, start, &seen.beyond).await?;
+        let seen = claim.seen.map_or_else(Vec::new, |seen| seen.beyond);
+        let missed = missed(database, namespace, &stored, start, &seen).await?;
         let Some(missed) = missed else {
             return Ok(None);
         };
@@ -125,13 +125,6 @@ pub async fn recoverable(
         answers.push(found.is_some());
     }
     Ok(answers)
-}
-
-fn nothing() -> Seen {
-    Seen {
-        offset: 0,
-        beyond: Vec::new(),
-    }
 }
 
 /// The session, if it can be taken up, and the offset up to which its client misses nothing.

@@ -1,7 +1,7 @@
 //! What a client has seen of what was emitted: the text at the end of its events, which it gives back to
 //! recover its session.
 
-use std::fmt::{self, Write};
+use std::fmt::Write;
 use std::str::FromStr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -44,27 +44,28 @@ pub fn source(relay: &str, namespace: &str, emitted_to: &str) -> String {
     }
 }
 
-/// Adds a span to a [`Seen`] as text; nothing, if the offset covers it.
-pub fn write_span(text: &mut String, offset: u64, source: &str, after: u64, until: u64) {
-    if until <= offset {
-        return;
-    }
-    let source = utf8_percent_encode(source, ESCAPED);
-    let (after, until) = (after.saturating_sub(offset), until - offset);
+/// Adds a [`Seen`] as text: the offset and the spans (source, after, until) that it does not cover.
+pub fn write_seen<'a>(
+    text: &mut String,
+    offset: u64,
+    spans: impl Iterator<Item = (&'a str, u64, u64)>,
+) {
     // Writing to a string does not fail.
-    let _ = match after {
-        0 => write!(text, ";{source}:{until}"),
-        after => write!(text, ";{source}:{after}-{until}"),
-    };
+    let _ = write!(text, "{offset}");
+    for (source, after, until) in spans.filter(|(_, _, until)| *until > offset) {
+        let source = utf8_percent_encode(source, ESCAPED);
+        let (after, until) = (after.saturating_sub(offset), until - offset);
+        let _ = match after {
+            0 => write!(text, ";{source}:{until}"),
+            after => write!(text, ";{source}:{after}-{until}"),
+        };
+    }
 }
 
-impl fmt::Display for Seen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = self.offset.to_string();
-        for span in &self.beyond {
-            write_span(&mut text, self.offset, &span.source, span.after, span.until);
-        }
-        f.write_str(&text)
+impl Span {
+    /// As [`write_seen`] takes it.
+    pub fn parts(&self) -> (&str, u64, u64) {
+        (&self.source, self.after, self.until)
     }
 }
 
@@ -119,6 +120,12 @@ fn number(text: &str) -> Result<u64, NotSeen> {
 mod tests {
     use super::*;
 
+    fn written<'a>(offset: u64, spans: impl Iterator<Item = (&'a str, u64, u64)>) -> String {
+        let mut text = String::new();
+        write_seen(&mut text, offset, spans);
+        text
+    }
+
     #[test]
     fn what_was_seen_is_read_as_it_was_written() {
         let span = |source: &str, after, until| Span {
@@ -134,7 +141,7 @@ mod tests {
                 span(&source("relay-1", "/ä;:-\"", "/"), 1200, u64::MAX),
             ],
         };
-        let text = seen.to_string();
+        let text = written(seen.offset, seen.beyond.iter().map(Span::parts));
         assert!(text.starts_with("1200;relay-1:17;relay_2.b:5-9;relay-1/%C3%A4%3B%3A-%22:"));
         assert_eq!(text.parse(), Ok(seen));
         let plain = Seen {
@@ -147,11 +154,8 @@ mod tests {
 
     #[test]
     fn a_span_that_the_offset_covers_is_left_out() {
-        let mut text = String::new();
-        write_span(&mut text, 10, "a", 3, 10);
-        write_span(&mut text, 10, "b", 3, 11);
-        write_span(&mut text, 10, "c", 12, 14);
-        assert_eq!(text, ";b:1;c:2-4");
+        let spans = [("a", 3, 10), ("b", 3, 11), ("c", 12, 14)];
+        assert_eq!(written(10, spans.into_iter()), "10;b:1;c:2-4");
     }
 
     #[test]

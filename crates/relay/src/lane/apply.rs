@@ -118,15 +118,15 @@ impl Lane {
             if carried.is_empty() {
                 return;
             }
-            let arrivals: Vec<Read<'_>> = carried.iter().filter_map(Arrival::read).collect();
+            let commands: Vec<Option<Command<'_>>> = carried.iter().map(Arrival::command).collect();
             self.run(shared, outgoing, true, |state, run| {
-                for arrival in &arrivals {
-                    match arrival {
-                        Read::Command(source, asker, command) => {
-                            self.carry(state, source, *asker, command, run);
+                for (arrival, command) in carried.iter().zip(&commands) {
+                    match (arrival, command) {
+                        (Arrival::Command { source, asker, .. }, Some(command)) => {
+                            self.carry(state, source, asker.as_ref(), command, run);
                         }
-                        Read::Doubt(true) => state.offsets.doubt(),
-                        Read::Doubt(false) => state.offsets.trust(),
+                        (Arrival::Command { .. }, None) => {}
+                        (Arrival::Doubt(doubt), _) => state.offsets.doubt(*doubt),
                     }
                 }
             });
@@ -339,22 +339,12 @@ impl Carried {
     }
 }
 
-/// An [`Arrival`] as it is carried out.
-enum Read<'a> {
-    Command(&'a str, Option<&'a Asker>, Command<'a>),
-    Doubt(bool),
-}
-
 impl Arrival {
-    fn read(&self) -> Option<Read<'_>> {
-        Some(match self {
-            Arrival::Command {
-                json,
-                source,
-                asker,
-            } => Read::Command(source, asker.as_ref(), serde_json::from_str(json).ok()?),
-            Arrival::Doubt(doubt) => Read::Doubt(*doubt),
-        })
+    fn command(&self) -> Option<Command<'_>> {
+        match self {
+            Arrival::Command { json, .. } => serde_json::from_str(json).ok(),
+            Arrival::Doubt(_) => None,
+        }
     }
 }
 

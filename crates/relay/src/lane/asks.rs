@@ -163,10 +163,8 @@ impl Asks {
     /// A relay is gone. Gives what comes of all asks that waited for it alone.
     pub fn relay_is_gone(&mut self, relay: &str) -> Vec<Outcome> {
         let asks: Vec<AskId> = self.open.keys().copied().collect();
-        let over = asks
-            .into_iter()
-            .map(|ask| self.report(ask, relay, &Report::Over));
-        over.collect::<Vec<_>>().into_iter().flatten().collect()
+        let over = |ask| self.report(ask, relay, &Report::Over);
+        asks.into_iter().filter_map(over).collect()
     }
 
     /// A socket leaves. Gives what comes of all asks that waited for it alone.

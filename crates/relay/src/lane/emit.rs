@@ -96,7 +96,7 @@ impl Lane {
             _ => true,
         };
         let others = match is_elsewhere && !emit.local {
-            true => run.shared.present(),
+            true => run.shared.commits.present(),
             false => Vec::new(),
         };
         let is_alone = others.is_empty();

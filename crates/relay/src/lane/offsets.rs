@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use parlour_protocol::relay::{Emit, Missed, Seen, write_span};
+use parlour_protocol::relay::{Emit, Missed, Seen, Span, write_seen};
 
 /// One more argument that is no string. See [`Offsets::tail`].
 const NO_OFFSET: &str = ",0]";
@@ -73,18 +73,15 @@ impl Offsets {
         }
     }
 
-    /// Something of other relays may be missing.
-    pub fn doubt(&mut self) {
-        self.is_doubtful = true;
+    /// Something of other relays may be missing; or nothing is to those who are here, as they came later or
+    /// nothing ever was.
+    pub fn doubt(&mut self, doubt: bool) {
+        self.is_doubtful = doubt;
         for source in &mut self.sources {
-            source.is_doubtful |= !is_of(&source.name, &self.own);
-        }
-    }
-
-    /// Nothing is missing to those who are here: they came later, or nothing ever was.
-    pub fn trust(&mut self) {
-        self.is_doubtful = false;
-        for source in &mut self.sources {
+            if doubt {
+                source.is_doubtful |= !is_of(&source.name, &self.own);
+                continue;
+            }
             source.is_doubtful = false;
             if let [(after, _), .., (_, until)] = source.spans[..] {
                 source.spans = vec![(after, until)];
@@ -147,18 +144,12 @@ impl Offsets {
 /// What an event ends with that one client has missed, and gets now in its order. `seen`: what that client has
 /// besides.
 pub fn tail_of_missed(missed: &Missed<'_>, seen: &Seen) -> String {
-    let spans = seen.beyond.iter();
-    argument(
-        missed.offset,
-        spans.map(|span| (&*span.source, span.after, span.until)),
-    )
+    argument(missed.offset, seen.beyond.iter().map(Span::parts))
 }
 
 fn argument<'a>(offset: u64, spans: impl Iterator<Item = (&'a str, u64, u64)>) -> String {
-    let mut text = format!(",\"{offset}");
-    for (source, after, until) in spans {
-        write_span(&mut text, offset, source, after, until);
-    }
+    let mut text = String::from(",\"");
+    write_seen(&mut text, offset, spans);
     text.push_str("\"]");
     text
 }

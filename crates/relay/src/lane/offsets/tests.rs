@@ -111,8 +111,8 @@ fn what_may_be_missing_is_not_told_to_be_seen() {
     let mut offsets = among_others();
     told(&mut offsets, "here", 3);
     told(&mut offsets, "there", 4);
-    offsets.doubt();
-    offsets.doubt();
+    offsets.doubt(true);
+    offsets.doubt(true);
     assert_eq!(told(&mut offsets, "here", 9), "0;here:9;there:4");
     assert_eq!(told(&mut offsets, "there", 8), "0;here:9;there:4;there:7-8");
     assert_eq!(
@@ -124,8 +124,8 @@ fn what_may_be_missing_is_not_told_to_be_seen() {
         told(&mut offsets, "third", 6),
         "0;here:9;there:4;there:7-10;third:5-6"
     );
-    offsets.doubt();
-    offsets.trust();
+    offsets.doubt(true);
+    offsets.doubt(false);
     assert_eq!(
         told(&mut offsets, "there", 11),
         "0;here:9;there:11;third:5-6"
