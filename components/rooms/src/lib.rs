@@ -2,6 +2,7 @@
 //! `wit/rooms.wit`. The only one that speaks SQL; it knows no Socket.IO packet and no HTTP.
 
 mod database;
+mod digest;
 mod pending;
 mod plan;
 mod pool;

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::interface::{Answer, Change, Emission, Movement, Newcomer};
+use crate::interface::{Answer, Change, Emission, Movement, Newcomer, Renewal};
 
 /// A part of the changes that is carried out at once.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct Plan {
     pub connected: Vec<(u32, Newcomer)>,
     /// New data of sockets that were there before.
     pub updated: Vec<(String, String)>,
+    /// Sockets that have another token.
+    pub renewed: Vec<Renewal>,
     /// Memberships (socket, room) that end.
     pub left: Vec<(String, String)>,
     /// Memberships (place, socket, room) that begin.
@@ -78,6 +80,7 @@ impl Plan {
             match change {
                 Change::Emit(emission) => plan.emissions.push((index, emission)),
                 Change::Answer(answer) => plan.answers.push(answer),
+                Change::Renew(renewal) => plan.renewed.push(renewal),
                 Change::Join(m) => {
                     let fate = fates.entry(m.socket).or_default();
                     fate.rooms.insert(m.room, Some(index));
@@ -223,6 +226,7 @@ mod tests {
             data: data.into(),
             private: None,
             pid: None,
+            expires: None,
         })
     }
 

@@ -34,8 +34,8 @@ WHERE heard < ?1 AND EXISTS (SELECT 1 FROM socket WHERE socket.relay = relay.id)
 
 /// relay, epoch, time
 pub const SUSPEND_OLD_LIVES: &str = "\
-INSERT OR REPLACE INTO session (pid, namespace, socket, data, private, since, given, rooms, gone)
-SELECT pid, namespace, id, data, private, since, given,
+INSERT OR REPLACE INTO session (pid, namespace, socket, data, private, since, given, expires, rooms, gone)
+SELECT pid, namespace, id, data, private, since, given, expires,
        (SELECT json_group_array(json_array(room, since)) FROM member WHERE member.socket = socket.id), ?3
 FROM socket WHERE relay = ?1 AND epoch < ?2 AND pid IS NOT NULL";
 
@@ -48,8 +48,8 @@ pub const FORGET_OLD_LIVES: &str = "DELETE FROM socket WHERE relay = ?1 AND epoc
 
 /// [socket], time
 pub const SUSPEND: &str = "\
-INSERT OR REPLACE INTO session (pid, namespace, socket, data, private, since, given, rooms, gone)
-SELECT s.pid, s.namespace, s.id, s.data, s.private, s.since, s.given,
+INSERT OR REPLACE INTO session (pid, namespace, socket, data, private, since, given, expires, rooms, gone)
+SELECT s.pid, s.namespace, s.id, s.data, s.private, s.since, s.given, s.expires,
        (SELECT json_group_array(json_array(room, since)) FROM member WHERE member.socket = s.id), ?2
 FROM json_each(?1) AS j CROSS JOIN socket AS s ON s.id = j.value WHERE s.pid IS NOT NULL";
 
@@ -60,18 +60,26 @@ pub const FORGET_MEMBERS: &str =
 /// [socket]
 pub const FORGET_SOCKETS: &str = "DELETE FROM socket WHERE id IN (SELECT value FROM json_each(?1))";
 
-/// [[socket, data, connection, private, pid, since]], namespace, relay, epoch
+/// [[socket, data, connection, private, pid, since, expires]], namespace, relay, epoch. The connection and the
+/// pid are [digests](crate::digest), here and everywhere.
 pub const CONNECT: &str = "\
-INSERT INTO socket (id, namespace, relay, epoch, data, connection, private, pid, since)
-SELECT value ->> 0, ?2, ?3, ?4, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
+INSERT INTO socket (id, namespace, relay, epoch, data, connection, private, pid, since, expires)
+SELECT value ->> 0, ?2, ?3, ?4, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
 FROM json_each(?1) WHERE true
 ON CONFLICT (id) DO UPDATE SET relay = excluded.relay, epoch = excluded.epoch, data = excluded.data,
-    connection = excluded.connection, private = excluded.private, pid = excluded.pid";
+    connection = excluded.connection, private = excluded.private, pid = excluded.pid,
+    expires = excluded.expires";
 
 /// [[socket, data]], namespace
 pub const UPDATE: &str = "\
 UPDATE socket SET data = new.data
 FROM (SELECT value ->> 0 AS id, value ->> 1 AS data FROM json_each(?1)) AS new
+WHERE socket.id = new.id AND socket.namespace = ?2";
+
+/// [[socket, private, expires]], namespace
+pub const RENEW: &str = "\
+UPDATE socket SET private = new.private, expires = new.expires
+FROM (SELECT value ->> 0 AS id, value ->> 1 AS private, value ->> 2 AS expires FROM json_each(?1)) AS new
 WHERE socket.id = new.id AND socket.namespace = ?2";
 
 /// [[socket, room]], namespace
@@ -178,12 +186,14 @@ SELECT json_group_array(json_array(offset, data, attachments)) FROM (
     WHERE namespace = ?1 AND room = ?2 AND event = ?3 AND offset < ?4
     ORDER BY offset DESC LIMIT ?5)";
 
-/// pid, namespace → socket, data, private, since, given, [[room, since]], when it went (NULL: still connected)
+/// pid, namespace → socket, data, private, since, given, [[room, since]], when it went and NULL, or NULL and the
+/// relay that it is connected to, when its time is over
 pub const SESSION: &str = "\
-SELECT socket, data, private, since, given, rooms, gone FROM session WHERE pid = ?1 AND namespace = ?2
+SELECT socket, data, private, since, given, rooms, gone, NULL, expires
+FROM session WHERE pid = ?1 AND namespace = ?2
 UNION ALL
 SELECT id, data, private, since, given,
-       (SELECT json_group_array(json_array(room, since)) FROM member WHERE socket = s.id), NULL
+       (SELECT json_group_array(json_array(room, since)) FROM member WHERE socket = s.id), NULL, relay, expires
 FROM socket AS s WHERE pid = ?1 AND namespace = ?2";
 
 /// namespace, [room], offset, time → whether a room's emissions after the offset are deleted that were
@@ -222,10 +232,10 @@ pub const LAST: &str = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE 
 /// pid
 pub const END_SESSION: &str = "DELETE FROM session WHERE pid = ?1";
 
-/// socket, namespace, relay, epoch, data, connection, private, pid, since, given
+/// socket, namespace, relay, epoch, data, connection, private, pid, since, given, expires
 pub const RESUME: &str = "\
-INSERT INTO socket (id, namespace, relay, epoch, data, connection, private, pid, since, given)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+INSERT INTO socket (id, namespace, relay, epoch, data, connection, private, pid, since, given, expires)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
 ON CONFLICT (id) DO UPDATE SET relay = excluded.relay, epoch = excluded.epoch, connection = excluded.connection,
     since = excluded.since, given = excluded.given";
 

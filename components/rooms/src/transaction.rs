@@ -9,9 +9,10 @@ use spin_sdk::sqlite::Value;
 
 use crate::{
     database::{Database, integer, list, number},
+    digest::digest,
     interface::{
         self, Applied, Batch, Begun, Change, Claim, Entry, Error, GuestTransaction, Member, Policy,
-        Position, Repetition, Room, Session,
+        Position, Recovery, Repetition, Room,
     },
     pending::Pending,
     plan::{Plan, Step, steps},
@@ -117,7 +118,9 @@ impl GuestTransaction for Transaction {
 
     async fn connected(&self, sockets: Vec<(String, String)>) -> Result<Vec<bool>, Error> {
         let database = self.locked().await?;
-        let found: Vec<usize> = database.json(sql::CONNECTED, [list(&sockets)?]).await?;
+        let rows = sockets.iter().map(|(id, by)| (id, digest(by)));
+        let rows = list(&rows.collect::<Vec<_>>())?;
+        let found: Vec<usize> = database.json(sql::CONNECTED, [rows]).await?;
         self.put_back(database);
         let mut connected = vec![false; sockets.len()];
         for index in found {
@@ -126,11 +129,11 @@ impl GuestTransaction for Transaction {
         Ok(connected)
     }
 
-    async fn recover(&self, claim: Claim, connection: String) -> Result<Option<Session>, Error> {
+    async fn recover(&self, claim: Claim, connection: String) -> Result<Recovery, Error> {
         let database = self.locked().await?;
-        let session = self.take_up(&database, claim, connection).await?;
+        let recovery = self.take_up(&database, claim, connection).await?;
         self.put_back(database);
-        Ok(session)
+        Ok(recovery)
     }
 
     async fn answer(&self, sender: String, id: String) -> Result<Option<String>, Error> {

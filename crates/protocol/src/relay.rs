@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use command::{
-    Accept, Ack, AckRequest, Admit, Command, Emit, Kick, Missed, Recovered, Refuse, Reject,
-    Response, Rooms, Sockets, State,
+    Accept, Ack, AckRequest, Admit, Command, Contest, Emit, Kick, Missed, Recovered, Refuse,
+    Reject, Renewed, Response, Rooms, Sockets, State,
 };
 pub use seen::{NotSeen, Seen, Span, source, write_seen};
 
@@ -57,7 +57,8 @@ pub mod header {
     pub const SEQUENCE: &str = "parlour-sequence";
     /// 1, then 2 and so on when the same batch is sent again.
     pub const ATTEMPT: &str = "parlour-attempt";
-    /// How many of the batch's events are `connect`. Lets the app forward a batch unread when it is 0.
+    /// How many of the batch's events are `connect` or `renew`. Lets the app forward a batch unread when it
+    /// is 0.
     pub const CONNECTS: &str = "parlour-connects";
 }
 
@@ -100,6 +101,9 @@ pub enum Event<'a> {
     /// A client asks to enter the namespace (Socket.IO CONNECT).
     #[serde(borrow)]
     Connect(Connect<'a>),
+    /// A client that is in the namespace, and was accepted with an [`Accept::expires`], shows another token.
+    #[serde(borrow)]
+    Renew(Renew<'a>),
     /// A client sent an event (Socket.IO EVENT or BINARY_EVENT).
     #[serde(borrow)]
     Packet(Packet<'a>),
@@ -148,6 +152,13 @@ pub struct Connect<'a> {
     /// The payload of the CONNECT packet, always an object; absent when the client sent none.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<&'a RawValue>,
+    /// A random text that nobody else knows. The app may give it to the client as [`Accept::pid`]: then it
+    /// need not keep a secret of its own in the answer that it stores.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<Cow<'a, str>>,
+    /// What came of the app's [`Contest`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
     /// Absent from a relay. The gateway adds what the namespace's `POST /connect` answered, once
     /// its middleware has let the client in.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
@@ -159,6 +170,37 @@ pub struct Connect<'a> {
     /// client's session could be recovered: who cannot take it up now must not enter.
     #[serde(default, skip_serializing_if = "is_false")]
     pub unjudged: bool,
+}
+
+/// Whether the client that had a session until now is still there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Owner {
+    /// It has answered a ping.
+    Answers,
+    /// It has not, in some seconds, or its relay cannot be asked.
+    Silent,
+}
+
+/// A client shows another token: the event `auth` of a socket that was accepted with an expiry. It is judged
+/// as a [`Connect`] is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Renew<'a> {
+    pub socket: usize,
+    /// The id to acknowledge, where the client wants an ack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<u64>,
+    #[serde(borrow)]
+    pub handshake: Box<Handshake<'a>>,
+    /// The event's first argument; absent if that is no object.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<&'a RawValue>,
+    /// As in [`Connect`].
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub claims: Option<&'a RawValue>,
+    /// As in [`Connect`].
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<&'a RawValue>,
 }
 
 fn is_false(value: &bool) -> bool {

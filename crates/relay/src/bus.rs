@@ -23,7 +23,7 @@ pub trait Bus: Send + Sync + 'static {
     /// and returns.
     fn publish(&self, namespace: &str, source: &str, command: &Command<'_>);
 
-    /// The same for an `emit` that asks for acknowledgements. Every other relay gives it to
+    /// The same for an `emit` that asks for acknowledgements, and for a `contest`. Every other relay gives it to
     /// [`crate::Relay::ask`], and brings back what that reports, with this number.
     fn ask(&self, namespace: &str, ask: u64, command: &Command<'_>);
 
@@ -43,4 +43,6 @@ pub enum Report {
     Replies(Vec<Box<RawValue>>),
     /// Who has not replied does not any more.
     Over,
+    /// Whether the client that has a session answers: the reply to a `contest`.
+    Owner(bool),
 }

@@ -178,5 +178,11 @@ pub(crate) const MAX_CARRIED_BYTES: usize = 64 * 1024 * 1024;
 pub(crate) const MAX_REPORT_BYTES: usize = 1024 * 1024;
 pub(crate) const MAX_REPORTED_IDS: usize = 10_000;
 
+/// How long a client that has a session may take to answer a ping when somebody else wants that session.
+pub(crate) const OWNER_WAIT: Duration = Duration::from_secs(2);
+
+/// The longest timer for a token's end: clocks are set, and a timer outlives its connection.
+pub(crate) const EXPIRY_LOOK: Duration = Duration::from_secs(600);
+
 /// How long after the time to acknowledge is over other relays may take to report.
 pub(crate) const REPORT_WAIT: Duration = Duration::from_secs(1);

@@ -3,6 +3,7 @@
 
 mod close;
 mod heartbeat;
+mod identity;
 mod polling;
 mod upgrade;
 
@@ -15,6 +16,7 @@ use std::task::Poll;
 use parlour_protocol::socket::Reassembler;
 use socket2::SockRef;
 use tokio::net::tcp::OwnedWriteHalf;
+use tokio::sync::oneshot;
 
 use crate::config::MAX_OUTBOX_BYTES;
 use crate::hub::Place;
@@ -58,6 +60,11 @@ pub struct Inner {
     turn: u8,
     /// Milliseconds: when the next ping is due, or the pong.
     due: u64,
+    /// When the first of its sockets' tokens ends (milliseconds since 1970), and which timer counts for that.
+    expires: Option<u64>,
+    expiry_turn: u8,
+    /// Who wants to know whether the client is there.
+    asking: Vec<oneshot::Sender<()>>,
     pub memberships: Vec<Membership>,
     pub reassembler: Option<Box<Reassembler>>,
 }
@@ -148,6 +155,9 @@ impl Connection {
                 paused: false,
                 turn: 0,
                 due: 0,
+                expires: None,
+                expiry_turn: 0,
+                asking: Vec::new(),
                 memberships: Vec::new(),
                 reassembler: None,
             }),

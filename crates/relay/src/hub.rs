@@ -39,6 +39,8 @@ pub struct Socket {
     pub phase: Phase,
     /// It took up a session, and has everything up to this offset.
     pub floor: u64,
+    /// When its client's token ends.
+    pub expires: Expires,
     pub connection: Arc<Connection>,
     pub place: Place,
     pub id: Sid,
@@ -61,10 +63,42 @@ impl Socket {
         self.rooms_bytes
     }
 
+    /// Whether the app was asked to let it in, and has not answered.
+    pub fn is_unanswered(&self) -> bool {
+        matches!(&self.phase, Phase::Connecting(entering) if !entering.contested)
+    }
+
     /// Whether its client has a WebSocket: once it has, it does not poll again.
     pub fn is_websocket(&mut self) -> bool {
         self.websocket = self.websocket || self.connection.is_websocket();
         self.websocket
+    }
+}
+
+/// When a client's token ends: milliseconds since 1970.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Expires(u64);
+
+impl Expires {
+    /// It does not, but it has been renewed: it can be again.
+    const NEVER: u64 = u64::MAX;
+
+    /// What `accept` says; without an end, the client has no token that we know of.
+    pub fn accepted(at: Option<u64>) -> Expires {
+        Expires(at.map_or(0, |at| at.max(1)))
+    }
+
+    pub fn renewed(at: Option<u64>) -> Expires {
+        Expires(at.map_or(Self::NEVER, |at| at.max(1)))
+    }
+
+    /// Whether there is a token that can be renewed.
+    pub fn is_renewable(self) -> bool {
+        self.0 != 0
+    }
+
+    pub fn at(self) -> Option<u64> {
+        (self.0 != 0 && self.0 != Self::NEVER).then_some(self.0)
     }
 }
 
@@ -102,6 +136,8 @@ pub struct Entering {
     pub held: Vec<Box<str>>,
     /// Why the client left meanwhile.
     pub left: Option<&'static str>,
+    /// The app has answered that it wants a session which somebody has, and will be asked again.
+    pub contested: bool,
 }
 
 struct Seat {
@@ -145,6 +181,7 @@ impl Hub {
             outgoing: (0, 0),
             websocket: false,
             floor: 0,
+            expires: Expires::default(),
             connection,
             place,
             id,

@@ -7,6 +7,7 @@ mod batch;
 mod delivery;
 mod emit;
 mod enter;
+mod identity;
 mod offsets;
 mod outgoing;
 mod sockets;
@@ -31,6 +32,7 @@ use crate::sid::Sid;
 pub use asks::{AskId, Asker, Expected};
 use asks::{Asks, Outcome};
 use batch::Queue;
+pub use identity::answer as answer_contest;
 use offsets::Offsets;
 
 /// What a namespace's name may not have in a header.
@@ -229,7 +231,10 @@ impl Lane {
                     Pushed::Fine
                 };
             }
-            Phase::In => queue.push_packet(socket, id, data, attachments),
+            Phase::In => match identity::renewal(socket, data, attachments) {
+                Some(auth) => queue.push_renew(socket, id, auth),
+                None => queue.push_packet(socket, id, data, attachments),
+            },
         }
         shared.metrics.events.add(1);
         let full = state.queue.bytes() > MAX_PENDING_BYTES;

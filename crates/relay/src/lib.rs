@@ -18,6 +18,7 @@ mod client;
 mod commits;
 mod config;
 mod connection;
+mod contests;
 mod control;
 mod engine;
 mod hub;
@@ -144,11 +145,15 @@ impl Relay {
         self.shared.relay_is_gone(relay);
     }
 
-    /// [`Relay::carry_out`] for an `emit` that asks for acknowledgements: what comes of it is
+    /// [`Relay::carry_out`] for an `emit` that asks for acknowledgements, or a `contest`: what comes of it is
     /// [reported](Bus::report) to the relay that calls itself `from`.
     #[must_use]
     pub fn ask(&self, namespace: &str, from: &str, ask: u64, command: &Command<'_>) -> bool {
         self.shared.metrics.bus_received.add(1);
+        if let Command::Contest(contest) = command {
+            lane::answer_contest(&self.shared, namespace, from, ask, contest);
+            return true;
+        }
         let Some(lane) = self.shared.lane(namespace) else {
             self.shared.report(namespace, from, ask, &Report::Over);
             return true;
@@ -160,6 +165,9 @@ impl Relay {
     /// What another relay, by its name, reports of what this one has asked.
     pub fn hear_report(&self, namespace: &str, relay: &str, ask: u64, report: &Report) {
         self.shared.metrics.bus_received.add(1);
+        if let Report::Owner(answers) = report {
+            return self.shared.contests.settle(ask, *answers);
+        }
         if let Some(lane) = self.shared.lane(namespace) {
             lane.hear_report(&self.shared, relay, ask, report);
         }

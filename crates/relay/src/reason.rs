@@ -6,6 +6,8 @@ pub const PING_TIMEOUT: &str = "ping timeout";
 pub const PARSE_ERROR: &str = "parse error";
 pub const CLIENT_NAMESPACE_DISCONNECT: &str = "client namespace disconnect";
 pub const SERVER_NAMESPACE_DISCONNECT: &str = "server namespace disconnect";
+/// Ours: the token that let the client in has ended, and was not renewed.
+pub const TOKEN_EXPIRED: &str = "token expired";
 pub const FORCED_CLOSE: &str = "forced close";
 pub const FORCED_SERVER_CLOSE: &str = "forced server close";
 pub const SERVER_SHUTTING_DOWN: &str = "server shutting down";

@@ -13,8 +13,10 @@ use tokio::sync::{Notify, watch};
 
 use crate::bus::{Bus, Report};
 use crate::commits::{Commits, UnderWay};
-use crate::config::Config;
+use crate::config::{Config, EXPIRY_LOOK};
 use crate::connection::Connection;
+use crate::contests::Contests;
+use crate::hub::Expires;
 use crate::lane::{AskId, Lane};
 use crate::metrics::Metrics;
 use crate::origin::Origin;
@@ -38,6 +40,7 @@ pub struct Shared {
     pub life: watch::Sender<Life>,
     pub bus: Option<Arc<dyn Bus>>,
     pub commits: Commits,
+    pub contests: Contests,
     /// What other relays emit may be missing.
     in_doubt: AtomicBool,
 }
@@ -70,6 +73,7 @@ impl Shared {
             life: watch::Sender::new(Life::Running),
             bus,
             commits: Commits::new(Instant::now()),
+            contests: Contests::default(),
             in_doubt: AtomicBool::new(false),
         }
     }
@@ -128,6 +132,23 @@ impl Shared {
         };
         self.timers
             .at(self.timers.now() + after.as_millis() as u64, timer);
+    }
+
+    /// A token of this connection ends then. There is one timer for all of them: the first.
+    pub fn expect_expiry(&self, connection: &Connection, expires: Expires) {
+        let Some(at) = expires.at() else { return };
+        let Some(turn) = connection.expect_expiry(at) else {
+            return;
+        };
+        let look = EXPIRY_LOOK.as_millis() as u64;
+        let after = at.saturating_sub(unix_millis()).min(look);
+        let timer = Timer {
+            key: connection.key,
+            stamp: connection.stamp,
+            purpose: Purpose::Expiry,
+            turn,
+        };
+        self.timers.at(self.timers.now() + after, timer);
     }
 
     /// The app is committed to another life of this relay: this one must end.

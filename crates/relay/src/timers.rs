@@ -15,6 +15,8 @@ pub enum Purpose {
     Connect,
     /// Closed, but the client has not noticed.
     Linger,
+    /// A token ends, or it is time to look how long it still is.
+    Expiry,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +26,7 @@ pub struct Timer {
     /// … and which of those that were ever there it is.
     pub stamp: u32,
     pub purpose: Purpose,
-    /// A heartbeat's turn: an older one is void.
+    /// A heartbeat's turn, or that of a token's end: an older one is void.
     pub turn: u8,
 }
 

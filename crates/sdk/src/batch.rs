@@ -2,6 +2,7 @@
 
 mod connect;
 mod disconnect;
+mod renew;
 
 use std::{borrow::Cow, rc::Rc};
 
@@ -22,7 +23,7 @@ use crate::{
     socket::Socket,
     store::Store,
 };
-pub(crate) use connect::claims;
+pub(crate) use connect::{claims, with_pids};
 use disconnect::Stale;
 
 /// Says what is wrong with a batch, if it speaks of sockets it does not have or of what is not for
@@ -37,6 +38,7 @@ pub(crate) fn check(batch: &Batch<'_>) -> Result<(), String> {
             }
             Event::Acks(_) | Event::Tick {} => continue,
             Event::Connect(connect) => connect.socket,
+            Event::Renew(renew) => renew.socket,
             Event::Packet(packet) => packet.socket,
             Event::Disconnect(disconnect) => disconnect.socket,
         };
@@ -71,6 +73,7 @@ pub(crate) async fn run(
             Event::Connect(connect) => {
                 connect::run(namespace, &context, &connect, &mut stale).await
             }
+            Event::Renew(renew) => renew::run(&context, &renew),
             Event::Packet(packet) => on_packet(namespace, &context, packet).await,
             Event::Disconnect(gone) => disconnect::run(namespace, &context, gone, &stale).await,
             Event::Acks(acks) => on_acks(namespace, &context, acks).await,

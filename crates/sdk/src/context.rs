@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::{
     args::{Rendered, ToArgs, write_array},
     error::{Error, Result},
-    interface::{self, Change, Claim, Policy, Session},
+    interface::{self, Change, Claim, Policy, Recovery},
     members::Members,
     peer::Peer,
     store::Store,
@@ -138,6 +138,13 @@ impl Context {
         record.commands.replace(first, command)
     }
 
+    /// Adds the client's secret to the answer that the relay gets, not to the one that is stored.
+    pub fn pid_of_first(&self, pid: &str) {
+        let mut record = self.record.borrow_mut();
+        let first = record.mark.commands;
+        record.commands.set_pid(first, pid);
+    }
+
     /// Keeps the place for [`command_first`](Self::command_first).
     pub fn reserve_first(&self) {
         self.record.borrow_mut().commands.reserve();
@@ -185,17 +192,17 @@ impl Context {
         &self,
         claim: Claim,
         connection: &str,
-    ) -> Result<Option<Session>, interface::Error> {
+    ) -> Result<Recovery, interface::Error> {
         self.flush().await?;
         let saved = std::mem::replace(&mut self.record.borrow_mut().mark.saved, true);
         if !saved {
             self.store.savepoint().await?;
         }
-        let session = self.store.recover(claim, connection.to_owned()).await?;
-        if let Some(session) = &session {
+        let recovery = self.store.recover(claim, connection.to_owned()).await?;
+        if let Recovery::Taken(session) = &recovery {
             self.members.borrow_mut().come_back(session);
         }
-        Ok(session)
+        Ok(recovery)
     }
 
     /// Makes the database look at the batch, though it changes nothing.
@@ -210,6 +217,11 @@ impl Context {
         sockets: Vec<(String, String)>,
     ) -> Result<Vec<bool>, interface::Error> {
         self.store.connected(sockets).await
+    }
+
+    /// Replaces what the middleware said of a socket. Its event must not fail after that.
+    pub fn set_claims(&self, socket: usize, claims: Box<RawValue>) {
+        self.sockets[socket].state().borrow_mut().claims = Some(claims);
     }
 
     /// Changes a socket's rooms, remembering how they were.
@@ -245,12 +257,12 @@ impl Context {
         text
     }
 
-    /// Applies what is recorded and commits; gives the response.
+    /// Applies what is recorded and commits; gives the response. What is stored of it has no secrets.
     pub async fn finish(&self) -> Result<String, interface::Error> {
         let changes = std::mem::take(&mut self.record.borrow_mut().changes);
         self.apply(changes).await?;
-        let response = self.record.borrow().commands.response();
-        self.store.commit(response.clone()).await?;
+        let (response, stored) = self.record.borrow().commands.responses();
+        self.store.commit(stored).await?;
         Ok(response)
     }
 

@@ -85,7 +85,7 @@ impl Members {
                     member.data = Rc::from(new.data.as_str());
                 }
             }
-            Change::Connect(_) | Change::Emit(_) | Change::Answer(_) => {}
+            Change::Connect(_) | Change::Renew(_) | Change::Emit(_) | Change::Answer(_) => {}
         }
     }
 }

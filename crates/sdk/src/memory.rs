@@ -4,8 +4,8 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use crate::{
     interface::{
-        Applied, Change, Claim, Direction, Emission, Entry, Error, Member, Movement, Newcomer,
-        Position, Repetition, Room, Session,
+        Applied, Change, Claim, Departure, Direction, Emission, Entry, Error, Member, Movement,
+        Newcomer, Owner, Position, Recovery, Repetition, Room, Session,
     },
     store::{Step, Store},
 };
@@ -48,6 +48,12 @@ impl Tables {
                 }
                 Change::Update(p) => {
                     self.sockets.insert(p.socket, p.data);
+                }
+                Change::Renew(renewal) => {
+                    if let Some((known, _)) = self.connected.get_mut(&renewal.socket) {
+                        known.private = renewal.private;
+                        known.expires = renewal.expires;
+                    }
                 }
                 Change::Disconnect(gone) => {
                     let mut rooms = Vec::new();
@@ -108,7 +114,23 @@ impl Tables {
         }
     }
 
-    fn recover(&mut self, claim: &Claim, connection: String) -> Option<Session> {
+    fn recover(&mut self, claim: &Claim, connection: String) -> Recovery {
+        let mut connected = self.connected.values();
+        let owner = connected.find(|(new, _)| new.pid.as_ref() == Some(&claim.pid));
+        if let Some((owner, _)) = owner {
+            let socket = owner.socket.clone();
+            if !claim.from_connected {
+                let relay = "relay-1".into();
+                return Recovery::Contested(Owner { socket, relay });
+            }
+            let resumable = true;
+            self.apply(vec![Change::Disconnect(Departure { socket, resumable })]);
+        }
+        let taken = self.take_up(claim, connection);
+        taken.map_or(Recovery::None, Recovery::Taken)
+    }
+
+    fn take_up(&mut self, claim: &Claim, connection: String) -> Option<Session> {
         let (mut new, since, rooms) = self.sessions.remove(&claim.pid)?;
         // Everything here is of one source; its tests are those of `rooms`.
         let seen = claim.seen.as_ref().map_or(0, |seen| seen.offset);
@@ -120,7 +142,7 @@ impl Tables {
         });
         let missed = log.map(|(offset, e)| e.entry(offset)).collect();
         let socket = new.socket.clone();
-        let (data, private) = (new.data.clone(), new.private.clone());
+        let (data, private, expires) = (new.data.clone(), new.private.clone(), new.expires);
         new.connection = connection;
         self.sockets.insert(socket.clone(), data.clone());
         let memberships = rooms.iter().map(|room| (room.clone(), socket.clone()));
@@ -134,6 +156,7 @@ impl Tables {
             rooms,
             missed,
             offset: self.log.len() as u64,
+            expires,
         })
     }
 
@@ -210,9 +233,9 @@ impl Store for Memory {
         })
     }
 
-    fn recover(&self, claim: Claim, connection: String) -> Step<'_, Option<Session>> {
-        let session = self.tables.borrow_mut().recover(&claim, connection);
-        Box::pin(async move { Ok(session) })
+    fn recover(&self, claim: Claim, connection: String) -> Step<'_, Recovery> {
+        let recovery = self.tables.borrow_mut().recover(&claim, connection);
+        Box::pin(async move { Ok(recovery) })
     }
 
     fn answer(&self, sender: String, id: String) -> Step<'_, Option<String>> {

@@ -124,6 +124,9 @@ async fn events(
     };
     let begun = Transaction::begin(key, policy).await;
     let transaction = match begun.map_err(Failure::Storage)? {
+        Begun::Done(response) if policy.recovery > 0 => {
+            return Ok(batch::with_pids(&batch, response));
+        }
         Begun::Done(response) => return Ok(response),
         Begun::Fresh(transaction) => transaction,
     };

@@ -4,7 +4,7 @@
 use std::pin::Pin;
 
 use crate::interface::{
-    Applied, Change, Claim, Entry, Error, Member, Position, Room, Session, Transaction,
+    Applied, Change, Claim, Entry, Error, Member, Position, Recovery, Room, Transaction,
 };
 
 pub(crate) type Step<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + 'a>>;
@@ -15,7 +15,7 @@ pub(crate) trait Store {
     fn members(&self, room: Option<String>) -> Step<'_, Vec<Member>>;
     fn rooms_of(&self, socket: String) -> Step<'_, Vec<String>>;
     fn connected(&self, sockets: Vec<(String, String)>) -> Step<'_, Vec<bool>>;
-    fn recover(&self, claim: Claim, connection: String) -> Step<'_, Option<Session>>;
+    fn recover(&self, claim: Claim, connection: String) -> Step<'_, Recovery>;
     fn answer(&self, sender: String, id: String) -> Step<'_, Option<String>>;
     fn rooms(&self, event: String) -> Step<'_, Vec<Room>>;
     fn history(
@@ -48,7 +48,7 @@ impl Store for Transaction {
         Box::pin(self.connected(sockets))
     }
 
-    fn recover(&self, claim: Claim, connection: String) -> Step<'_, Option<Session>> {
+    fn recover(&self, claim: Claim, connection: String) -> Step<'_, Recovery> {
         Box::pin(self.recover(claim, connection))
     }
 

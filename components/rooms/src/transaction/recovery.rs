@@ -7,7 +7,8 @@ use spin_sdk::sqlite::Value;
 use super::{Transaction, log::now};
 use crate::{
     database::{Database, integer, list, number},
-    interface::{Claim, Entry, Error, Policy, Session, Span},
+    digest::digest,
+    interface::{Claim, Entry, Error, Owner, Policy, Recovery, Session, Span},
     sql,
 };
 
@@ -37,6 +38,10 @@ struct Stored {
     rooms: Vec<(String, u64)>,
     /// Milliseconds since 1970. None: nobody has noticed yet that its connection is gone.
     gone: Option<u64>,
+    /// Where it is connected then.
+    relay: Option<String>,
+    /// Milliseconds since 1970: when its token ends.
+    expires: Option<u64>,
 }
 
 /// offset, room, target, data, attachments
@@ -48,17 +53,27 @@ impl Transaction {
         database: &Database,
         claim: Claim,
         connection: String,
-    ) -> Result<Option<Session>, Error> {
+    ) -> Result<Recovery, Error> {
         let namespace = &self.batch.namespace;
         let last = self.progress.get().last;
         let found = find(database, namespace, &self.policy, &claim, last).await?;
         let Some((stored, start)) = found else {
-            return Ok(None);
+            return Ok(Recovery::None);
+        };
+        if let Some(relay) = stored.relay
+            && !claim.from_connected
+        {
+            let socket = stored.socket;
+            return Ok(Recovery::Contested(Owner { socket, relay }));
+        }
+        let stored = Stored {
+            relay: None,
+            ..stored
         };
         let seen = claim.seen.map_or_else(Vec::new, |seen| seen.beyond);
         let missed = missed(database, namespace, &stored, start, &seen).await?;
         let Some(missed) = missed else {
-            return Ok(None);
+            return Ok(Recovery::None);
         };
         self.written();
         let stored = Stored {
@@ -66,9 +81,9 @@ impl Transaction {
             given: last,
             ..stored
         };
-        self.connect_again(database, &stored, claim.pid, connection)
+        self.connect_again(database, &stored, &claim.pid, &connection)
             .await?;
-        Ok(Some(Session {
+        Ok(Recovery::Taken(Session {
             socket: stored.socket,
             data: stored.data,
             private: stored.private,
@@ -76,6 +91,7 @@ impl Transaction {
             rooms: stored.rooms.into_iter().map(|(room, _)| room).collect(),
             missed,
             offset: last,
+            expires: stored.expires,
         }))
     }
 
@@ -83,11 +99,11 @@ impl Transaction {
         &self,
         database: &Database,
         stored: &Stored,
-        pid: String,
-        connection: String,
+        pid: &str,
+        connection: &str,
     ) -> Result<(), Error> {
         let text = |text: &str| Value::Text(text.to_owned());
-        let pid = Value::Text(pid);
+        let pid = Value::Text(digest(pid));
         database.run(sql::END_SESSION, [pid.clone()]).await?;
         let row = [
             text(&stored.socket),
@@ -95,11 +111,12 @@ impl Transaction {
             text(&self.batch.relay),
             number(self.batch.epoch),
             text(&stored.data),
-            Value::Text(connection),
+            Value::Text(digest(connection)),
             stored.private.as_deref().map_or(Value::Null, text),
             pid,
             number(stored.since),
             number(stored.given),
+            stored.expires.map_or(Value::Null, number),
         ];
         database.run(sql::RESUME, row).await?;
         if !stored.rooms.is_empty() {
@@ -139,7 +156,7 @@ async fn find(
         return Ok(None);
     }
     let key = [
-        Value::Text(claim.pid.clone()),
+        Value::Text(digest(&claim.pid)),
         Value::Text(namespace.to_owned()),
     ];
     let row = database.row(sql::SESSION, key).await?;
@@ -152,7 +169,10 @@ async fn find(
     let offset = seen.map_or(0, |seen| seen.offset);
     let spans = seen.into_iter().flat_map(|seen| &seen.beyond);
     let latest = spans.map(|span| span.until).fold(offset, u64::max);
-    if now > gone.saturating_add(policy.recovery) || latest.max(stored.since) > last {
+    if now > gone.saturating_add(policy.recovery)
+        || stored.expires.is_some_and(|expires| now >= expires)
+        || latest.max(stored.since) > last
+    {
         return Ok(None);
     }
     // What is sent to all clients of a relay does not say what one of them was given when it came back.
@@ -224,8 +244,17 @@ struct Target {
 impl Stored {
     /// Out of a row of [`sql::SESSION`].
     fn of(row: Vec<Value>) -> Option<Self> {
-        let [socket, data, private, since, given, rooms, gone] =
-            <[Value; 7]>::try_from(row).ok()?;
+        let [
+            socket,
+            data,
+            private,
+            since,
+            given,
+            rooms,
+            gone,
+            relay,
+            expires,
+        ] = <[Value; 9]>::try_from(row).ok()?;
         let text = |value| match value {
             Value::Text(text) => Some(text),
             _ => None,
@@ -238,6 +267,8 @@ impl Stored {
             given: integer(&given)?,
             rooms: serde_json::from_str(&text(rooms)?).ok()?,
             gone: integer(&gone),
+            relay: text(relay),
+            expires: integer(&expires),
         })
     }
 

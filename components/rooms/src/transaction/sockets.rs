@@ -6,7 +6,8 @@ use spin_sdk::sqlite::Value;
 use super::{Transaction, log};
 use crate::{
     database::{Database, list, number},
-    interface::{Batch, Direction, Error, Movement, Newcomer},
+    digest::digest,
+    interface::{Batch, Direction, Error, Movement, Newcomer, Renewal},
     plan::Plan,
     sql,
 };
@@ -48,10 +49,11 @@ impl Transaction {
                 serde_json::json!([
                     new.socket,
                     new.data,
-                    new.connection,
+                    digest(&new.connection),
                     new.private,
-                    new.pid,
-                    since(*place)
+                    new.pid.as_deref().map(digest),
+                    since(*place),
+                    new.expires
                 ])
             };
             let rows = list(&plan.connected.iter().map(row).collect::<Vec<_>>())?;
@@ -64,6 +66,11 @@ impl Transaction {
                 let values = [list(rows)?, self.namespace()];
                 database.run(statement, values).await?;
             }
+        }
+        if !plan.renewed.is_empty() {
+            let row = |new: &Renewal| serde_json::json!([new.socket, new.private, new.expires]);
+            let rows = list(&plan.renewed.iter().map(row).collect::<Vec<_>>())?;
+            database.run(sql::RENEW, [rows, self.namespace()]).await?;
         }
         if !plan.joined.is_empty() {
             let row = |(place, socket, room): &(u32, String, String)| {

@@ -9,6 +9,7 @@ use crate::{
     interface::{Departure, Emission, Membership, Newcomer, Once, Presence, Seen},
 };
 
+mod identity;
 mod lives;
 mod recovery;
 mod schema;
@@ -77,6 +78,7 @@ fn connect(socket: &str) -> Change {
         data: format!("{{\"is\":\"{socket}\"}}"),
         private: None,
         pid: None,
+        expires: None,
     })
 }
 

@@ -34,6 +34,13 @@ pub enum Command<'a> {
     /// It is not: the client gets CONNECT_ERROR.
     #[serde(borrow)]
     Refuse(Refuse<'a>),
+    /// The client wants a session whose socket is connected, as far as the app knows: the relay finds out
+    /// whether its client answers, and sends the `connect` event again.
+    #[serde(borrow)]
+    Contest(Contest<'a>),
+    /// The socket's time ends at another moment.
+    #[serde(borrow, rename = "renew")]
+    Renew(Renewed<'a>),
     /// The answer to a packet with an id.
     #[serde(borrow)]
     Ack(Ack<'a>),
@@ -83,9 +90,37 @@ pub struct Accept<'a> {
     pub pid: Option<Cow<'a, str>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub state: Option<&'a RawValue>,
+    /// Milliseconds since 1970. From then on the client is not welcome any more, unless it has renewed its
+    /// token: it gets DISCONNECT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<u64>,
     /// The client takes up an earlier session.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub recovered: Option<Box<Recovered<'a>>>,
+}
+
+/// Who must be asked before a session is given to somebody else.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Contest<'a> {
+    /// Who asks to enter.
+    #[serde(borrow)]
+    pub socket: Cow<'a, str>,
+    /// The socket that has the session.
+    #[serde(borrow)]
+    pub owner: Cow<'a, str>,
+    /// The relay that has that socket.
+    #[serde(borrow)]
+    pub relay: Cow<'a, str>,
+}
+
+/// A socket has shown another token.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Renewed<'a> {
+    #[serde(borrow)]
+    pub socket: Cow<'a, str>,
+    /// As [`Accept::expires`]. Absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<u64>,
 }
 
 /// A session that is taken up again: its socket has another connection now.

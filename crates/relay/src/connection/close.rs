@@ -67,6 +67,7 @@ fn shut(
         return None;
     }
     inner.reassembler = None;
+    inner.asking.clear();
     match &mut inner.transport {
         Transport::Polling(polling) => {
             // What waits comes first and by itself, as engine.io has it: socket.io-client would take what it

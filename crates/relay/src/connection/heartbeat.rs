@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Connection, How, Inner, Transport, close};
+use super::{Connection, How, Inner, Transport, close, identity};
 use crate::reason;
 use crate::shared::Shared;
 use crate::timers::{Purpose, Timer};
@@ -33,6 +33,10 @@ impl Connection {
     /// The client answered a ping.
     pub fn pong(&self, shared: &Shared) {
         let mut inner = self.lock();
+        for asking in inner.asking.drain(..) {
+            // Who asked may have given up waiting.
+            let _ = asking.send(());
+        }
         if !std::mem::take(&mut inner.awaiting_pong) {
             return;
         }
@@ -41,6 +45,17 @@ impl Connection {
         if shared.config.ping_interval < shared.config.ping_timeout {
             self.set_heartbeat(shared, &mut inner);
         }
+    }
+
+    /// Pings before it is time, unless a pong is waited for.
+    pub(super) fn ping_now(self: &Arc<Self>, shared: &Shared, inner: &mut Inner) {
+        if inner.awaiting_pong {
+            return;
+        }
+        self.send_control(inner, PING);
+        inner.awaiting_pong = true;
+        self.set_due(shared, inner, shared.config.ping_timeout);
+        self.set_heartbeat(shared, inner);
     }
 
     /// Whether the client should have answered a ping by now. Timers are a little late; a request that
@@ -87,6 +102,7 @@ impl Inner {
 pub fn on_timer(shared: &Arc<Shared>, connection: &Arc<Connection>, timer: Timer) {
     match timer.purpose {
         Purpose::Heartbeat => heartbeat(shared, connection, timer.turn),
+        Purpose::Expiry => identity::expire(shared, connection, timer.turn),
         Purpose::Connect => {
             let inner = connection.lock();
             let idle = !inner.joined && inner.memberships.is_empty();

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlour_protocol::relay::{self, Command, Emit};
+use parlour_protocol::relay::{self, Command, Contest, Emit};
 
 use super::asks::{AskId, Asker};
 use super::batch::Batch;
@@ -14,7 +14,7 @@ use crate::client;
 use crate::commits::UnderWay;
 use crate::config::MAX_CARRIED_BYTES;
 use crate::connection::{Connection, close_kicked};
-use crate::hub::{Phase, Slot};
+use crate::hub::{Place, Slot};
 use crate::shared::Shared;
 use crate::sid::Sid;
 
@@ -26,6 +26,8 @@ pub(super) struct Run<'r, 'c> {
     pub shared: &'r Arc<Shared>,
     pub outgoing: &'r mut Outgoing,
     afterwards: Vec<Afterwards<'c>>,
+    /// Who wants a session that somebody has.
+    pub contests: Vec<(Place, &'c Contest<'c>)>,
     /// The commands came over the bus, or from another lane: they do not go to the bus.
     from_bus: bool,
 }
@@ -37,6 +39,13 @@ pub(super) enum Afterwards<'c> {
     InvalidState(Arc<Connection>),
     /// Acknowledgements are waited for, this long.
     Ask(AskId, Duration),
+    /// Whoever has a session is asked whether it is there, because somebody else wants that session.
+    Contest {
+        place: Place,
+        /// The `connect` event of who wants it.
+        event: Box<str>,
+        contest: &'c Contest<'c>,
+    },
     /// An event for another namespace's sockets.
     Elsewhere {
         namespace: &'c str,
@@ -171,7 +180,7 @@ impl Lane {
     }
 
     /// Does what `act` does while the lane is locked, then what must wait.
-    fn run<'c, T>(
+    pub(super) fn run<'c, T>(
         &self,
         shared: &Arc<Shared>,
         outgoing: &mut Outgoing,
@@ -182,6 +191,7 @@ impl Lane {
             shared,
             outgoing,
             afterwards: Vec::new(),
+            contests: Vec::new(),
             from_bus,
         };
         let mut state = self.lock();
@@ -196,6 +206,11 @@ impl Lane {
                 Afterwards::Kick(connection) => close_kicked(shared, &connection),
                 Afterwards::InvalidState(connection) => client::invalid_state(shared, &connection),
                 Afterwards::Ask(ask, timeout) => self.time(shared, ask, timeout),
+                Afterwards::Contest {
+                    place,
+                    event,
+                    contest,
+                } => self.contest(shared, place, event, contest),
                 Afterwards::Elsewhere { namespace, command } => {
                     let source = relay::source(&shared.config.relay, &self.namespace, namespace);
                     shared.emit_elsewhere(namespace, &source, batch, command);
@@ -215,6 +230,8 @@ impl Lane {
             }
             Command::Accept(accept) => self.accept(state, accept, run),
             Command::Refuse(refuse) => self.refuse(state, refuse, run),
+            Command::Contest(contest) => self.note_contest(state, contest, run),
+            Command::Renew(renewed) => self.renewed(state, renewed, run),
             Command::Ack(ack) => self.ack(&mut state.hub, ack, run.outgoing),
             Command::Emit(emit) => self.emit_anywhere(state, emit, command, run),
             Command::Sockets(sockets) => {
@@ -294,15 +311,21 @@ impl Lane {
 
     /// What an answered batch leaves: sockets that are gone are forgotten, and who was not answered is
     /// refused rather than left to wait.
-    fn settle(&self, state: &mut State, batch: &Batch, run: &mut Run<'_, '_>) {
+    fn settle<'c>(&self, state: &mut State, batch: &Batch, run: &mut Run<'_, 'c>) {
         for slot in &batch.leaving {
             state.hub.remove(*slot);
         }
+        for (place, contest) in std::mem::take(&mut run.contests) {
+            if let Some(event) = batch.connect_event(place) {
+                run.afterwards(Afterwards::Contest {
+                    place,
+                    event,
+                    contest,
+                });
+            }
+        }
         for place in &batch.connecting {
-            let unanswered = state
-                .hub
-                .at(*place)
-                .filter(|socket| matches!(socket.phase, Phase::Connecting(_)));
+            let unanswered = state.hub.at(*place).filter(|socket| socket.is_unanswered());
             if let Some(socket) = unanswered {
                 tracing::error!(namespace = &*self.namespace, socket = %socket.id, "the app did not answer a connect event");
                 self.refuse_internal(state, place.slot, run);

@@ -156,6 +156,7 @@ impl Asks {
                 }
             }
             Report::Over => open.missing.extend(open.elsewhere.remove(relay)?),
+            Report::Owner(_) => return None,
         }
         self.settled(ask)
     }

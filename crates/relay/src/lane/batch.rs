@@ -39,12 +39,15 @@ pub struct Batch {
     /// What must be settled once the batch is answered.
     pub opening: Vec<Sid>,
     pub connecting: Vec<Place>,
+    /// How many `renew` events it has: middleware judges those as well.
+    pub renewing: usize,
     pub leaving: Vec<Slot>,
 }
 
 /// How an event that names a socket goes on after that socket's index.
 enum Kind {
     Connect,
+    Renew,
     Packet,
     Disconnect,
 }
@@ -80,6 +83,36 @@ impl Queue {
         let size = handshake.handshake.len() + auth.map_or(0, str::len);
         let batch = self.begin(socket, size, &Kind::Connect);
         batch.connecting.push(socket.place);
+        let secret = Sid::random();
+        batch.extend(&[",\"secret\":\"", secret.as_str(), "\",\"handshake\":"]);
+        batch.extend(&[&handshake.handshake]);
+        if let Some(auth) = auth {
+            batch.extend(&[",\"auth\":", auth]);
+        }
+        batch.extend(&["}}"]);
+    }
+
+    /// The same once more, now that it is known whether the session's owner `answers`. `rest`: what
+    /// [`Batch::connect_event`] gave of the first time.
+    pub fn push_connect_again(&mut self, socket: &mut Socket, rest: &str, answers: bool) {
+        let owner = match answers {
+            true => ",\"owner\":\"answers\"",
+            false => ",\"owner\":\"silent\"",
+        };
+        let batch = self.begin(socket, rest.len(), &Kind::Connect);
+        batch.connecting.push(socket.place);
+        batch.extend(&[owner, rest]);
+    }
+
+    /// A client shows another token. `auth` is JSON.
+    pub fn push_renew(&mut self, socket: &mut Socket, id: Option<u64>, auth: Option<&str>) {
+        let handshake = socket.connection.clone();
+        let size = handshake.handshake.len() + auth.map_or(0, str::len);
+        let batch = self.begin(socket, size, &Kind::Renew);
+        batch.renewing += 1;
+        if let Some(id) = id {
+            batch.extend(&[",\"id\":", itoa::Buffer::new().format(id)]);
+        }
         batch.extend(&[",\"handshake\":", &handshake.handshake]);
         if let Some(auth) = auth {
             batch.extend(&[",\"auth\":", auth]);
@@ -141,6 +174,7 @@ impl Queue {
         batch.begin_event();
         batch.extend(&[match kind {
             Kind::Connect => r#"{"connect":{"socket":"#,
+            Kind::Renew => r#"{"renew":{"socket":"#,
             Kind::Packet => r#"{"packet":{"socket":"#,
             Kind::Disconnect => r#"{"disconnect":{"socket":"#,
         }]);
@@ -210,6 +244,16 @@ impl Batch {
         serde_json::from_slice(&array).expect("a batch's events are JSON")
     }
 
+    /// A `connect` event of the batch, after the index of its socket.
+    pub fn connect_event(&self, place: Place) -> Option<Box<str>> {
+        let number = self.connecting.iter().position(|other| *other == place)?;
+        let events = self.events();
+        let connects = events.iter().map(|event| event.get());
+        let mut connects = connects.filter(|event| event.starts_with("{\"connect\""));
+        let (_, _, rest) = cut_at_socket(connects.nth(number)?)?;
+        Some(rest.into())
+    }
+
     /// The socket at an index of the batch.
     pub fn socket(&self, index: usize) -> Option<Slot> {
         self.sockets.get(index).copied()
@@ -236,6 +280,8 @@ impl Batch {
                             one.leaving.push(slot);
                         } else if before.starts_with("{\"connect") {
                             one.connecting.extend(connecting.next());
+                        } else if before.starts_with("{\"renew") {
+                            one.renewing = 1;
                         }
                     }
                 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
-use parlour_protocol::relay::{self, Ack, Command, Event, Refuse, Reject, Response};
+use parlour_protocol::relay::{self, Ack, Command, Event, Packet, Refuse, Reject, Renew, Response};
 use serde_json::value::RawValue;
 
 use super::apply::INTERNAL;
@@ -246,7 +246,8 @@ fn request(
     headers.insert(relay::header::LANE, lane.header.clone());
     headers.insert(relay::header::SEQUENCE, sequence.into());
     headers.insert(relay::header::ATTEMPT, attempt.into());
-    headers.insert(relay::header::CONNECTS, batch.connecting.len().into());
+    let judged = batch.connecting.len() + batch.renewing;
+    headers.insert(relay::header::CONNECTS, judged.into());
     request
 }
 
@@ -336,9 +337,10 @@ impl Lane {
                     message: INTERNAL.into(),
                     data: None,
                 })),
-                Event::Packet(packet) => packet.id.map(|id| {
+                Event::Packet(Packet { socket: of, id, .. })
+                | Event::Renew(Renew { socket: of, id, .. }) => id.map(|id| {
                     Command::Ack(Ack {
-                        socket: socket(packet.socket),
+                        socket: socket(of),
                         id,
                         data: &error,
                         attachments: Vec::new(),

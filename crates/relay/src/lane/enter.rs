@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::apply::{Afterwards, INTERNAL, Run};
 use super::{Lane, State, offsets};
-use crate::hub::{Entering, Phase, Slot, Socket};
+use crate::hub::{Entering, Expires, Phase, Slot, Socket};
 use crate::message::Message;
 use crate::reason;
 use crate::sid::Sid;
@@ -30,7 +30,7 @@ impl Lane {
         let Phase::Connecting(entering) = std::mem::replace(&mut socket.phase, Phase::In) else {
             return;
         };
-        let Entering { held, left } = *entering;
+        let Entering { held, left, .. } = *entering;
         socket.state = accept.state.map(|state| state.get().into());
         if let Some(reason) = left {
             // The client did not wait for it; the app has to know.
@@ -50,6 +50,8 @@ impl Lane {
             "socket connected"
         );
         socket.connection.lock().joined = true;
+        socket.expires = Expires::accepted(accept.expires);
+        run.shared.expect_expiry(&socket.connection, socket.expires);
         if let Some(recovered) = recovered {
             socket.floor = self.make_up(socket, recovered, run);
         }
@@ -150,7 +152,7 @@ impl Lane {
 }
 
 /// The socket of this id, if it waits for the app's answer.
-fn connecting(state: &mut State, id: &str) -> Option<Slot> {
+pub(super) fn connecting(state: &mut State, id: &str) -> Option<Slot> {
     let slot = state.hub.find(id)?;
     let socket = state.hub.get(slot)?;
     matches!(socket.phase, Phase::Connecting(_)).then_some(slot)

@@ -65,7 +65,7 @@ async fn deliver(relay: Relay, from: &'static str, mut letters: UnboundedReceive
 }
 
 /// Two relays. What either tells the bus, the other gets.
-async fn two() -> (Server, Server) {
+pub async fn two() -> (Server, Server) {
     let app = App::new();
     let (to_left, for_left) = mpsc::unbounded_channel();
     let (to_right, for_right) = mpsc::unbounded_channel();

@@ -7,6 +7,7 @@ mod client;
 mod delivery;
 mod engine;
 mod heartbeat;
+mod identity;
 mod lifecycle;
 mod malformed;
 mod namespaces;

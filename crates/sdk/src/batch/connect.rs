@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, rc::Rc};
 
-use parlour_protocol::relay::{self, Command};
+use parlour_protocol::relay::{self, Batch, Command, Event, Owner};
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -11,7 +11,7 @@ use crate::{
     context::Context,
     error::Error,
     handshake::Handshake,
-    interface::{self, Change, Claim, Newcomer, Seen, Session, Span},
+    interface::{self, Change, Claim, Newcomer, Recovery, Renewal, Seen, Session, Span},
     namespace::Namespace,
     sid,
     socket::{Recovered, Socket},
@@ -19,6 +19,9 @@ use crate::{
 
 /// The longest secret that is looked up: ours have 20 characters.
 const MAX_PID: usize = 64;
+
+/// The shortest that is given out.
+const MIN_PID: usize = 20;
 
 pub(super) async fn run(
     namespace: &Namespace,
@@ -30,14 +33,26 @@ pub(super) async fn run(
         return refuse(context, connect.socket, &refusal(refused));
     }
     context.reserve_first();
-    let claim = claim(connect.auth).filter(|_| context.is_recovering());
+    let claim = claim_of(connect).filter(|_| context.is_recovering());
     let pid = claim.as_ref().map(|claim| claim.pid.clone());
-    let session = match claim {
+    let recovery = match claim {
         Some(claim) => {
             let connection = &context.sockets[connect.socket].connection;
             context.recover(claim, connection).await?
         }
-        None => None,
+        None => Recovery::None,
+    };
+    let session = match recovery {
+        Recovery::None => None,
+        Recovery::Taken(session) => Some(session),
+        Recovery::Contested(owner) => {
+            let command = Command::Contest(relay::Contest {
+                socket: (&context.sockets[connect.socket].given_id).into(),
+                owner: owner.socket.into(),
+                relay: owner.relay.into(),
+            });
+            return context.command(&command).map_err(ours);
+        }
     };
     if session.is_none() && connect.unjudged {
         // Between the question whether it could be recovered and now, the session has gone.
@@ -55,15 +70,27 @@ pub(super) async fn run(
         handshake: Some(Rc::new(handshake)),
         ..socket(context, connect.socket)
     };
-    let (pid, recovered) = match session {
+    let expires = connect.claims.and_then(expiry);
+    let entrance = match session {
         Some(session) => {
             take_up(&socket, &session, stale);
             introduce(namespace, &socket, connect);
-            (pid, Some(session))
+            if connect.claims.is_some() {
+                renew(&socket, expires);
+            }
+            Entrance {
+                pid,
+                expires: connect.claims.map_or(session.expires, |_| expires),
+                session: Some(session),
+            }
         }
         None => {
             introduce(namespace, &socket, connect);
-            (enter(&socket), None)
+            Entrance {
+                pid: enter(&socket, connect, expires),
+                expires,
+                session: None,
+            }
         }
     };
     let mut outcome = match &namespace.connect {
@@ -71,7 +98,7 @@ pub(super) async fn run(
         None => Ok(()),
     };
     if outcome.is_ok() {
-        outcome = accept(&socket, pid, recovered.as_ref(), connect.auth);
+        outcome = accept(&socket, &entrance, connect.auth);
     }
     match outcome {
         Ok(()) => {
@@ -88,6 +115,29 @@ pub(super) async fn run(
     }
 }
 
+/// How a client comes in.
+struct Entrance {
+    /// The secret of its session.
+    pid: Option<String>,
+    /// Milliseconds since 1970: when its token ends.
+    expires: Option<u64>,
+    /// The session that it has taken up.
+    session: Option<Session>,
+}
+
+/// What the client wants back, if it may be given to it: not if whoever has it was asked, and is there.
+fn claim_of(connect: &relay::Connect<'_>) -> Option<Claim> {
+    let claim = claim(connect.auth)?;
+    match connect.owner {
+        None => Some(claim),
+        Some(Owner::Answers) => None,
+        Some(Owner::Silent) => Some(Claim {
+            from_connected: true,
+            ..claim
+        }),
+    }
+}
+
 /// By what the client wants its session back: `auth.pid`, and `auth.offset` if it has seen an event. The relay
 /// has written that, and only it and this function know what it means.
 fn claim(auth: Option<&RawValue>) -> Option<Claim> {
@@ -98,7 +148,11 @@ fn claim(auth: Option<&RawValue>) -> Option<Claim> {
         None => None,
         offset => Some(seen(text(offset)?.parse().ok()?)),
     };
-    (pid.len() <= MAX_PID).then_some(Claim { pid, seen })
+    (pid.len() <= MAX_PID).then_some(Claim {
+        pid,
+        seen,
+        from_connected: false,
+    })
 }
 
 /// What the client has given as its offset, if it is more than a number.
@@ -155,17 +209,49 @@ fn introduce(namespace: &Namespace, socket: &Socket, connect: &relay::Connect<'_
     }
 }
 
+/// When the claims end, in milliseconds since 1970: a token's `exp` is in seconds, maybe with a fraction.
+pub(super) fn expiry(claims: &RawValue) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Claims {
+        exp: f64,
+    }
+    let claims: Claims = serde_json::from_str(claims.get()).ok()?;
+    Some((claims.exp * 1000.0) as u64)
+}
+
+/// Notes in the database that the socket has other claims.
+pub(super) fn renew(socket: &Socket, expires: Option<u64>) {
+    let is_recovering = socket.context.is_recovering();
+    let renewal = Change::Renew(Renewal {
+        socket: socket.id().to_owned(),
+        private: is_recovering.then(|| socket.peer().private()).flatten(),
+        expires,
+    });
+    socket.context.change(socket.index, renewal);
+}
+
+/// The secret that the relay proposes, or one of ours: then a client whose answer is sent again gets none.
+fn secret(connect: &relay::Connect<'_>) -> String {
+    proposed(connect).map_or_else(sid::random, str::to_owned)
+}
+
+fn proposed<'a>(connect: &'a relay::Connect<'_>) -> Option<&'a str> {
+    let is_one = |secret: &&str| (MIN_PID..=MAX_PID).contains(&secret.len());
+    connect.secret.as_deref().filter(is_one)
+}
+
 /// The socket is a new one. Gives the secret of its session, where sessions can be recovered.
-fn enter(socket: &Socket) -> Option<String> {
+fn enter(socket: &Socket, connect: &relay::Connect<'_>, expires: Option<u64>) -> Option<String> {
     let peer = socket.peer();
     let is_recovering = socket.context.is_recovering();
-    let pid = is_recovering.then(sid::random);
+    let pid = is_recovering.then(|| secret(connect));
     let newcomer = Change::Connect(Newcomer {
         socket: socket.id().to_owned(),
         connection: peer.connection.clone(),
         data: peer.data(),
         private: is_recovering.then(|| peer.private()).flatten(),
         pid: pid.clone(),
+        expires,
     });
     socket.context.change(socket.index, newcomer);
     pid
@@ -183,13 +269,9 @@ fn take_up(socket: &Socket, session: &Session, stale: &mut Stale) {
 }
 
 /// The first command of the event: whatever the handler wants done comes after it.
-fn accept(
-    socket: &Socket,
-    pid: Option<String>,
-    session: Option<&Session>,
-    auth: Option<&RawValue>,
-) -> Result<(), Error> {
+fn accept(socket: &Socket, entrance: &Entrance, auth: Option<&RawValue>) -> Result<(), Error> {
     let state = socket.peer().to_relay();
+    let session = entrance.session.as_ref();
     let data: Vec<Box<RawValue>> = match session {
         Some(session) => {
             let raw = |entry: &interface::Entry| RawValue::from_string(entry.data.clone());
@@ -216,23 +298,56 @@ fn accept(
     });
     let accept = relay::Accept {
         socket: (&socket.peer().given_id).into(),
-        pid: pid.as_deref().map(Into::into),
+        pid: None,
         state: state.as_deref(),
+        expires: entrance.expires,
         recovered: recovered.map(Box::new),
     };
-    socket.context.command_first(&Command::Accept(accept))
+    socket.context.command_first(&Command::Accept(accept))?;
+    if let Some(pid) = &entrance.pid {
+        socket.context.pid_of_first(pid);
+    }
+    Ok(())
+}
+
+/// Puts the secrets into the answer to a batch that was committed before: they are not stored, but they are
+/// in the batch, which was sent again.
+pub(crate) fn with_pids(batch: &Batch<'_>, response: String) -> String {
+    let Ok(mut answer) = serde_json::from_str::<relay::Response<'_>>(&response) else {
+        return response;
+    };
+    let connect_of = |socket: &str| {
+        let mut connects = batch.events.iter().filter_map(|event| match event {
+            Event::Connect(connect) => Some(connect),
+            _ => None,
+        });
+        connects.find(|connect| batch.sockets[connect.socket].id == socket)
+    };
+    for command in &mut answer.commands {
+        let Command::Accept(accept) = command else {
+            continue;
+        };
+        let connect = connect_of(&accept.socket);
+        accept.pid = match accept.recovered {
+            Some(_) => connect
+                .and_then(|connect| claim(connect.auth))
+                .map(|claim| claim.pid.into()),
+            None => connect.and_then(proposed).map(Into::into),
+        };
+    }
+    serde_json::to_string(&answer).unwrap_or_else(|_| response.clone())
 }
 
 /// What the client's `connect_error` says.
 #[derive(Deserialize)]
-struct Refusal<'a> {
+pub(super) struct Refusal<'a> {
     #[serde(borrow)]
-    message: Cow<'a, str>,
+    pub message: Cow<'a, str>,
     #[serde(default)]
-    data: Option<Box<RawValue>>,
+    pub data: Option<Box<RawValue>>,
 }
 
-fn refusal(json: &RawValue) -> Refusal<'_> {
+pub(super) fn refusal(json: &RawValue) -> Refusal<'_> {
     let unnamed = |_| Refusal {
         message: "Unauthorized".into(),
         data: None,

@@ -1,7 +1,7 @@
 //! The commands of a batch as JSON, one after the other in one buffer: most are written once, and leave as
 //! they were written.
 
-use std::io::Write;
+use std::{collections::BTreeMap, io::Write};
 
 use parlour_protocol::relay::Command;
 use serde::Serialize;
@@ -13,6 +13,8 @@ pub(super) struct Commands {
     /// Each with a comma behind it.
     json: Vec<u8>,
     places: Vec<Place>,
+    /// Secrets of sessions that are given out, as JSON, by the command that does.
+    pids: BTreeMap<usize, String>,
 }
 
 /// Where a command is. One that was taken back is nowhere.
@@ -77,27 +79,48 @@ impl Commands {
         self.places[index].offset = offset;
     }
 
+    /// Gives an `accept` its `pid`.
+    pub fn set_pid(&mut self, index: usize, pid: &str) {
+        self.pids
+            .insert(index, serde_json::Value::from(pid).to_string());
+    }
+
     /// Takes back all commands but the first `len`.
     pub fn truncate(&mut self, len: usize) {
         self.places.truncate(len);
+        self.pids.retain(|index, _| *index < len);
     }
 
-    /// The body of the answer.
-    pub fn response(&self) -> String {
+    /// The body of the answer, and what is stored of it: all but the secrets.
+    pub fn responses(&self) -> (String, String) {
+        let response = self.response(&self.pids);
+        let stored = match self.pids.is_empty() {
+            true => response.clone(),
+            false => self.response(&BTreeMap::new()),
+        };
+        (response, stored)
+    }
+
+    fn response(&self, pids: &BTreeMap<usize, String>) -> String {
         let mut response = Vec::with_capacity(self.json.len() + 64);
         response.extend_from_slice(BEGINNING);
         // What lies as it was written is copied as one piece.
         let mut piece = 0..0;
-        for place in self.places.iter().filter(|place| place.start < place.end) {
+        let places = self.places.iter().enumerate();
+        for (index, place) in places.filter(|(_, place)| place.start < place.end) {
             if place.start != piece.end {
                 response.extend_from_slice(&self.json[piece]);
                 piece = place.start..place.start;
             }
             piece.end = place.end;
-            if place.offset > 0 {
+            let pid = pids.get(&index);
+            if place.offset > 0 || pid.is_some() {
                 piece.end -= "}},".len();
                 response.extend_from_slice(&self.json[piece]);
-                let _ = write!(response, ",\"offset\":{}}}}},", place.offset);
+                let _ = match pid {
+                    Some(pid) => write!(response, ",\"pid\":{pid}}}}},"),
+                    None => write!(response, ",\"offset\":{}}}}},", place.offset),
+                };
                 piece = place.end..place.end;
             }
         }
@@ -161,7 +184,7 @@ mod tests {
 
     /// What the relay reads.
     fn read(commands: &Commands) -> Vec<String> {
-        let response = commands.response();
+        let (response, _) = commands.responses();
         let response: Response<'_> = serde_json::from_str(&response).unwrap();
         let json = |command| serde_json::to_string(command).unwrap();
         response.commands.iter().map(json).collect()
@@ -179,16 +202,34 @@ mod tests {
                 attachments: attachments.iter().map(Into::into).collect(),
             });
             let ack = serde_json::to_string(&ack).unwrap();
-            assert_eq!(commands.response(), format!(r#"{{"commands":[{ack}]}}"#));
+            assert_eq!(commands.responses().0, format!(r#"{{"commands":[{ack}]}}"#));
         }
     }
 
     #[test]
     fn without_commands_there_is_an_empty_list() {
         let mut commands = Commands::default();
-        assert_eq!(commands.response(), r#"{"commands":[]}"#);
+        assert_eq!(commands.responses().0, r#"{"commands":[]}"#);
         commands.reserve();
-        assert_eq!(commands.response(), r#"{"commands":[]}"#);
+        assert_eq!(commands.responses().0, r#"{"commands":[]}"#);
+    }
+
+    #[test]
+    fn a_secret_is_in_the_answer_and_not_in_what_is_stored() {
+        let mut commands = Commands::default();
+        commands.push(&join("1")).unwrap();
+        commands.push(&join("2")).unwrap();
+        commands.set_pid(0, "secret");
+        let abandoned = commands.len();
+        commands.push(&join("3")).unwrap();
+        commands.set_pid(2, "taken back");
+        commands.truncate(abandoned);
+        commands.push(&join("4")).unwrap();
+        let (response, stored) = commands.responses();
+        let secret = r#","pid":"secret""#;
+        assert_eq!(response.replace(secret, ""), stored);
+        assert_eq!(response.matches("pid").count(), 1);
+        assert!(response.contains(r#"{"join":{"socket":"1","rooms":["a"],"pid":"secret"}},"#));
     }
 
     #[test]

@@ -1,16 +1,17 @@
 //! Sessions that are taken up again, and those that cannot be.
 
 use super::*;
-use crate::interface::{Direction, Movement, Span};
+use crate::interface::{Direction, Movement, Session, Span};
 
 /// A socket whose session can be recovered; its secret is `pid-` and its id.
-fn newcomer(socket: &str) -> Change {
+pub(super) fn newcomer(socket: &str) -> Change {
     Change::Connect(Newcomer {
         socket: socket.into(),
         connection: format!("{socket}1"),
         data: "{\"is\":1}".into(),
         private: Some("{\"secret\":2}".into()),
         pid: Some(format!("pid-{socket}")),
+        expires: None,
     })
 }
 
@@ -23,7 +24,11 @@ fn to(rooms: &[&str], except: &[&str], text: &str) -> Change {
     })
 }
 
-async fn recover(transaction: &Transaction, socket: &str, offset: Option<u64>) -> Option<Session> {
+pub(super) async fn recover(
+    transaction: &Transaction,
+    socket: &str,
+    offset: Option<u64>,
+) -> Option<Session> {
     recover_with(transaction, socket, offset.map(seen)).await
 }
 
@@ -32,9 +37,23 @@ async fn recover_with(
     socket: &str,
     seen: Option<Seen>,
 ) -> Option<Session> {
+    match claim(transaction, socket, seen, true).await {
+        Recovery::Taken(session) => Some(session),
+        Recovery::None => None,
+        Recovery::Contested(owner) => panic!("{owner:?} was to be overruled"),
+    }
+}
+
+pub(super) async fn claim(
+    transaction: &Transaction,
+    socket: &str,
+    seen: Option<Seen>,
+    from_connected: bool,
+) -> Recovery {
     let claim = Claim {
         pid: format!("pid-{socket}"),
         seen,
+        from_connected,
     };
     let connection = format!("{socket}2");
     transaction.recover(claim, connection).await.unwrap()
@@ -263,6 +282,7 @@ fn what_cannot_be_recovered_is_not() {
             ["x", "y", "z"].map(|socket| Claim {
                 pid: format!("pid-{socket}"),
                 seen: offset.map(seen),
+                from_connected: false,
             })
         };
         let can = async |policy: &Policy, offset| {

@@ -28,6 +28,7 @@ fn enter(socket: &str) -> Change {
         data: "null".into(),
         private: None,
         pid: Some(socket.into()),
+        expires: None,
     })
 }
 
@@ -138,6 +139,7 @@ fn who_missed_what_is_deleted_is_told_and_who_had_seen_it_is_not_bothered() {
         let claim = |pid: &str, offset| Claim {
             pid: pid.into(),
             seen: Some(seen(offset)),
+            from_connected: false,
         };
         let can = async || {
             let claims = [claim("x", 2), claim("x", 9), claim("idle", 1)];

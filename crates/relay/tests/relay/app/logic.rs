@@ -44,6 +44,7 @@ impl Memory {
                 "open" => commands.push(open(event)),
                 "connect" => commands.push(self.connect(&batch.lane, event, &socket)),
                 "packet" => self.packet(batch, event, &socket, &mut commands),
+                "renew" => renew(event, &socket, &mut commands),
                 "disconnect" => self.disconnects.push((socket, event.clone())),
                 "acks" => self.acks.push(event.clone()),
                 _ => {}
@@ -60,12 +61,20 @@ impl Memory {
         if !matches!(lane, "/" | "/custom" | "/r%C3%A4ume") {
             return json!({ "refuse": { "socket": id, "message": "Invalid namespace" } });
         }
+        if auth["contest"].is_object() && event["owner"].is_null() {
+            let contest = &auth["contest"];
+            return json!({ "contest": { "socket": id, "owner": contest["owner"], "relay": contest["relay"] } });
+        }
         if auth["refuse"] == true {
             return json!({ "refuse": { "socket": id, "message": "no", "data": { "code": 7 } } });
         }
         let headers = event["handshake"]["headers"].as_array().unwrap().len();
         let state = json!({ "lane": lane, "agent": headers });
         let mut accept = json!({ "socket": id, "state": state });
+        if auth["contest"].is_object() {
+            accept["state"] = json!({ "owner": event["owner"], "secret": event["secret"] });
+        }
+        accept["expires"] = auth["expires"].clone();
         if let Some(pid) = auth["pid"].as_str() {
             accept = self.recover(lane, pid, auth, accept);
         }
@@ -193,6 +202,19 @@ impl Memory {
             ack["attachments"] = event["attachments"].clone();
         }
         commands.push(json!({ "ack": ack }));
+    }
+}
+
+/// A token is what its client says that it is.
+fn renew(event: &Value, socket: &Value, commands: &mut Vec<Value>) {
+    assert_eq!(event["handshake"]["address"], "127.0.0.1");
+    let (id, auth) = (&socket["id"], &event["auth"]);
+    if auth["expires"].is_u64() || auth["never"] == true {
+        let expires = &auth["expires"];
+        commands.push(json!({ "renew": { "socket": id, "expires": expires } }));
+    }
+    if event["id"].is_u64() {
+        commands.push(json!({ "ack": { "socket": id, "id": event["id"], "data": [auth] } }));
     }
 }
 

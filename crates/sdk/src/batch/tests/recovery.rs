@@ -2,23 +2,22 @@
 
 use super::*;
 
-const RECOVERING: Policy = Policy {
+pub(super) const RECOVERING: Policy = Policy {
     recovery: 120_000,
     max_age: 0,
     max_count: 0,
 };
 
-fn one(events: Value) -> Value {
+pub(super) fn one(events: Value) -> Value {
     json!({ "sockets": [{ "id": "new", "connection": "C2" }], "events": events })
 }
 
-fn hall(ns: &mut Namespace) {
+pub(super) fn hall(ns: &mut Namespace) {
     ns.on_connect(async |socket| {
         if socket.recovered() {
             return socket.to("r").emit("back", socket.id());
         }
-        let name: Option<String> = socket.claims()?;
-        if let Some(name) = name {
+        if let Ok(Some(name)) = socket.claims::<String>() {
             socket.set_data(name)?;
         }
         socket.join("r")?;
@@ -40,21 +39,26 @@ fn hall(ns: &mut Namespace) {
     ns.on_disconnecting(async |socket, reason| socket.to("r").emit("gone", reason));
 }
 
-/// Enters as `new` by the connection `C2`; gives the secret.
+/// Enters as `new` by the connection `C2`, with these claims.
+pub(super) fn enter_with(memory: &Memory, claims: Value) -> Vec<Value> {
+    let events = json!([connect(0, json!({ "claims": claims }))]);
+    commands_under(RECOVERING, memory, hall, one(events))
+}
+
+/// Enters; gives the secret.
 fn enter(memory: &Memory) -> String {
-    let events = json!([connect(0, json!({ "claims": "ada" }))]);
-    let found = commands_under(RECOVERING, memory, hall, one(events));
+    let found = enter_with(memory, json!("ada"));
     let pid = found[0]["accept"]["pid"].as_str().unwrap().to_owned();
     assert_eq!(pid.len(), 20);
     pid
 }
 
-fn gone(reason: &str) -> Value {
+pub(super) fn gone(reason: &str) -> Value {
     json!({ "disconnect": { "socket": 0, "reason": reason } })
 }
 
 /// The same client asks to enter, by another connection.
-fn again(pid: &str, offset: Value, more: Value) -> Value {
+pub(super) fn again(pid: &str, offset: Value, more: Value) -> Value {
     let mut auth = json!({ "pid": pid });
     if !offset.is_null() {
         auth["offset"] = offset;

@@ -1,0 +1,20 @@
+//! What is kept of a secret: enough to know it again, and nothing that would let a reader of the database
+//! pass for a client. The secrets are random and long, so one round of SHA-256 without salt will do.
+
+use sha2::{Digest as _, Sha256};
+
+/// In hexadecimal digits.
+pub fn digest(secret: &str) -> String {
+    format!("{:x}", Sha256::digest(secret))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_that_of_the_standard() {
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(digest("abc"), abc);
+    }
+}

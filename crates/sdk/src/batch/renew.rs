@@ -1,0 +1,87 @@
+//! A client that is in shows another token (the event `auth`): the middleware has judged it as it judges
+//! those who enter. A good one replaces what was known of the client, a bad one changes nothing.
+
+use std::rc::Rc;
+
+use parlour_protocol::relay::{self, Command};
+use serde::Deserialize;
+use serde_json::{json, value::RawValue};
+
+use super::{connect, ours, socket};
+use crate::{
+    context::Context,
+    error::{Error, Result},
+    interface,
+};
+
+pub(super) fn run(context: &Rc<Context>, event: &relay::Renew<'_>) -> Result<(), interface::Error> {
+    let answer = match renewed(context, event) {
+        Ok(expires) => event.id.map_or(Ok(()), |id| {
+            context.ack(event.socket, id, &json!({ "expires": expires }))
+        }),
+        Err(error) => return super::answer_error(context, event.socket, event.id, &error),
+    };
+    answer.map_err(ours)
+}
+
+/// Gives when the new token ends, in milliseconds since 1970.
+fn renewed(context: &Rc<Context>, event: &relay::Renew<'_>) -> Result<Option<u64>> {
+    if let Some(refused) = event.refused {
+        return Err(refusal(refused));
+    }
+    let Some(claims) = event.claims.filter(|claims| claims.get() != "null") else {
+        let message = "This namespace has no middleware that judges tokens";
+        return Err(Error::new("not_judged", message));
+    };
+    let socket = socket(context, event.socket);
+    let before = socket
+        .claims::<Subject>()
+        .ok()
+        .flatten()
+        .unwrap_or_default();
+    let now: Subject = serde_json::from_str(claims.get()).unwrap_or_default();
+    if before.sub != now.sub {
+        // Its rooms, its data and what others know of it are those of the one who came in.
+        let message = "The token is somebody else's: connect anew";
+        return Err(Error::new("another_subject", message));
+    }
+    let expires = connect::expiry(claims);
+    context.set_claims(event.socket, claims.to_owned());
+    connect::renew(&socket, expires);
+    if let Some(state) = socket.peer().to_relay() {
+        context.command(&Command::State(relay::State {
+            socket: socket.id().into(),
+            state: &state,
+        }))?;
+    }
+    context.command(&Command::Renew(relay::Renewed {
+        socket: socket.id().into(),
+        expires,
+    }))?;
+    Ok(expires)
+}
+
+/// Whom claims are about.
+#[derive(Default, Deserialize)]
+struct Subject {
+    #[serde(default)]
+    sub: Option<serde_json::Value>,
+}
+
+/// What the middleware said, as an error of an event.
+fn refusal(json: &RawValue) -> Error {
+    #[derive(Deserialize)]
+    struct Data {
+        code: String,
+    }
+    let refusal = connect::refusal(json);
+    let data = refusal.data;
+    let code = data
+        .as_ref()
+        .and_then(|data| serde_json::from_str::<Data>(data.get()).ok())
+        .map_or_else(|| "refused".to_owned(), |data| data.code);
+    Error {
+        data,
+        ..Error::new(code, refusal.message.into_owned())
+    }
+}
