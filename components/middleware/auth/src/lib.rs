@@ -4,18 +4,20 @@
 
 mod claims;
 mod keys;
+mod published;
 mod refusal;
+mod settings;
 mod token;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use spin_sdk::http::{HeaderMap, HeaderValue, IntoResponse, Request, Result, next};
+use spin_sdk::http::{HeaderMap, HeaderValue, IntoResponse, Request, Response, Result, next};
 use spin_sdk::http_service;
-use spin_sdk::variables;
 use spin_sdk::wasip3::http::types;
 
-use keys::Keys;
 use refusal::Refusal;
+use settings::Settings;
+use token::Token;
 
 /// Where a namespace is asked whether a client may enter.
 const CONNECT: &str = "/connect";
@@ -24,49 +26,52 @@ const CONNECT: &str = "/connect";
 /// this name is removed.
 const CLAIMS: &str = "parlour-claims";
 
+/// What this middleware is called: in manifests and in the header by which the gateway knows that it has judged.
+const NAME: &str = "auth";
+
+/// That header, in the answer to a `POST /connect` (docs/http-contract.md).
+const JUDGED: &str = "parlour-judged";
+
 #[http_service]
 async fn handle(mut request: Request) -> Result<types::Response> {
     if request.uri().path() == CONNECT {
-        let keys = match keys().await {
-            Ok(keys) => keys,
+        let settings = match settings::read().await {
+            Ok(settings) => settings,
             Err(problem) => return Ok(refusal::misconfigured(&problem).into_response()?),
         };
-        match admit(request.headers(), &keys, now()) {
+        match admit(request.headers(), &settings, now()).await {
             Ok(claims) => request.headers_mut().insert(CLAIMS, claims),
             Err(refusal) => return Ok(refusal.response().into_response()?),
         };
-        return pass(request).await;
+        return proven(next(request).await?);
     }
     let untouched = request.into_body().take_unstarted();
-    pass(untouched.expect("nobody has read the body yet")).await
-}
-
-/// The answer of the component behind goes back as it comes.
-async fn pass(request: impl spin_sdk::http::IntoRequest) -> Result<types::Response> {
-    let mut body = next(request).await?.into_body();
+    let answer = next(untouched.expect("nobody has read the body yet")).await?;
+    let mut body = answer.into_body();
     Ok(body.take_unstarted().expect("nobody has read the body yet"))
 }
 
+/// The answer of the component behind, and that this middleware stood before it.
+fn proven(mut answer: Response) -> Result<types::Response> {
+    let name = HeaderValue::from_static(NAME);
+    answer.headers_mut().append(JUDGED, name);
+    Ok(answer.into_response()?)
+}
+
 /// The claims of the request's bearer, as the header's value.
-fn admit(headers: &HeaderMap, keys: &Keys, now: f64) -> Result<HeaderValue, Refusal> {
-    let token = token::bearer(headers)?;
-    let payload = token::verify(token, keys)?;
-    claims::checked(&payload, now)
-}
-
-async fn keys() -> Result<Keys, String> {
-    let secret = variable("auth_secret").await?;
-    let public_key = variable("auth_public_key").await?;
-    Keys::parse(&secret, &public_key)
-}
-
-/// A variable that is not there is one that is empty.
-async fn variable(name: &str) -> Result<String, String> {
-    match variables::get(name).await {
-        Ok(value) => Ok(value),
-        Err(variables::Error::Undefined(_)) => Ok(String::new()),
-        Err(error) => Err(format!("the variable {name} cannot be read: {error}")),
+async fn admit(headers: &HeaderMap, settings: &Settings, now: f64) -> Result<HeaderValue, Refusal> {
+    let token = Token::read(token::bearer(headers)?)?;
+    // Keys that are given here come first: nobody has to be asked for them.
+    let own = settings.keys.verify(&token);
+    if own.is_err()
+        && let Some(published) = &settings.published
+    {
+        let keys = published::keys(published, token.kid(), now).await?;
+        keys.verify(&token)?;
+    } else {
+        own?;
     }
+    claims::checked(token.payload(), &settings.rules, now)
 }
 
 /// Seconds since 1970.

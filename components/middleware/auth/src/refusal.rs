@@ -16,6 +16,10 @@ pub enum Refusal {
     ExpiredToken,
     #[error("The token is not valid yet")]
     NotYetValid,
+    /// Whoever publishes the keys cannot be reached. Not the client's fault, but nobody else's connects should
+    /// wait for it.
+    #[error("The token cannot be checked now: try again")]
+    KeysUnavailable,
 }
 
 impl Refusal {
@@ -25,6 +29,7 @@ impl Refusal {
             Self::InvalidToken(_) => "invalid_token",
             Self::ExpiredToken => "expired_token",
             Self::NotYetValid => "not_yet_valid",
+            Self::KeysUnavailable => "keys_unavailable",
         }
     }
 

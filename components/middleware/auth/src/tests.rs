@@ -2,14 +2,16 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::{Signer as _, SigningKey};
+use futures::executor::block_on;
 use hmac::{Hmac, Mac as _};
+use p256::ecdsa::signature::SignatureEncoding as _;
+use rsa::traits::PublicKeyParts as _;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use spin_sdk::http::HeaderMap;
 
-use crate::admit;
-use crate::keys::Keys;
 use crate::refusal::Refusal;
+use crate::settings::{Settings, Texts};
 
 const SECRET: &str = "a secret of the tests";
 const NOW: f64 = 1_764_000_000.5;
@@ -53,11 +55,26 @@ fn headers(authorization: &str) -> HeaderMap {
     headers
 }
 
-fn judge_with(token: &str, secret: &str, public_key: &str) -> Result<Value, Refusal> {
-    let keys = Keys::parse(secret, public_key).unwrap();
-    let claims = admit(&headers(&format!("Bearer {token}")), &keys, NOW)?;
+/// The whole decision. Nothing in it waits for anything, unless there is a URL.
+fn admit(headers: &HeaderMap, texts: &Texts) -> Result<Value, Refusal> {
+    let settings = Settings::parse(texts).unwrap();
+    let claims = block_on(crate::admit(headers, &settings, NOW))?;
     let json = URL_SAFE_NO_PAD.decode(claims.as_bytes()).unwrap();
     Ok(serde_json::from_slice(&json).unwrap())
+}
+
+fn judge_by(token: &str, texts: &Texts) -> Result<Value, Refusal> {
+    admit(&headers(&format!("Bearer {token}")), texts)
+}
+
+fn judge_with(token: &str, secret: &str, public_key: &str) -> Result<Value, Refusal> {
+    let texts = Texts {
+        secret: secret.into(),
+        public_key: public_key.into(),
+        allow_unlimited: "true".into(),
+        ..Texts::default()
+    };
+    judge_by(token, &texts)
 }
 
 fn judge(token: &str) -> Result<Value, Refusal> {
@@ -76,8 +93,144 @@ fn a_good_token_admits_with_all_its_claims() {
 }
 
 #[test]
-fn a_token_need_not_expire() {
-    assert!(judge(&hs256(&json!({"sub": "ann"}))).is_ok());
+fn a_token_must_end_unless_it_is_said_that_it_need_not() {
+    let unlimited = hs256(&json!({"sub": "ann"}));
+    let limited = hs256(&json!({"sub": "ann", "exp": NOW + 1.0}));
+    for (allow, expected) in [("", false), ("false", false), ("true", true)] {
+        let texts = Texts {
+            secret: SECRET.into(),
+            allow_unlimited: allow.into(),
+            ..Texts::default()
+        };
+        assert!(judge_by(&limited, &texts).is_ok());
+        let judged = judge_by(&unlimited, &texts);
+        assert_eq!(judged.is_ok(), expected, "{allow:?}");
+        if let Err(refusal) = judged {
+            assert!(refusal.to_string().contains("no exp"), "{refusal}");
+        }
+    }
+}
+
+#[test]
+fn a_token_is_from_the_issuer_and_for_the_audience_that_are_set() {
+    let texts = Texts {
+        secret: SECRET.into(),
+        issuer: "https://id.example".into(),
+        audience: "chat".into(),
+        ..Texts::default()
+    };
+    let judge = |iss: Value, aud: Value| {
+        let claims = json!({"sub": "ann", "exp": NOW + 1.0, "iss": iss, "aud": aud});
+        judge_by(&hs256(&claims), &texts).is_ok()
+    };
+    let issuer = || json!("https://id.example");
+    assert!(judge(issuer(), json!("chat")));
+    assert!(judge(issuer(), json!(["mail", "chat"])));
+    assert!(!judge(issuer(), json!("chats")));
+    assert!(!judge(issuer(), json!(["mail"])));
+    assert!(!judge(issuer(), json!(null)));
+    assert!(!judge(json!("https://id.example/"), json!("chat")));
+    assert!(!judge(json!(["https://id.example"]), json!("chat")));
+    assert!(!judge(json!(null), json!("chat")));
+}
+
+/// A set of a P-256, an RSA and an Ed25519 key, and by which names.
+fn key_set() -> (p256::ecdsa::SigningKey, rsa::RsaPrivateKey, Value) {
+    let p256 = p256::ecdsa::SigningKey::from_slice(&[9; 32]).unwrap();
+    let point = p256.verifying_key().to_encoded_point(false);
+    let rsa = rsa_key();
+    let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    let set = json!({ "keys": [
+        { "kty": "EC", "crv": "P-256", "kid": "ec", "alg": "ES256",
+          "x": part(point.x().unwrap()), "y": part(point.y().unwrap()) },
+        { "kty": "RSA", "kid": "rsa", "use": "sig",
+          "n": part(&rsa.n().to_bytes_be()), "e": part(&rsa.e().to_bytes_be()) },
+        { "kty": "OKP", "crv": "Ed25519", "kid": "ed", "x": public_key() },
+    ]});
+    (p256, rsa, set)
+}
+
+/// A key of 2048 bits that everybody has seen: that of RFC 7515, appendix A.2.
+fn rsa_key() -> rsa::RsaPrivateKey {
+    let number = |text: &str| rsa::BigUint::from_bytes_be(&URL_SAFE_NO_PAD.decode(text).unwrap());
+    let n = "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ";
+    let d = "Eq5xpGnNCivDflJsRQBXHx1hdR1k6Ulwe2JZD50LpXyWPEAeP88vLNO97IjlA7_GQ5sLKMgvfTeXZx9SE-7YwVol2NXOoAJe46sui395IW_GO-pWJ1O0BkTGoVEn2bKVRUCgu-GjBVaYLU6f3l9kJfFNS3E0QbVdxzubSu3Mkqzjkn439X0M_V51gfpRLI9JYanrC4D4qAdGcopV_0ZHHzQlBjudU2QvXt4ehNYTCBr6XCLQUShb1juUO1ZdiYoFaFQT5Tw8bGUl_x_jTj3ccPDVZFD9pIuhLhBOneufuBiB4cS98l2SR_RQyGWSeWjnczT0QU91p1DhOVRuOopznQ";
+    let p = "4BzEEOtIpmVdVEZNCqS7baC4crd0pqnRH_5IB3jw3bcxGn6QLvnEtfdUdiYrqBdss1l58BQ3KhooKeQTa9AB0Hw_Py5PJdTJNPY8cQn7ouZ2KKDcmnPGBY5t7yLc1QlQ5xHdwW1VhvKn-nXqhJTBgIPgtldC-KDV5z-y2XDwGUc";
+    let q = "uQPEfgmVtjL0Uyyx88GZFF1fOunH3-7cepKmtH4pxhtCoHqpWmT8YAmZxaewHgHAjLYsp1ZSe7zFYHj7C6ul7TjeLQeZD_YwD66t62wDmpe_HlB-TnBA-njbglfIsRLtXlnDzQkv5dTltRJ11BKBBypeeF6689rjcJIDEz9RWdc";
+    let primes = vec![number(p), number(q)];
+    rsa::RsaPrivateKey::from_components(number(n), number("AQAB"), number(d), primes).unwrap()
+}
+
+#[test]
+fn a_token_is_checked_by_the_key_that_it_names() {
+    let (p256, rsa, set) = key_set();
+    let texts = Texts {
+        jwks: set.to_string(),
+        ..Texts::default()
+    };
+    let claims = json!({"sub": "ann", "exp": NOW + 1.0});
+    let es256 = |kid: Value| {
+        token(&json!({"alg": "ES256", "kid": kid}), &claims, |signed| {
+            let signature: p256::ecdsa::Signature = p256.sign(signed.as_bytes());
+            signature.to_bytes().to_vec()
+        })
+    };
+    let rs256 = |kid: Value| {
+        let key = rsa::pkcs1v15::SigningKey::<Sha256>::new(rsa.clone());
+        token(&json!({"alg": "RS256", "kid": kid}), &claims, |signed| {
+            key.sign(signed.as_bytes()).to_vec()
+        })
+    };
+    let eddsa = |kid: Value| {
+        token(&json!({"alg": "EdDSA", "kid": kid}), &claims, |signed| {
+            signing_key().sign(signed.as_bytes()).to_vec()
+        })
+    };
+    let is_good = |token: String| judge_by(&token, &texts).is_ok();
+    assert!(is_good(es256(json!("ec"))) && is_good(rs256(json!("rsa"))));
+    assert!(is_good(eddsa(json!("ed"))));
+    // Without a name each that fits is tried.
+    assert!(is_good(es256(json!(null))) && is_good(rs256(json!(null))));
+    for kid in ["rsa", "ed", "unknown", ""] {
+        assert!(!is_good(es256(json!(kid))), "{kid}");
+    }
+    for forged in [es256(json!("ec")), rs256(json!("rsa"))] {
+        let (signed, _) = forged.rsplit_once('.').unwrap();
+        for length in [0, 64, 256] {
+            let signature = URL_SAFE_NO_PAD.encode(vec![1; length]);
+            assert!(!is_good(format!("{signed}.{signature}")));
+        }
+    }
+    // A public key is no secret, whatever the token says.
+    let forged = token(&json!({"alg": "HS256", "kid": "rsa"}), &claims, |signed| {
+        hmac(&rsa.n().to_bytes_be(), signed)
+    });
+    assert!(!is_good(forged));
+}
+
+#[test]
+fn a_secret_may_have_a_name_and_a_name_is_no_hindrance_to_one_that_has_none() {
+    let claims = json!({"sub": "ann", "exp": NOW + 1.0});
+    let named = |secret: &[u8], kid: &str| {
+        let secret = secret.to_vec();
+        token(
+            &json!({"alg": "HS256", "kid": kid}),
+            &claims,
+            move |signed| hmac(&secret, signed),
+        )
+    };
+    let (old, new) = ([1; 32], [2; 32]);
+    let key = |kid: &str, secret: &[u8]| json!({"kty": "oct", "kid": kid, "k": URL_SAFE_NO_PAD.encode(secret)});
+    let texts = Texts {
+        secret: SECRET.into(),
+        jwks: json!({"keys": [key("old", &old), key("new", &new)]}).to_string(),
+        ..Texts::default()
+    };
+    let is_good = |token: String| judge_by(&token, &texts).is_ok();
+    assert!(is_good(named(&old, "old")) && is_good(named(&new, "new")));
+    assert!(!is_good(named(&old, "new")) && !is_good(named(SECRET.as_bytes(), "new")));
+    assert!(is_good(named(SECRET.as_bytes(), "anything")));
+    assert!(!is_good(named(&old, "anything")));
 }
 
 #[test]
@@ -211,8 +364,11 @@ fn what_is_no_token_is_refused() {
 
 #[test]
 fn without_a_bearer_the_token_is_missing() {
-    let keys = Keys::parse(SECRET, "").unwrap();
-    let missing = |headers: &HeaderMap| admit(headers, &keys, NOW).unwrap_err();
+    let texts = Texts {
+        secret: SECRET.into(),
+        ..Texts::default()
+    };
+    let missing = |headers: &HeaderMap| admit(headers, &texts).unwrap_err();
     assert_eq!(missing(&HeaderMap::new()), Refusal::MissingToken);
     for value in ["Bearer ", "Bearer", "Basic YTpi", ""] {
         assert_eq!(missing(&headers(value)), Refusal::MissingToken, "{value:?}");

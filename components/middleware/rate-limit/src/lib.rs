@@ -9,7 +9,7 @@ mod refusal;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use spin_sdk::http::{HeaderMap, IntoResponse, Request, Result, next};
+use spin_sdk::http::{HeaderMap, HeaderValue, IntoResponse, Request, Response, Result, next};
 use spin_sdk::http_service;
 use spin_sdk::variables;
 use spin_sdk::wasip3::http::types;
@@ -21,20 +21,35 @@ use refusal::Refusal;
 /// Where a namespace is asked whether a client may enter.
 const CONNECT: &str = "/connect";
 
+/// What this middleware is called: in manifests and in the header by which the gateway knows that it has judged.
+const NAME: &str = "rate-limit";
+
+/// That header, in the answer to a `POST /connect` (docs/http-contract.md).
+const JUDGED: &str = "parlour-judged";
+
 /// How often one address may connect: `none`, or a limit as [`Limit`] reads it.
 const VARIABLE: &str = "rate_limit";
 
 #[http_service]
 async fn handle(request: Request) -> Result<types::Response> {
-    if request.uri().path() == CONNECT
-        && let Err(refusal) = admit(request.headers()).await
-    {
+    let is_connect = request.uri().path() == CONNECT;
+    if is_connect && let Err(refusal) = admit(request.headers()).await {
         return Ok(refusal.response().into_response()?);
     }
     let untouched = request.into_body().take_unstarted();
     let answer = next(untouched.expect("nobody has read the body yet")).await?;
+    if is_connect {
+        return proven(answer);
+    }
     let mut body = answer.into_body();
     Ok(body.take_unstarted().expect("nobody has read the body yet"))
+}
+
+/// The answer of the component behind, and that this middleware stood before it.
+fn proven(mut answer: Response) -> Result<types::Response> {
+    let name = HeaderValue::from_static(NAME);
+    answer.headers_mut().append(JUDGED, name);
+    Ok(answer.into_response()?)
 }
 
 /// Takes one token for whoever asks. A limiter that is broken must not lock everyone out: where the
