@@ -1,12 +1,13 @@
 // Middleware of all kinds before the same chat (middleware/spin.toml): what clients see of it.
 
 import assert from "node:assert/strict";
+import { readFile, writeFile } from "node:fs/promises";
 import { Agent } from "node:http";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
 import { ask, client, connected, newRoom, next, PATIENCE, sibling, stayedConnected, unread } from "./harness/clients.mjs";
-import { newStateDir, ROOT, startPair, startUp, within } from "./harness/parlour.mjs";
+import { newStateDir, ROOT, run, startPair, startUp, within } from "./harness/parlour.mjs";
 
 const manifest = join(ROOT, "tests/middleware/spin.toml");
 /** What the middleware before /keyed and /wrong wants to see. */
@@ -178,5 +179,75 @@ describe("rate-limit", () => {
     // Four have been counted, the refused ones too: now nobody's token is looked at.
     for (const auth of [{}, { token: "forged" }, { token }]) assert.equal(await code(auth), "rate_limited");
     await talk(ada, ben);
+  });
+});
+
+/** The manifest, changed: each text replaced by another. */
+async function changed(...changes) {
+  let text = await readFile(manifest, "utf8");
+  text = text.replaceAll("../../target/", `${ROOT}/target/`);
+  for (const [before, after] of changes) {
+    assert.ok(text.includes(before), before);
+    text = text.replace(before, after);
+  }
+  const file = join(await newStateDir(), "spin.toml");
+  await writeFile(file, text);
+  return file;
+}
+
+describe("middleware that must be there", () => {
+  const before = (component, line) => `component = "${component}"\n${line}`;
+  const LIMIT = 'dependencies.middleware = [{ component = "rate-limit", inherit_configuration = ["variables", "sqlite_databases"] }]';
+  const KEYED = 'dependencies.middleware = [{ component = "api-key" }]';
+  const AUTH = '  { component = "auth", inherit_configuration = ["variables"] },\n';
+
+  for (const [what, change, says] of [
+    ["is missing", [before("limited", LIMIT), before("limited", "")], /\/limited must have the middleware rate-limit before its component limited/],
+    ["is one of two, and missing", [AUTH, ""], /\/both must have the middleware auth before its component both/],
+    ["is missing before a door", [before("keyed-door", KEYED), before("keyed-door", "")], /\/keyed must have the middleware api-key before its component keyed-door/],
+    ["has no name, and is missing", ['"component": "wrong", "middleware": "api-key", "proof": "refusal"', '"component": "keyed"'], /\/wrong must have some middleware before its component keyed/],
+    ["can be passed by another trigger", [before("limited", LIMIT), `${before("limited", LIMIT)}\n[[trigger.http]]\nroute = { private = true }\ncomponent = "limited"\n`], /component limited, which has 2 entries/],
+    ["stands before a public route", ['route = { private = true }\ncomponent = "limited"', 'route = "/limited"\ncomponent = "limited"'], /everybody can send it requests by the route \/limited/],
+  ]) {
+    test(`and ${what}: the application does not start, and says why`, async () => {
+      const file = await changed(change);
+      const stateDir = await newStateDir();
+      for (const command of ["up", "app"]) {
+        const secrets = { SPIN_VARIABLE_RELAY_SECRET: "a", SPIN_VARIABLE_AUTH_SECRET: "b" };
+        const { code, stderr } = await run([command, "-f", file, "--listen", "127.0.0.1:0", "--state-dir", stateDir], stateDir, secrets);
+        assert.equal(code, 1, stderr);
+        assert.match(stderr, says);
+      }
+    });
+  }
+
+  test("and does not say that it has judged: nobody gets in, and the log says why", async (t) => {
+    // By the manifest all is well; what stands there is not what it is called. So it would be on Spin without the line.
+    const file = await changed(['"door": "keyed-door", "middleware": "api-key", "proof": "refusal"', '"door": "keyed-door", "middleware": "api-key"']);
+    const server = await started(t, { manifest: file });
+    const { message, data } = await refused(t, server.url, { namespace: "/keyed", extraHeaders: KEY });
+    assert.equal(data.code, "middleware_missing");
+    assert.match(message, /closed/);
+    await logged(server, /\/keyed is closed: the middleware api-key must stand before keyed-door/);
+    // Nor with a word of the client's own.
+    for (const name of ["parlour-judged", "Parlour-Judged"]) {
+      const forged = await refused(t, server.url, { namespace: "/keyed", extraHeaders: { ...KEY, [name]: "api-key" } });
+      assert.equal(forged.data.code, "middleware_missing");
+    }
+    await connected(t, server.url, { namespace: "/limited" });
+  });
+
+  test("and refuses nobody, where that was to be its proof: nobody gets in", async (t) => {
+    const file = await changed(['"component": "limited", "middleware": "rate-limit"', '"component": "limited", "middleware": "rate-limit", "proof": "refusal"']);
+    const server = await started(t, { manifest: file });
+    assert.equal((await refused(t, server.url, { namespace: "/limited" })).data.code, "middleware_missing");
+    await logged(server, /\/limited is closed/);
+  });
+
+  test("has no name, and knows only HTTP: it is enough that it refuses who has nothing", async (t) => {
+    const file = await changed(['"door": "keyed-door", "middleware": "api-key", "proof": "refusal"', '"door": "keyed-door"']);
+    const { url } = await started(t, { manifest: file });
+    await connected(t, url, { namespace: "/keyed", extraHeaders: KEY });
+    assert.equal((await refused(t, url, { namespace: "/keyed" })).data.code, 403);
   });
 });

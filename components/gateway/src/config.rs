@@ -3,62 +3,14 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fmt::{self, Formatter};
 use std::rc::Rc;
 
+use parlour_protocol::routes::{self, Route};
 use regex_lite::Regex;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use spin_sdk::http::HeaderMap;
 use subtle::ConstantTimeEq as _;
 
 use crate::failure::Failure;
-
-/// The most characters of a component's name, Spin's own limit being that of a host's label.
-const MAX_COMPONENT_CHARS: usize = 63;
-
-/// Where one namespace lives.
-#[derive(Debug, PartialEq, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Route {
-    /// The Spin component's id.
-    pub component: String,
-    /// The component that is asked `POST /connect` instead, behind middleware of its own.
-    #[serde(default)]
-    door: Option<String>,
-    /// Whether each client that connects is first judged by `POST /connect`.
-    #[serde(default = "judged_unless_said_otherwise")]
-    middleware: bool,
-}
-
-impl Route {
-    /// Which component judges those who want to enter, if one does.
-    pub fn door(&self) -> Option<&str> {
-        let door = self.door.as_ref().unwrap_or(&self.component);
-        self.middleware.then_some(door)
-    }
-
-    /// What a namespace must not be given, if it was.
-    fn problem(&self) -> Option<String> {
-        for component in [Some(&self.component), self.door.as_ref()] {
-            if let Some(name) = component.filter(|name| !is_component(name)) {
-                return Some(format!(
-                    "the component {name:?}, which is no id of a Spin component"
-                ));
-            }
-        }
-        match &self.door {
-            Some(door) if !self.middleware => Some(format!(
-                "the door {door:?} and \"middleware\": false, so that nobody would be asked at the door: \
-                 leave one of them out"
-            )),
-            _ => None,
-        }
-    }
-}
-
-fn judged_unless_said_otherwise() -> bool {
-    true
-}
 
 /// The namespaces there are: by name, and by pattern in the order of the variable.
 #[derive(Debug)]
@@ -92,19 +44,11 @@ impl Config {
 
     /// Parses the variable `namespaces`.
     pub fn parse(text: &str) -> Result<Self, Failure> {
-        let Routes(routes) = serde_json::from_str(text).map_err(|error| {
-            invalid(format!(
-                "must be JSON like {{\"/\": {{\"component\": \"lobby\", \"middleware\": false}}}}: {error}"
-            ))
-        })?;
         let mut config = Self {
             names: HashMap::new(),
             patterns: Vec::new(),
         };
-        for (namespace, route) in routes {
-            if let Some(problem) = route.problem() {
-                return Err(invalid(format!("gives {namespace:?} {problem}")));
-            }
+        for (namespace, route) in routes::parse(text).map_err(invalid)? {
             if let Some(pattern) = namespace.strip_prefix(PATTERN) {
                 config.patterns.push((whole(pattern)?, route));
             } else if namespace.starts_with('/') {
@@ -133,39 +77,6 @@ fn whole(pattern: &str) -> Result<Regex, Failure> {
             "has the pattern {pattern:?}, which is no regular expression: {error}"
         ))
     })
-}
-
-/// In the order in which they are written.
-struct Routes(Vec<(String, Route)>);
-
-impl<'de> Deserialize<'de> for Routes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Routes;
-
-            fn expecting(&self, f: &mut Formatter) -> fmt::Result {
-                f.write_str("an object of namespaces")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Routes, A::Error> {
-                let mut routes = Vec::new();
-                while let Some(route) = map.next_entry()? {
-                    routes.push(route);
-                }
-                Ok(Routes(routes))
-            }
-        }
-        deserializer.deserialize_map(InOrder)
-    }
-}
-
-fn is_component(name: &str) -> bool {
-    (1..=MAX_COMPONENT_CHARS).contains(&name.len())
-        && name.starts_with(|first: char| first.is_ascii_alphabetic())
-        && name
-            .chars()
-            .all(|char| char.is_ascii_alphanumeric() || char == '-')
 }
 
 fn invalid(problem: String) -> Failure {
@@ -201,28 +112,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn namespaces_are_judged_unless_they_say_otherwise() {
-        let config = Config::parse(
-            r#"{"/": {"component": "lobby", "middleware": false}, "/members": {"component": "members"}}"#,
-        )
-        .unwrap();
-        assert_eq!(config.route("/").unwrap().door(), None);
-        let members = config.route("/members").unwrap();
-        assert_eq!(members.component, "members");
-        assert_eq!(members.door(), Some("members"));
-        assert!(config.route("/other").is_none());
-    }
-
-    #[test]
-    fn a_door_is_asked_in_the_components_place() {
-        let config =
-            Config::parse(r#"{"/vip": {"component": "vip", "door": "vip-door"}}"#).unwrap();
-        let vip = config.route("/vip").unwrap();
-        assert_eq!(vip.component, "vip");
-        assert_eq!(vip.door(), Some("vip-door"));
-    }
-
-    #[test]
     fn a_namespace_can_be_named_by_a_pattern() {
         let config = Config::parse(
             r#"{"~/room-\\d+": {"component": "numbered"}, "~/room-.*": {"component": "named"},
@@ -241,19 +130,8 @@ mod tests {
     fn a_mistake_in_namespaces_is_named() {
         for (text, said) in [
             ("", "must be JSON like"),
-            (
-                r#"{"/": {"component": "lobby", "midleware": true}}"#,
-                "unknown field `midleware`",
-            ),
-            (r#"{"/": {}}"#, "missing field `component`"),
             (r#"{"members": {"component": "members"}}"#, "\"members\""),
             (r#"{"~/(": {"component": "members"}}"#, "\"/(\""),
-            (r#"{"/": {"component": "evil.example/"}}"#, "evil.example/"),
-            (r#"{"/": {"component": "vip", "door": "a b"}}"#, "\"a b\""),
-            (
-                r#"{"/vip": {"component": "vip", "door": "vip-door", "middleware": false}}"#,
-                "gives \"/vip\" the door \"vip-door\" and \"middleware\": false",
-            ),
         ] {
             let failure = Config::parse(text).unwrap_err();
             assert_eq!(failure.status(), 500);

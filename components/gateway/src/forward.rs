@@ -120,20 +120,29 @@ async fn for_the_relay(
     answer(status, body)
 }
 
+/// What a component has answered.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
 /// `POST`s to a path of a component and reads the whole answer.
 pub async fn ask(
     component: &str,
     path: &'static str,
     headers: HeaderMap,
     body: Vec<u8>,
-) -> Result<(StatusCode, Bytes), Failure> {
+) -> Result<Answer, Failure> {
     let response = post(component, path, headers, body).await?;
     let status = response.status();
+    let headers = response.headers().clone();
     let body = response.into_body().bytes().await;
-    Ok((
+    Ok(Answer {
         status,
-        body.map_err(|error| failed(component, path, error))?,
-    ))
+        headers,
+        body: body.map_err(|error| failed(component, path, error))?,
+    })
 }
 
 async fn post(

@@ -48,7 +48,7 @@ async fn answer(request: Request) -> Result<types::Response, Failure> {
     };
     match route.door() {
         Some(door) if envelope.connects > 0 => {
-            judge::then_forward(request, namespace, door, &route.component).await
+            judge::then_forward(request, namespace, door, route).await
         }
         _ => forward::unread(request, &route.component).await,
     }

@@ -110,6 +110,15 @@ pub struct Token {
         allow_negative_numbers = true
     )]
     pub ttl: i64,
+    /// A token that never expires, which auth refuses unless auth_allow_unlimited is true
+    #[arg(long, conflicts_with = "ttl")]
+    pub no_exp: bool,
+    /// Who makes it (iss), where the application has auth_issuer
+    #[arg(long, value_name = "ISSUER")]
+    pub iss: Option<String>,
+    /// Whom it is for (aud), where the application has auth_audience
+    #[arg(long, value_name = "AUDIENCE")]
+    pub aud: Option<String>,
     /// A directory whose kept secrets are used where SPIN_VARIABLE_AUTH_SECRET is not set
     #[arg(long, default_value = ".spin", value_name = "DIR")]
     pub state_dir: PathBuf,

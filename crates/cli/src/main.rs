@@ -3,6 +3,7 @@
 
 mod embedded;
 mod flags;
+mod guard;
 mod identity;
 mod run;
 mod secrets;

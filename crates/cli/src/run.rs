@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 
 use crate::embedded::Embedded;
 use crate::flags::{self, Application};
+use crate::guard;
 use crate::identity;
 use crate::secrets::{self, Secret};
 use crate::signals::Stop;
@@ -124,6 +125,7 @@ async fn load(flags: &Application, secrets: Vec<(String, String)>) -> Result<Arc
         cache_dir: None,
     })
     .await?;
+    guard::check(&app)?;
     Ok(Arc::new(app))
 }
 

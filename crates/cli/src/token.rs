@@ -17,8 +17,13 @@ struct Claims<'a> {
     sub: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<&'a str>,
     iat: i64,
-    exp: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exp: Option<i64>,
 }
 
 pub fn print(flags: &flags::Token) -> Result<()> {
@@ -30,8 +35,10 @@ pub fn print(flags: &flags::Token) -> Result<()> {
     let claims = Claims {
         sub: &flags.sub,
         name: flags.name.as_deref(),
+        iss: flags.iss.as_deref(),
+        aud: flags.aud.as_deref(),
         iat: now,
-        exp: now.saturating_add(flags.ttl),
+        exp: (!flags.no_exp).then(|| now.saturating_add(flags.ttl)),
     };
     println!("{}", sign(&claims, secret.as_bytes())?);
     Ok(())
@@ -56,8 +63,10 @@ mod tests {
         let claims = Claims {
             sub: "ann",
             name: Some("Ann"),
+            iss: None,
+            aud: None,
             iat: 1,
-            exp: 2,
+            exp: Some(2),
         };
         let token = sign(&claims, b"secret").unwrap();
         let parts: Vec<&str> = token.split('.').collect();

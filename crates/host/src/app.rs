@@ -29,7 +29,7 @@ use crate::{
     component_variables::{VariablesData, VariablesState},
     compose, deny, engine, files,
     hosts::AllowedHosts,
-    manifest::{Manifest, Route},
+    manifest::{ComponentRef, Dependency, DependencySource, HttpTrigger, Manifest, Route},
     names::ComponentId,
     outbound::Client,
     plan::{ComponentPlan, Plan, Target},
@@ -48,6 +48,7 @@ const STATE_DIRECTORY: &str = ".spin";
 
 /// A running application.
 pub struct App {
+    fronts: Vec<Front>,
     services: Arc<Services>,
     variables: Arc<Variables>,
     databases: Arc<Databases>,
@@ -56,6 +57,40 @@ pub struct App {
     instances: Mutex<(Option<mpsc::Sender<()>>, mpsc::Receiver<()>)>,
     cache: Option<Cache>,
     _files: Vec<TempDir>,
+}
+
+/// What a trigger of the manifest puts before which component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Front {
+    pub component: String,
+    /// None: it is private.
+    pub route: Option<String>,
+    /// Outermost first: each by its component's id, or its path.
+    pub middleware: Vec<String>,
+}
+
+impl Front {
+    fn all(manifest: &Manifest) -> Vec<Front> {
+        let front = |trigger: &HttpTrigger| {
+            let Some(ComponentRef::Id(component)) = &trigger.component else {
+                return None;
+            };
+            let middleware = trigger.dependencies.get("middleware").into_iter().flatten();
+            let name = |one: &Dependency| match &one.source {
+                DependencySource::Component(id) => id.to_string(),
+                DependencySource::Path(name) | DependencySource::Remote(name) => name.clone(),
+            };
+            Some(Front {
+                component: component.to_string(),
+                route: match &trigger.route {
+                    Route::Public(route) => Some(route.clone()),
+                    Route::Private => None,
+                },
+                middleware: middleware.map(name).collect(),
+            })
+        };
+        manifest.triggers.http.iter().filter_map(front).collect()
+    }
 }
 
 /// Spin's runtime configuration, as far as this host has what it configures.
@@ -119,6 +154,17 @@ impl App {
         Ok(self.variables.application(name).map(str::to_owned))
     }
 
+    /// What stands before which component, in the manifest's order.
+    pub fn fronts(&self) -> &[Front] {
+        &self.fronts
+    }
+
+    /// The resolved value of a component's variable; none if it has none of that name.
+    pub fn component_variable(&self, component: &str, name: &str) -> Option<String> {
+        let component = ComponentId::try_from(component.to_owned()).ok()?;
+        self.variables.component(&component, name).ok()
+    }
+
     /// How many components were taken from the cache of compiled ones, and how many had to be
     /// compiled. (0, 0) without a cache.
     pub fn cache_use(&self) -> (usize, usize) {
@@ -148,11 +194,13 @@ struct Loader {
 impl Loader {
     fn load(self, path: &Path) -> Result<App> {
         let wrong = || format!("the application {}", path.display());
-        let plan = Plan::new(Manifest::read(path)?).with_context(wrong)?;
-        self.start(&plan).with_context(wrong)
+        let manifest = Manifest::read(path)?;
+        let fronts = Front::all(&manifest);
+        let plan = Plan::new(manifest).with_context(wrong)?;
+        self.start(&plan, fronts).with_context(wrong)
     }
 
-    fn start(&self, plan: &Plan) -> Result<App> {
+    fn start(&self, plan: &Plan, fronts: Vec<Front>) -> Result<App> {
         let variables = Arc::new(self.variables(plan)?);
         let databases = Arc::new(self.databases(plan)?);
         let (alive, gone) = mpsc::channel(1);
@@ -225,6 +273,7 @@ impl Loader {
             return Err(error);
         }
         Ok(App {
+            fronts,
             services,
             variables,
             databases,

@@ -27,7 +27,7 @@ mod variables;
 
 use std::path::PathBuf;
 
-pub use app::App;
+pub use app::{App, Front};
 pub use serve::serve;
 
 /// The body of requests and responses.

@@ -4,4 +4,5 @@
 
 pub mod engine;
 pub mod relay;
+pub mod routes;
 pub mod socket;

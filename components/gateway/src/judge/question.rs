@@ -1,7 +1,7 @@
 //! The request that asks a namespace's middleware about one client: the client's own handshake
 //! headers and whose request it is, its token as a bearer, its `auth` payload in the body.
 
-use parlour_protocol::relay::{Connect, Handshake};
+use parlour_protocol::relay::Handshake;
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -58,13 +58,14 @@ struct Body<'a> {
 
 /// What to ask about this client, or its refusal where HTTP could not carry the question.
 pub fn about(
-    connect: &Connect<'_>,
+    handshake: &Handshake<'_>,
+    auth: Option<&RawValue>,
     socket: &str,
     namespace: &str,
 ) -> Result<Result<Question, Verdict>, Failure> {
-    let mut headers = client_headers(&connect.handshake);
-    say_whose_it_is(&mut headers, &connect.handshake)?;
-    if let Some(token) = token(connect.auth) {
+    let mut headers = client_headers(handshake);
+    say_whose_it_is(&mut headers, handshake)?;
+    if let Some(token) = token(auth) {
         match bearer(&token) {
             Ok(value) => headers.insert("authorization", value),
             Err(refused) => return Ok(Err(refused)),
@@ -81,12 +82,24 @@ pub fn about(
     let body = serde_json::to_vec(&Body {
         namespace,
         socket,
-        handshake: &connect.handshake,
-        auth: connect.auth,
+        handshake,
+        auth,
     })
     .map_err(Failure::Encode)?;
     headers.insert("content-length", HeaderValue::from(body.len()));
     Ok(Ok(Question { headers, body }))
+}
+
+/// The same about nobody: a client that has nothing to show.
+pub fn about_nobody(namespace: &str) -> Result<Result<Question, Verdict>, Failure> {
+    let handshake = Handshake {
+        url: "/".into(),
+        headers: Vec::new(),
+        address: "0.0.0.0".into(),
+        secure: false,
+        time: 0,
+    };
+    about(&handshake, None, "", namespace)
 }
 
 fn client_headers(handshake: &Handshake<'_>) -> HeaderMap {
@@ -155,12 +168,12 @@ mod tests {
         headers: &str,
         auth: &str,
     ) -> Result<Result<Question, Verdict>, Failure> {
-        let connect = format!(
-            r#"{{"socket": 0, "handshake": {{"url": "/", "headers": {headers}, "address": "{address}",
-                "secure": {secure}, "time": 1}}, "auth": {auth}}}"#
+        let handshake = format!(
+            r#"{{"url": "/", "headers": {headers}, "address": "{address}", "secure": {secure}, "time": 1}}"#
         );
-        let connect: Connect<'_> = serde_json::from_str(&connect).unwrap();
-        about(&connect, "s1", "/members")
+        let handshake: Handshake<'_> = serde_json::from_str(&handshake).unwrap();
+        let auth: &RawValue = serde_json::from_str(auth).unwrap();
+        about(&handshake, Some(auth), "s1", "/members")
     }
 
     fn ask(headers: &str, auth: &str) -> Result<Question, Verdict> {
@@ -195,6 +208,22 @@ mod tests {
             question.headers["content-length"],
             question.body.len().to_string().as_str()
         );
+    }
+
+    #[test]
+    fn nobody_has_nothing_to_show() {
+        let question = about_nobody("/members").unwrap().unwrap();
+        let mut names: Vec<_> = question.headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        let own = [
+            "content-length",
+            "content-type",
+            "x-forwarded-for",
+            "x-forwarded-proto",
+        ];
+        assert_eq!(names, own);
+        let body: serde_json::Value = serde_json::from_slice(&question.body).unwrap();
+        assert!(body["auth"].is_null());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Who need not be judged: a client that comes back to its session was, when it came first. Its
 //! component knows its sessions and is asked about all clients of a batch at once.
 
-use parlour_protocol::relay::{Batch, Event};
+use parlour_protocol::relay::{Batch, Event, Owner};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use spin_sdk::http::{HeaderMap, HeaderValue, StatusCode};
@@ -40,7 +40,7 @@ pub fn is_wanted(variable: Option<&str>) -> Result<bool, Failure> {
     }
 }
 
-/// For each `connect` of the batch, in order: whether its client comes back to a session. Where the
+/// For each event of the batch that is judged, in order: whether its client comes back to a session. Where the
 /// component does not know, nobody does, and is judged.
 pub async fn coming_back(
     batch: &Batch<'_>,
@@ -59,19 +59,19 @@ pub async fn coming_back(
     let mut headers = HeaderMap::new();
     headers.insert("content-type", HeaderValue::from_static("application/json"));
     headers.insert("content-length", HeaderValue::from(body.len()));
-    let (status, body) = forward::ask(component, RECOVER, headers, body).await?;
-    Ok(answer(status, &body, clients.len()))
+    let found = forward::ask(component, RECOVER, headers, body).await?;
+    Ok(answer(found.status, &found.body, clients.len()))
 }
 
-/// The `auth` of each `connect` that claims a session.
+/// The `auth` of each `connect` that claims a session, unless whoever has that session is known to be there.
 fn claims<'a>(batch: &Batch<'a>) -> Vec<Option<&'a RawValue>> {
-    let connects = batch.events.iter().filter_map(|event| match event {
-        Event::Connect(connect) => Some(connect),
+    let of_event = |event: &Event<'a>| match event {
+        Event::Connect(connect) if connect.owner == Some(Owner::Answers) => Some(None),
+        Event::Connect(connect) => Some(connect.auth.filter(|auth| auth.get().contains(PID))),
+        Event::Renew(_) => Some(None),
         _ => None,
-    });
-    connects
-        .map(|connect| connect.auth.filter(|auth| auth.get().contains(PID)))
-        .collect()
+    };
+    batch.events.iter().filter_map(of_event).collect()
 }
 
 fn answer(status: StatusCode, body: &[u8], clients: usize) -> Vec<bool> {
@@ -106,11 +106,13 @@ mod tests {
         let body = r#"{"sockets":[{"id":"s1","connection":"c1"}],"events":[
             {"connect":{"socket":0,"handshake":{"url":"/","headers":[],"address":"::1","time":1},"auth":{"pid":"x"}}},
             {"tick":{}},
+            {"renew":{"socket":0,"handshake":{"url":"/","headers":[],"address":"::1","time":1},"auth":{"pid":"x"}}},
+            {"connect":{"socket":0,"owner":"answers","handshake":{"url":"/","headers":[],"address":"::1","time":1},"auth":{"pid":"x"}}},
             {"connect":{"socket":0,"handshake":{"url":"/","headers":[],"address":"::1","time":1},"auth":{"a":1}}},
             {"connect":{"socket":0,"handshake":{"url":"/","headers":[],"address":"::1","time":1}}}]}"#;
         let batch: Batch<'_> = serde_json::from_str(body).unwrap();
         let claims: Vec<_> = claims(&batch).iter().map(Option::is_some).collect();
-        assert_eq!(claims, [true, false, false]);
+        assert_eq!(claims, [true, false, false, false, false]);
     }
 
     #[test]

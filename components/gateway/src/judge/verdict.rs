@@ -8,6 +8,8 @@ use spin_sdk::http::StatusCode;
 use super::CONNECT;
 use crate::excerpt;
 use crate::failure::Failure;
+use crate::forward::Answer;
+use parlour_protocol::routes::{JUDGED, Route};
 
 #[derive(Debug)]
 pub enum Verdict {
@@ -28,8 +30,25 @@ impl Verdict {
     }
 }
 
+/// Nobody is let in where the middleware is missing.
+pub fn unguarded() -> Verdict {
+    Verdict::refused(
+        "This namespace is closed: the middleware that must judge its clients is missing",
+        "middleware_missing",
+    )
+}
+
+/// What is missing of the middleware that must have judged, by what the answer says of it.
+pub fn missing(answer: &Answer, route: &Route) -> Option<String> {
+    let values = answer.headers.get_all(JUDGED).into_iter();
+    let values = values.filter_map(|value| value.to_str().ok());
+    let judged = values.flat_map(|value| value.split(',')).map(str::trim);
+    route.missing_in(judged)
+}
+
 /// Judges by the status. A 5xx judges nobody: the batch fails and the relay sends it again.
-pub fn from_answer(status: StatusCode, body: &[u8], component: &str) -> Result<Verdict, Failure> {
+pub fn from_answer(answer: &Answer, component: &str) -> Result<Verdict, Failure> {
+    let (status, body) = (answer.status, &*answer.body);
     match status.as_u16() {
         200 => serde_json::from_slice(body)
             .map(Verdict::Admitted)
@@ -83,13 +102,37 @@ fn raw(value: &impl Serialize) -> Box<RawValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use spin_sdk::http::HeaderMap;
 
     fn judge(status: u16, body: &str) -> Result<Verdict, Failure> {
-        from_answer(
-            StatusCode::from_u16(status).unwrap(),
-            body.as_bytes(),
-            "members",
-        )
+        from_answer(&answer(status, body), "members")
+    }
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: HeaderMap::new(),
+            body: body.to_owned().into(),
+        }
+    }
+
+    #[test]
+    fn who_must_judge_must_say_that_it_has() {
+        let proven = |route: &str, judged: &[&str]| {
+            let routes = parlour_protocol::routes::parse(&format!("{{\"/\":{route}}}")).unwrap();
+            let mut answer = answer(200, "null");
+            for name in judged {
+                answer.headers.append(JUDGED, name.parse().unwrap());
+            }
+            missing(&answer, &routes[0].1).is_none()
+        };
+        let auth = r#"{"component":"members","middleware":"auth"}"#;
+        assert!(proven(auth, &["auth"]) && proven(auth, &["rate-limit, auth"]));
+        assert!(!proven(auth, &[]) && !proven(auth, &["rate-limit"]) && !proven(auth, &["auth2"]));
+        let both = r#"{"component":"members","middleware":["rate-limit","auth"]}"#;
+        assert!(proven(both, &["auth", "rate-limit"]) && !proven(both, &["auth"]));
+        let some = r#"{"component":"members"}"#;
+        assert!(proven(some, &["any"]) && !proven(some, &[]));
     }
 
     fn refused(status: u16, body: &str) -> String {
