@@ -205,6 +205,20 @@ describe("the page", () => {
     await screenshot(page, "members-desktop");
   });
 
+  test("who is in /members when the token ends is asked for another one", async (t) => {
+    const { page } = await visit(t);
+    await page.getByTestId("area-members").click();
+    await page.getByTestId("token").fill(await server.token({ sub: "ada", name: "Ada Lovelace", ttl: 5 }));
+    await page.getByTestId("sign-in").click();
+    await page.getByTestId("member").filter({ hasText: "Ada Lovelace" }).waitFor();
+
+    await page.getByTestId("sign-in-problem").filter({ hasText: "expired" }).waitFor();
+    await page.getByTestId("token").fill(await server.token({ sub: "ada", name: "Ada Lovelace" }));
+    await page.getByTestId("sign-in").click();
+    await page.getByTestId("token").waitFor({ state: "detached" });
+    await page.getByTestId("member").filter({ hasText: "Ada Lovelace" }).waitFor();
+  });
+
   test("the page shows that the line is broken, sends what was written meanwhile when it is back, and shows nothing twice", async (t) => {
     const stateDir = await newStateDir();
     const listen = `127.0.0.1:${await freePort()}`;

@@ -178,8 +178,13 @@ pub(crate) const MAX_CARRIED_BYTES: usize = 64 * 1024 * 1024;
 pub(crate) const MAX_REPORT_BYTES: usize = 1024 * 1024;
 pub(crate) const MAX_REPORTED_IDS: usize = 10_000;
 
-/// How long a client that has a session may take to answer a ping when somebody else wants that session.
+/// How long a client that has a session may take to answer a ping when somebody else wants that session; not
+/// longer than to answer any other ping.
 pub(crate) const OWNER_WAIT: Duration = Duration::from_secs(2);
+
+/// How long its connection is not given up for a missing pong after that, because the app is about to give the
+/// session away.
+pub(crate) const TAKE_OVER: Duration = Duration::from_secs(2);
 
 /// The longest timer for a token's end: clocks are set, and a timer outlives its connection.
 pub(crate) const EXPIRY_LOOK: Duration = Duration::from_secs(600);

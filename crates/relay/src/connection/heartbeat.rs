@@ -47,14 +47,21 @@ impl Connection {
         }
     }
 
-    /// Pings before it is time, unless a pong is waited for.
-    pub(super) fn ping_now(self: &Arc<Self>, shared: &Shared, inner: &mut Inner) {
-        if inner.awaiting_pong {
-            return;
+    /// Pings before it is time, unless a pong is waited for; that may take so long at least.
+    pub(super) fn ping_now(
+        self: &Arc<Self>,
+        shared: &Shared,
+        inner: &mut Inner,
+        at_least: Duration,
+    ) {
+        if !inner.awaiting_pong {
+            self.send_control(inner, PING);
+            inner.awaiting_pong = true;
+            self.set_due(shared, inner, shared.config.ping_timeout);
         }
-        self.send_control(inner, PING);
-        inner.awaiting_pong = true;
-        self.set_due(shared, inner, shared.config.ping_timeout);
+        inner.due = inner
+            .due
+            .max(shared.timers.now() + at_least.as_millis() as u64);
         self.set_heartbeat(shared, inner);
     }
 

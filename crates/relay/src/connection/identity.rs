@@ -2,16 +2,16 @@
 //! its session, and loses its sockets when their tokens end.
 
 use std::sync::Arc;
-use std::time::Duration;
-
 use tokio::sync::oneshot;
 
 use super::Connection;
+use crate::config::{OWNER_WAIT, TAKE_OVER};
 use crate::shared::Shared;
 
 impl Connection {
     /// Whether the client answers a ping in time.
-    pub async fn answers(self: &Arc<Self>, shared: &Shared, patience: Duration) -> bool {
+    pub async fn answers(self: &Arc<Self>, shared: &Shared) -> bool {
+        let patience = OWNER_WAIT.min(shared.config.ping_timeout);
         let (sender, receiver) = oneshot::channel();
         {
             let mut inner = self.lock();
@@ -19,7 +19,7 @@ impl Connection {
                 return false;
             }
             inner.asking.push(sender);
-            self.ping_now(shared, &mut inner);
+            self.ping_now(shared, &mut inner, patience + TAKE_OVER);
         }
         matches!(tokio::time::timeout(patience, receiver).await, Ok(Ok(())))
     }

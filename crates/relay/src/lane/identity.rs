@@ -109,7 +109,7 @@ impl Lane {
             socket.map(|socket| socket.connection.clone())
         };
         match connection {
-            Some(connection) => connection.answers(shared, OWNER_WAIT).await,
+            Some(connection) => connection.answers(shared).await,
             None => false,
         }
     }

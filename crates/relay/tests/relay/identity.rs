@@ -1,12 +1,13 @@
 //! Tokens that end and are renewed, and sessions that two clients want.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use parlour_relay::Config;
 use serde_json::{Value, json};
 
 use crate::bus::two;
 use crate::client::WebSocket;
-use crate::{Server, start};
+use crate::{Server, config, start, start_with};
 
 /// Milliseconds since 1970.
 fn now() -> u64 {
@@ -135,6 +136,23 @@ async fn a_client_that_does_not_answer_has_nothing_to_keep() {
         let (mut client, _) = enter(&server, contest(owner, relay)).await;
         assert_eq!(told(&mut client).await, "silent", "{owner} at {relay}");
     }
+}
+
+#[tokio::test]
+async fn nobody_is_given_up_for_lost_while_he_is_asked() {
+    let server = start_with(Config {
+        ping_interval: Duration::from_millis(300),
+        ping_timeout: Duration::from_millis(150),
+        ..config()
+    })
+    .await;
+    let (_silent, silent_id) = WebSocket::connect(server.address).await;
+    let (mut client, _) = enter(&server, contest(&silent_id, "test")).await;
+    assert_eq!(told(&mut client).await, "silent");
+    // The app is to hear that the session moves, not first that its socket has gone.
+    let batches = server.app.batches("/");
+    let mut events = batches.iter().flat_map(|batch| batch.events());
+    assert!(events.all(|event| event["disconnect"].is_null()));
 }
 
 #[tokio::test]

@@ -174,8 +174,10 @@ export class Area {
   #listen(): void {
     const { socket } = this;
     socket.on("connect", () => void this.#connected());
-    socket.on("disconnect", () => {
+    socket.on("disconnect", (reason) => {
       for (const room of this.rooms.values()) room.exit();
+      // The token has ended, most likely. The answer to another attempt says so, and asks to sign in.
+      if (reason === "io server disconnect") socket.connect();
       this.#changes.notify();
     });
     socket.on("connect_error", (error: Error & { data?: { code?: unknown } }) => {
