@@ -180,7 +180,7 @@ pub(crate) const MAX_REPORTED_IDS: usize = 10_000;
 
 /// How long a client that has a session may take to answer a ping when somebody else wants that session; not
 /// longer than to answer any other ping.
-pub(crate) const OWNER_WAIT: Duration = Duration::from_secs(2);
+pub(crate) const OWNER_WAIT: Duration = Duration::from_secs(1);
 
 /// How long its connection is not given up for a missing pong after that, because the app is about to give the
 /// session away.
