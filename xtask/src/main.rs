@@ -3,6 +3,7 @@
 
 mod build;
 mod tools;
+mod torture;
 mod verify;
 
 use std::process::ExitCode;
@@ -14,7 +15,8 @@ cargo xtask build               build target/release/parlour, the components and
 cargo xtask up [-- OPTIONS]     build, then run `parlour up OPTIONS`
 cargo xtask test                every test: unit, end to end, in a browser
 cargo xtask bench [-- OPTIONS]  measure Parlour and its peers, side by side
-cargo xtask ci                  formatting, lints, then every test";
+cargo xtask torture [OPTIONS]   faults of every kind under load: --minutes N --seed S, and --help
+cargo xtask ci                  formatting, lints, every test, two minutes of torture";
 
 fn main() -> ExitCode {
     match run() {
@@ -31,7 +33,7 @@ fn run() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let command = arguments.next();
     let rest: Vec<String> = arguments.skip_while(|argument| argument == "--").collect();
-    let takes_options = matches!(command.as_deref(), Some("up" | "bench"));
+    let takes_options = matches!(command.as_deref(), Some("up" | "bench" | "torture"));
     if !rest.is_empty() && !takes_options {
         bail!("unexpected {:?}\n\n{HELP}", rest[0]);
     }
@@ -43,6 +45,10 @@ fn run() -> Result<()> {
         }
         Some("test") => verify::test(),
         Some("bench") => verify::bench(&rest),
+        Some("torture") => {
+            let options: Vec<&str> = rest.iter().map(String::as_str).collect();
+            torture::run(&options)
+        }
         Some("ci") => verify::ci(),
         Some("help" | "--help" | "-h") => {
             println!("{HELP}");

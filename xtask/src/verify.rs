@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use crate::build::{self, COMPONENTS, FIXTURES};
 use crate::tools::{self, WASM, cargo, say};
+use crate::torture;
 
 const TESTS: &str = "tests";
 const BENCH_PEERS: &str = "bench/peers";
@@ -63,7 +64,8 @@ pub fn ci() -> Result<()> {
         arguments.extend(["--package", package]);
     }
     arguments.extend(["--", "-D", "warnings"]);
-    cargo(&arguments)
+    cargo(&arguments)?;
+    torture::run(torture::IN_CI)
 }
 
 pub fn bench(options: &[String]) -> Result<()> {

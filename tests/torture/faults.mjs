@@ -1,0 +1,149 @@
+// Carries out what the schedule says: one function for each kind of fault, which is over when its promise is.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { lose } from "./powerloss.mjs";
+import { stream } from "./schedule.mjs";
+
+/** @typedef {import("./schedule.mjs").Fault} Fault */
+
+const wait = ({ seconds }) => sleep(seconds * 1000);
+
+export class Faults {
+  /** How often each kind came. @type {Map<string, number>} */
+  counts = new Map();
+  /** Of losses of power: changes that were not durable, and changes of which something was lost. */
+  losses = { changes: 0, lost: 0 };
+  #full = false;
+
+  /**
+   * @param {object} world
+   * @param {number} world.seed
+   * @param {import("./server.mjs").Server} world.server
+   * @param {import("./disk.mjs").Disk} world.disk
+   * @param {import("./crowd.mjs").Crowd} world.crowd
+   * @param {(what: string) => void} world.log
+   */
+  constructor(world) {
+    Object.assign(this, world);
+  }
+
+  /** Whether something may keep a process from starting. */
+  get diskIsBad() {
+    return this.#full;
+  }
+
+  /** @param {Fault[]} faults of a round; over when all of them are */
+  async run(faults) {
+    const began = performance.now();
+    await Promise.all(
+      faults.map(async (fault) => {
+        await sleep(Math.max(0, fault.at * 1000 - (performance.now() - began)));
+        this.log(`begins: ${describe(fault)}`);
+        await this[fault.kind](fault);
+        this.counts.set(fault.kind, (this.counts.get(fault.kind) ?? 0) + 1);
+        this.log(`is over: ${fault.kind} ${fault.target}`);
+      }),
+    );
+  }
+
+  #process({ target }) {
+    return /** @type {import("./server.mjs").Supervised} */ (this.server.processes.get(target));
+  }
+
+  #link({ target }) {
+    return /** @type {import("./links.mjs").Link} */ (this.server.links.get(target));
+  }
+
+  async kill(fault) {
+    await this.#process(fault).end("SIGKILL");
+    await wait(fault);
+    await this.#process(fault).start();
+  }
+
+  async stop(fault) {
+    await this.#process(fault).end("SIGTERM");
+    await wait(fault);
+    await this.#process(fault).start();
+  }
+
+  async pause(fault) {
+    this.#process(fault).pause();
+    await wait(fault);
+    this.#process(fault).resume();
+  }
+
+  async "power-loss"(fault) {
+    await Promise.all([this.#process(fault).end("SIGKILL"), this.disk.unlock()]);
+    if (this.#full) this.disk.free();
+    const random = stream(this.seed, "power loss", this.counts.get("power-loss") ?? 0);
+    const loss = lose({ folder: this.disk.folder, journal: this.server.journal, mode: fault.mode, random });
+    this.log(`power loss: of ${loss.changes} changes that were not durable, ${loss.lost} are lost`);
+    this.losses.changes += loss.changes;
+    this.losses.lost += loss.lost;
+    if (this.#full) this.disk.fill();
+    await wait(fault);
+    await this.#process(fault).start();
+  }
+
+  async cut(fault) {
+    const link = this.#link(fault);
+    link.refuse(fault.seconds > 0);
+    link.cut();
+    await wait(fault);
+    link.refuse(false);
+  }
+
+  async stall(fault) {
+    this.#link(fault).stall(true);
+    await wait(fault);
+    this.#link(fault).stall(false);
+  }
+
+  async delay(fault) {
+    this.#link(fault).delay = fault.milliseconds;
+    await wait(fault);
+    this.#link(fault).delay = 0;
+  }
+
+  async "half-open"(fault) {
+    const tell = this.#link(fault).halfOpen(fault.end);
+    await wait(fault);
+    tell();
+  }
+
+  async drop(fault) {
+    this.crowd.drop(fault);
+  }
+
+  async away(fault) {
+    await this.crowd.away(fault);
+  }
+
+  async replace(fault) {
+    this.crowd.replace(fault);
+  }
+
+  async lock(fault) {
+    if (!(await this.disk.lock())) return this.log("the lock could not be had");
+    await wait(fault);
+    await this.disk.unlock();
+  }
+
+  async "disk-full"(fault) {
+    this.#full = this.disk.fill();
+    await wait(fault);
+    this.disk.free();
+    this.#full = false;
+  }
+}
+
+/** A fault in one line. @param {Fault} fault */
+export function describe({ kind, target, seconds, milliseconds, mode, share, at, end }) {
+  const number = (value) => Number(value.toFixed(1));
+  const details = [`for ${number(seconds)} s`];
+  if (milliseconds !== undefined) details.push(`${milliseconds} ms`);
+  if (share !== undefined) details.push(`${Math.round(share * 100)} % of them`);
+  if (mode !== undefined) details.push(`losing ${mode}`);
+  if (end !== undefined) details.push(`the ${end} end`);
+  return `${number(at)} s: ${kind} ${target} ${details.join(", ")}`;
+}
