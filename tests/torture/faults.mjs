@@ -1,10 +1,13 @@
 // Carries out what the schedule says: one function for each kind of fault, which is over when its promise is.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { lose } from "./powerloss.mjs";
+import { killAfter, lose } from "./powerloss.mjs";
 import { stream } from "./schedule.mjs";
 
 /** @typedef {import("./schedule.mjs").Fault} Fault */
+
+/** How long a loss of power waits for the change in whose middle it is to be, milliseconds. */
+const WITHIN = 3_000;
 
 const wait = ({ seconds }) => sleep(seconds * 1000);
 
@@ -73,7 +76,10 @@ export class Faults {
   }
 
   async "power-loss"(fault) {
-    await Promise.all([this.#process(fault).end("SIGKILL"), this.disk.unlock()]);
+    killAfter(this.server.journal, fault.changes);
+    await this.#process(fault).endsWithin(WITHIN);
+    killAfter(this.server.journal, 0);
+    await this.disk.unlock();
     if (this.#full) this.disk.free();
     const random = stream(this.seed, "power loss", this.counts.get("power-loss") ?? 0);
     const loss = lose({ folder: this.disk.folder, journal: this.server.journal, mode: fault.mode, random });
@@ -138,12 +144,12 @@ export class Faults {
 }
 
 /** A fault in one line. @param {Fault} fault */
-export function describe({ kind, target, seconds, milliseconds, mode, share, at, end }) {
+export function describe({ kind, target, seconds, milliseconds, mode, changes, share, at, end }) {
   const number = (value) => Number(value.toFixed(1));
   const details = [`for ${number(seconds)} s`];
   if (milliseconds !== undefined) details.push(`${milliseconds} ms`);
   if (share !== undefined) details.push(`${Math.round(share * 100)} % of them`);
-  if (mode !== undefined) details.push(`losing ${mode}`);
+  if (mode !== undefined) details.push(`after ${changes} changes, losing ${mode}`);
   if (end !== undefined) details.push(`the ${end} end`);
   return `${number(at)} s: ${kind} ${target} ${details.join(", ")}`;
 }

@@ -5,6 +5,8 @@
 //
 // Nothing else changes for the process, but that a sync takes POWERLOSS_SYNC_US longer, as on a real disk: the
 // folder is a tmpfs as a rule, where a sync takes no time and a loss would hardly ever meet one.
+// POWERLOSS_CONTROL is a file of four bytes, a number: the process kills itself before so many more changes or syncs
+// are done, so that a loss can be in the middle of anything. 0: never.
 // One process uses a journal at a time. A journal that is left over from an earlier process is continued.
 
 #define _GNU_SOURCE
@@ -13,6 +15,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -46,6 +49,7 @@ struct unsynced {
 static char folder[PATH_MAX];
 static size_t folder_length;
 static int journal = -1;
+static int32_t *control;
 static useconds_t sync_time;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static char names[MAX_FDS][MAX_NAME];  // of open files of the folder, "" for all others, "/" for the folder
@@ -94,12 +98,19 @@ static void note(const struct record *record) {
     }
 }
 
+static void come_to_the_end(void) {
+    if (control && *control > 0 && --*control == 0) kill(getpid(), SIGKILL);
+}
+
 static void append(struct record record, const char *name, const char *data) {
     record.magic = MAGIC;
     record.name_length = strlen(name);
     struct iovec parts[3] = {{&record, sizeof record}, {(void *)name, record.name_length}, {(void *)data, record.data_length}};
     ssize_t size = sizeof record + record.name_length + record.data_length;
     if (REAL(writev)(journal, parts, 3) != size) die("cannot write the journal");
+    // A sync that is noted is over.
+    int is_sync = record.type == SYNC || record.type == SYNC_FOLDER;
+    if (!is_sync) come_to_the_end();
     note(&record);
     // Where all is durable there is nothing to undo.
     if (file_count == 0 && last_in_folder == 0 && REAL(ftruncate)(journal, 0) != 0) die("cannot empty the journal");
@@ -129,6 +140,13 @@ __attribute__((constructor)) static void start(void) {
     journal = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     if (journal < 0) die("cannot open POWERLOSS_JOURNAL");
     REAL(close)(fd);
+    const char *number = getenv("POWERLOSS_CONTROL");
+    int control_fd = number ? REAL(open)(number, O_RDWR | O_CLOEXEC) : -1;
+    if (control_fd >= 0) {
+        control = REAL(mmap)(NULL, sizeof *control, PROT_READ | PROT_WRITE, MAP_SHARED, control_fd, 0);
+        if (control == MAP_FAILED) die("cannot map POWERLOSS_CONTROL");
+        REAL(close)(control_fd);
+    }
     continue_journal();
 }
 
@@ -315,6 +333,7 @@ static int synced(int fd, int (*sync)(int)) {
     struct stat state;
     if (result == 0 && fstat(fd, &state) == 0) {
         pthread_mutex_lock(&mutex);
+        come_to_the_end();
         uint32_t type = names[fd][0] == '/' ? SYNC_FOLDER : SYNC;
         append((struct record){.type = type, .sequence = below, .inode = state.st_ino}, names[fd], NULL);
         pthread_mutex_unlock(&mutex);

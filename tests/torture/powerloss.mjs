@@ -5,7 +5,7 @@
 // by fsync of the folder alone. Sectors of 512 bytes are written whole or not at all.
 
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { closeSync, constants, existsSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -31,7 +31,26 @@ export function compile(library) {
 
 /** The environment of a process that is to lose power. `syncMicros`: how much longer a sync takes. */
 export function environment({ library, folder, journal, syncMicros = 0 }) {
-  return { LD_PRELOAD: library, POWERLOSS_DIR: folder, POWERLOSS_JOURNAL: journal, POWERLOSS_SYNC_US: String(syncMicros) };
+  killAfter(journal, 0);
+  return {
+    LD_PRELOAD: library,
+    POWERLOSS_DIR: folder,
+    POWERLOSS_JOURNAL: journal,
+    POWERLOSS_CONTROL: control(journal),
+    POWERLOSS_SYNC_US: String(syncMicros),
+  };
+}
+
+const control = (journal) => `${journal}.control`;
+
+/** The process kills itself before it has done so many more changes and syncs. 0: never. */
+export function killAfter(journal, changes) {
+  const number = Buffer.alloc(4);
+  number.writeInt32LE(changes);
+  // In place: the process has it mapped.
+  const file = openSync(control(journal), constants.O_RDWR | constants.O_CREAT);
+  writeSync(file, number, 0, 4, 0);
+  closeSync(file);
 }
 
 /**

@@ -8,7 +8,7 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { MODES, compile, environment, lose } from "./powerloss.mjs";
+import { MODES, compile, environment, killAfter, lose } from "./powerloss.mjs";
 import { stream } from "./schedule.mjs";
 
 // In memory where there is such a folder: the kernel's own syncs prove nothing here, and take long.
@@ -51,6 +51,7 @@ function rows(folder) {
   const program = `
 import sqlite3
 db = sqlite3.connect("chat.db")
+db.execute("CREATE TABLE IF NOT EXISTS t (n INTEGER, text TEXT)")
 print(db.execute("PRAGMA integrity_check").fetchone()[0], db.execute("SELECT count(*) FROM t").fetchone()[0])`;
   const [whole, number] = execFileSync("python3", ["-c", program], { cwd: folder, encoding: "utf8" }).split(" ");
   assert.equal(whole, "ok");
@@ -81,6 +82,35 @@ for (const mode of MODES) {
       lose({ ...place, mode: "all", random }); // who looked was not recorded: nothing is left to undo
     }
   });
+}
+
+for (const mode of MODES) {
+  test(`killed in the middle of anything, no commit is lost that was over (${mode})`, async () => {
+    const random = stream("anything", mode);
+    const place = machine();
+    let [over, changed] = [0, 0];
+    for (let round = 0; round < 12; round++) {
+      const { count, loss } = await commitUntilKilled(place, 1 + Math.floor(random() * 60), over, mode, random);
+      const kept = rows(place.folder);
+      assert.ok(kept === count || kept === count + 1, `${count} commits were over, ${kept} are there`);
+      over = kept;
+      changed += loss.changes;
+    }
+    assert.ok(changed > 12, `${changed} changes were not durable`);
+  });
+}
+
+/** SQLite commits until the shim kills it: how many commits were over, and what was lost. */
+async function commitUntilKilled(place, changes, before, mode, random) {
+  const env = { ...process.env, ...environment({ library, ...place }) };
+  killAfter(place.journal, changes);
+  const program = `${commits("FULL", 1000)}\n    print(n, flush=True)`;
+  const child = spawn("python3", ["-c", program], { cwd: place.folder, env, stdio: ["ignore", "pipe", "inherit"] });
+  let said = "";
+  child.stdout.setEncoding("utf8").on("data", (text) => (said += text));
+  const [, signal] = await once(child, "close");
+  assert.equal(signal, "SIGKILL");
+  return { count: before + said.split("\n").length - 1, loss: lose({ ...place, mode, random }) };
 }
 
 test("kill -9 alone loses nothing, and the next process goes on with what is not durable yet", async () => {

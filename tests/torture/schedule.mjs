@@ -54,6 +54,7 @@ export function choices(random) {
  * @property {number} seconds how long it lasts
  * @property {number} [milliseconds] how late a link is
  * @property {import("./powerloss.mjs").Mode} [mode] what a loss of power loses
+ * @property {number} [changes] before so many changes of files are done, power is lost
  * @property {"near" | "far"} [end] of a link's connections: at that end they are gone
  * @property {number} [share] of the clients, from 0 to 1
  * @property {number} [number] chooses the clients
@@ -125,7 +126,7 @@ function deck(form, longest, random) {
   /** Mostly short, now and then as long as it may be. */
   const lasting = (most) => (random() < 0.3 ? between(most / 2, most) : between(0.1, Math.min(3, most)));
   const clients = (kind, seconds, share) => ({ kind, target: "clients", seconds, share, number: whole(0, 1e9) });
-  const faults = MODES.map((mode) => ({ kind: "power-loss", target: form.app, seconds: down(), mode }));
+  const faults = MODES.map((mode) => ({ kind: "power-loss", target: form.app, seconds: down(), mode, changes: whole(1, 150) }));
   for (const target of [form.app, ...form.processes]) {
     faults.push({ kind: "kill", target, seconds: down() }, { kind: "pause", target, seconds: lasting(9) });
   }

@@ -90,6 +90,14 @@ export class Supervised {
     await within(PATIENCE, ended, () => `${this.name} does not end at ${signal}; see ${this.log}`);
   }
 
+  /** Waits until it has ended by itself, as it was told to; after that time it is killed. */
+  async endsWithin(milliseconds) {
+    this.#wanted = false;
+    const ended = once(this.#child, "exit");
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await Promise.race([ended, sleep(milliseconds)]);
+    await this.end("SIGKILL");
+  }
+
   pause() {
     this.#child?.kill("SIGSTOP");
   }
