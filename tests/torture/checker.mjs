@@ -141,7 +141,7 @@ export class Checker {
     this.delivered += 1;
     const known = this.#clients.get(client);
     const stay = known?.stays.get(room);
-    if (!stay) return this.violation(`${client} received ${id} of ${room}, which it is not in (session ${known?.session})`);
+    if (!stay) return this.violation(`${client} received ${this.#about(id)} of ${room}, which it is not in (session ${known?.session})`);
     stay.received.push(id);
   }
 

@@ -239,6 +239,7 @@ export class Person {
     this.crowd.checker.joining(this.name, this.#room(room));
     const answer = await this.#ask("join", [room], ({ messages }) => {
       this.rooms.add(room);
+      this.crowd.log(`${this.name} has joined ${room} after ${messages.at(-1)?.id}`);
       this.crowd.checker.joined(this.name, this.#room(room), messages.map(({ id }) => id));
     });
     if (answer && this.#session === session) await this.#catchUp(room, answer.messages.map(({ id }) => id));
@@ -247,8 +248,10 @@ export class Person {
 
   async #leave(room) {
     this.crowd.checker.leaving(this.name, this.#room(room));
+    this.crowd.log(`${this.name} leaves ${room}`);
     const left = () => {
       this.rooms.delete(room);
+      this.crowd.log(`${this.name} has left ${room}`);
       this.#seen.delete(room);
       this.crowd.checker.left(this.name, this.#room(room));
     };
