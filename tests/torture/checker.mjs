@@ -304,6 +304,7 @@ export class Checker {
   #judgeEnd(stay, room) {
     if (stay.leftAfter === Infinity || stay.after === undefined) return;
     const own = this.#order === "all" ? "*" : stay.relay;
+    if (own === null) return;
     for (const index of (room.streams.get(own) ?? []).slice(stay.next.get(own) ?? 0)) {
       const { serial } = this.messages.get(room.history[index]) ?? {};
       if (serial !== undefined && serial < stay.leftAfter) {

@@ -70,6 +70,17 @@ describe("nothing is wrong", () => {
     nothing(checker);
   });
 
+  test("when a client of any relay leaves before another's messages have come over the bus", () => {
+    const { checker, say, rest } = chat({ order: "relay", relays: ["relay-1", null] });
+    say("a1");
+    say("b1", "ben");
+    for (const id of ["a1", "b1"]) checker.received("ada", "room", id);
+    checker.leaving("ben", "room");
+    checker.left("ben", "room");
+    rest("a1", "b1");
+    nothing(checker);
+  });
+
   test("when the answer to a join is lost, and it is asked again", () => {
     const { checker, say, hear, rest } = chat();
     checker.session("cora", "one", "relay-1");
