@@ -28,9 +28,11 @@ export class Crowd {
 
   /**
    * @param {{seed: number, size: number, server: import("./server.mjs").Server, checker: import("./checker.mjs").Checker,
-   *   log: (what: string) => void}} options
+   *   knownFaults: boolean, log: (what: string) => void}} options `knownFaults`: who wanders between relays may move
+   *   between rooms as well
    */
-  constructor({ seed, size, server, checker, log }) {
+  constructor({ seed, size, server, checker, knownFaults, log }) {
+    this.knownFaults = knownFaults;
     this.log = log;
     this.seed = seed;
     this.size = size;
@@ -79,7 +81,7 @@ export class Crowd {
     const relay = wanders ? null : `relay-${1 + Math.floor(random() * relays)}`;
     const transports = wanders ? ["websocket"] : one([["websocket"], ["websocket"], ["websocket"], ["polling", "websocket"], ["polling"]]);
     const rooms = (namespace) => shuffled(ROOMS[namespace]).slice(0, 2);
-    const profile = { name, namespace, relay, transports, rooms: rooms(namespace), moves: random() < SHARE_OF_MOVERS, every: this.size / MESSAGES, ...given };
+    const profile = { name, namespace, relay, transports, rooms: rooms(namespace), moves: random() < SHARE_OF_MOVERS && (!wanders || this.knownFaults), every: this.size / MESSAGES, ...given };
     profile.auth = this.#auth(profile.namespace, name);
     const link = this.server.links.get(profile.relay ? profile.relay.replace("relay", "clients") : "clients-any");
     profile.url = `http://127.0.0.1:${link?.port}`;

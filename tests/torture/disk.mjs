@@ -68,6 +68,7 @@ export class Disk {
 
   /** Waits until another process has the lock. */
   async lock() {
+    await this.unlock();
     const holder = spawn("python3", ["-c", HOLDER, this.database], { stdio: ["ignore", "pipe", "ignore"] });
     this.#holder = holder;
     await Promise.race([once(holder.stdout, "data"), once(holder, "exit")]);

@@ -67,8 +67,8 @@ export function choices(random) {
 
 /**
  * The faults, each dealt from a deck of all kinds, so that each comes in its turn.
- * @param {{seed: number, form: Form, without: string[], longest: {lock: number, full: number}, together?: boolean}} options
- *   `longest`: seconds; `together`: relays may start while the bus between relays fails
+ * @param {{seed: number, form: Form, without: string[], longest: {lock: number, full: number}, knownFaults?: boolean}} options
+ *   `longest`: seconds; `knownFaults`: relays may start while the bus between relays fails
  */
 export class Schedule {
   #options;
@@ -89,7 +89,7 @@ export class Schedule {
     const faults = [];
     for (let count = whole(FAULTS.least, FAULTS.most); count > 0; count--) {
       const fault = { ...this.#deal(), at: between(0, ROUND_SECONDS * 0.8) };
-      const targets = this.#options.together ? [fault.target] : [fault.target, ...shared(fault)];
+      const targets = this.#options.knownFaults ? [fault.target] : [fault.target, ...shared(fault)];
       const free = Math.max(...targets.map((target) => busyUntil.get(target) ?? 0));
       if (fault.at < free) fault.at = free + between(0, 1);
       if (fault.at > ROUND_SECONDS) continue;

@@ -29,7 +29,7 @@ const HELP = `node torture.mjs [OPTIONS]
   --order WHAT    relay: one relay's clients have one order; all: all have (relay where there are several, else all)
   --without KINDS faults to leave out
   --longest-lock SECONDS, --longest-full SECONDS   of the database's lock, of a full disk
-  --together      relays may start while the bus between them fails (see docs/operations.md)
+  --known-faults  what docs/operations.md says is kept apart may meet
   --print         print the schedule of the first rounds, and do nothing`;
 
 async function main() {
@@ -43,7 +43,7 @@ async function main() {
       without: { type: "string", default: "" },
       "longest-lock": { type: "string", default: "4" },
       "longest-full": { type: "string", default: "4" },
-      together: { type: "boolean", default: false },
+      "known-faults": { type: "boolean", default: false },
       print: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
     },
@@ -62,7 +62,7 @@ async function main() {
     seconds: (number("minutes") * 60) / forms.length,
     clients: number("clients"),
     order: values.order,
-    together: values.together,
+    knownFaults: values["known-faults"],
     without: values.without.split(",").filter(Boolean),
     longest: { lock: number("longest-lock"), full: number("longest-full") },
   };
@@ -85,14 +85,14 @@ class Run {
   memory = new Map();
   rounds = 0;
 
-  constructor(form, { seed, seconds, clients, order, without, longest, together }) {
-    Object.assign(this, { form, seed, seconds, clients });
+  constructor(form, { seed, seconds, clients, order, without, longest, knownFaults }) {
+    Object.assign(this, { form, seed, seconds, clients, knownFaults });
     this.folder = join(ARTIFACTS, "torture", `${form}-${seed}`);
     rmSync(this.folder, { recursive: true, force: true });
     mkdirSync(this.folder, { recursive: true });
     this.disk = new Disk();
     this.without = this.disk.limited ? without : [...without, "disk-full"];
-    this.schedule = new Schedule({ seed, form: FORMS[form], without: this.without, longest, together });
+    this.schedule = new Schedule({ seed, form: FORMS[form], without: this.without, longest, knownFaults });
     this.checker = new Checker({ order: order ?? (FORMS[form].relays > 1 ? "relay" : "all"), now: () => this.now });
   }
 
@@ -124,9 +124,9 @@ class Run {
     const library = compile(join(this.disk.base, "powerloss.so"));
     const syncMicros = choices(stream(this.seed, "sync", this.form)).whole(200, 3000);
     this.server = await Server.start(this.form, { disk: this.disk, library, logs: this.folder, syncMicros });
-    const { seed, server, checker, disk } = this;
+    const { seed, server, checker, disk, knownFaults } = this;
     const log = (what) => this.log(what, "clients.log");
-    this.crowd = new Crowd({ seed, size: this.clients, server, checker, log });
+    this.crowd = new Crowd({ seed, size: this.clients, server, checker, knownFaults, log });
     this.faults = new Faults({ seed, server, disk, crowd: this.crowd, log: (what) => this.log(what) });
     await this.crowd.arrive();
     await this.#rest();
