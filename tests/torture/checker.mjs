@@ -29,6 +29,8 @@ class Stay {
   missed = new Set();
   /** The number of acknowledgements before `leave` was sent: all those messages must have come. */
   leftAfter = Infinity;
+  /** The connection was lost after that. */
+  lostOnLeaving = false;
   closed = false;
 
   constructor(client, session, relay, room) {
@@ -128,6 +130,11 @@ export class Checker {
   leaving(client, room) {
     const stay = this.#client(client).stays.get(room);
     if (stay) stay.leftAfter = Math.min(stay.leftAfter, this.acked);
+  }
+
+  /** A client has lost its connection. What was under way when it leaves a room is not made up for any more. */
+  lost(client) {
+    for (const stay of this.#clients.get(client)?.stays.values() ?? []) stay.lostOnLeaving ||= stay.leftAfter !== Infinity;
   }
 
   left(client, room) {
@@ -302,7 +309,7 @@ export class Checker {
 
   /** It has left: what its own relay's clients had been acknowledged before must have come. */
   #judgeEnd(stay, room) {
-    if (stay.leftAfter === Infinity || stay.after === undefined) return;
+    if (stay.leftAfter === Infinity || stay.lostOnLeaving || stay.after === undefined) return;
     const own = this.#order === "all" ? "*" : stay.relay;
     if (own === null) return;
     for (const index of (room.streams.get(own) ?? []).slice(stay.next.get(own) ?? 0)) {

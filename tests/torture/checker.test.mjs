@@ -81,6 +81,18 @@ describe("nothing is wrong", () => {
     nothing(checker);
   });
 
+  test("when a client is cut off while it leaves: it has left, and what was under way is not for it any more", () => {
+    const { checker, say, rest } = chat();
+    say("a1");
+    checker.received("ada", "room", "a1");
+    checker.leaving("ben", "room");
+    checker.lost("ben");
+    checker.leaving("ben", "room");
+    checker.left("ben", "room");
+    rest("a1");
+    nothing(checker);
+  });
+
   test("when the answer to a join is lost, and it is asked again", () => {
     const { checker, say, hear, rest } = chat();
     checker.session("cora", "one", "relay-1");

@@ -23,7 +23,7 @@ export class Link {
   /** @param {number[]} targets ports that connections go to in turn; if one does not answer, to the next */
   constructor(targets) {
     this.#targets = targets;
-    this.#server = createServer((near) => this.#accept(near));
+    this.#server = createServer({ allowHalfOpen: true }, (near) => this.#accept(near));
   }
 
   async listen() {
@@ -72,7 +72,7 @@ export class Link {
   }
 
   #plug(near, turn, tries) {
-    const far = connect(this.#targets[turn % this.#targets.length], "127.0.0.1");
+    const far = connect({ port: this.#targets[turn % this.#targets.length], host: "127.0.0.1", allowHalfOpen: true });
     const refused = () => (tries > 1 ? this.#plug(near, turn + 1, tries - 1) : near.destroy());
     far.once("error", refused);
     far.once("connect", () => {
@@ -98,7 +98,6 @@ class Cable {
     near.setNoDelay(true);
     far.setNoDelay(true);
     this.#pumps = [new Pump(link, this, near, far), new Pump(link, this, far, near)];
-    for (const [one, other] of [[near, far], [far, near]]) one.on("close", () => this.silent || other.destroy());
   }
 
   move() {
@@ -115,7 +114,10 @@ class Cable {
 
 /** One direction of a connection. */
 class Pump {
-  /** What waits, and when it may go on. @type {{due: number, chunk: Buffer | null}[]} */
+  /**
+   * What waits, and when it may go on: bytes, or the end, with which nothing more comes or the connection is gone.
+   * @type {{due: number, what: Buffer | "end" | "gone"}[]}
+   */
   #queue = [];
   #bytes = 0;
   #timer;
@@ -123,15 +125,16 @@ class Pump {
   constructor(link, cable, from, to) {
     Object.assign(this, { link, cable, from, to });
     from.on("data", (chunk) => this.#take(chunk));
-    from.on("end", () => this.#take(null));
+    from.on("end", () => this.#take("end"));
+    from.on("close", () => this.#take("gone"));
     to.on("drain", () => this.move());
   }
 
-  #take(chunk) {
+  #take(what) {
     if (this.cable.silent) return;
     const due = Math.max(this.#queue.at(-1)?.due ?? 0, performance.now() + this.link.delay);
-    this.#queue.push({ due, chunk });
-    this.#bytes += chunk?.length ?? 0;
+    this.#queue.push({ due, what });
+    this.#bytes += what.length;
     if (this.#bytes > MOST_WAITING) this.from.pause();
     this.move();
   }
@@ -139,16 +142,17 @@ class Pump {
   move() {
     clearTimeout(this.#timer);
     if (this.cable.silent || this.link.stalled) return;
-    while (this.#queue.length > 0 && !this.to.writableNeedDrain) {
+    while (this.#queue.length > 0 && (!this.to.writableNeedDrain || this.to.destroyed)) {
       const wait = this.#queue[0].due - performance.now();
       if (wait > 0) {
         this.#timer = setTimeout(() => this.move(), wait);
         break;
       }
-      const { chunk } = /** @type {{chunk: Buffer | null}} */ (this.#queue.shift());
-      if (chunk) this.to.write(chunk);
-      else this.to.end();
-      this.#bytes -= chunk?.length ?? 0;
+      const { what } = /** @type {{what: Buffer | "end" | "gone"}} */ (this.#queue.shift());
+      if (what === "gone") this.to.destroySoon();
+      else if (what === "end") this.to.end();
+      else this.to.write(what);
+      this.#bytes -= what.length;
     }
     if (this.#bytes <= MOST_WAITING) this.from.resume();
   }

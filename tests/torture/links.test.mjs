@@ -66,6 +66,22 @@ test("what is slowed down or held up arrives whole and in order", async (t) => {
   assert.ok((await second).equals(sent.subarray(2_000_000)));
 });
 
+test("an answer arrives whole before the end of its connection, however late", async (t) => {
+  const sent = bytes(500_000);
+  const server = createServer((socket) => socket.on("error", () => {}).once("data", () => socket.end(sent))).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const link = await new Link([server.address().port]).listen();
+  t.after(() => (link.close(), server.close()));
+  for (const delay of [0, 50]) {
+    link.delay = delay;
+    const socket = connect(link.port, "127.0.0.1");
+    const [received, end] = [receive(socket, sent.length), closed(socket)];
+    socket.write("ask");
+    assert.ok((await received).equals(sent));
+    await end;
+  }
+});
+
 test("a cut ends both ends, and while connections are refused none is made", async (t) => {
   const { link, sockets, client } = await echo(t);
   const socket = await client();

@@ -71,6 +71,7 @@ export class Person {
     this.socket.on("message", (message) => this.#received(message));
     this.socket.on("disconnect", (reason) => {
       crowd.count(`disconnect: ${reason}`);
+      crowd.checker.lost(this.name);
       crowd.log(`${this.name} disconnect: ${reason}`);
     });
     this.socket.on("connect_error", (error) => crowd.refused(this, error));
