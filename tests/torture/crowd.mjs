@@ -94,11 +94,13 @@ export class Crowd {
   }
 
   /** The same connection in the other namespace, too. */
-  #sibling({ profile, socket }, number, random) {
+  #sibling(person, number, random) {
+    const { profile, socket } = person;
     const namespace = profile.namespace === "/" ? "/members" : "/";
     const name = `c${number}b`;
     const rooms = ROOMS[namespace].slice(0, 2);
     const sibling = new Person({ ...profile, name, namespace, rooms, auth: this.#auth(namespace, name) }, this, random, socket.io);
+    sibling.shares = person.shares = true;
     this.people.push(sibling);
   }
 

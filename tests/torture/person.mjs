@@ -45,6 +45,8 @@ export class Person {
   /** Rooms it wants to be in, and is in as far as it knows. */
   wanted = new Set();
   rooms = new Set();
+  /** Whether another one is on the same connection. */
+  shares = false;
   #session;
   #sent = 0;
   #seen = new Map();
@@ -103,9 +105,13 @@ export class Person {
     this.socket.io.engine?.close();
   }
 
-  /** Is away for a while, after a goodbye or without one. */
-  async away(seconds, goodbye) {
+  /**
+   * Is away for a while, after a goodbye or without one. Who shares its connection says none: if it came back before the
+   * server has read it, Socket.IO's client would take what comes meanwhile for part of the new session.
+   */
+  async away(seconds, mayGreet) {
     if (!this.socket.connected) return;
+    const goodbye = mayGreet && !this.shares;
     this.crowd.count(goodbye ? "leaves with a goodbye" : "is away");
     if (goodbye) {
       this.socket.disconnect();
