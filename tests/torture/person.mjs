@@ -109,9 +109,9 @@ export class Person {
    * Is away for a while, after a goodbye or without one. Who shares its connection says none: if it came back before the
    * server has read it, Socket.IO's client would take what comes meanwhile for part of the new session.
    */
-  async away(seconds, mayGreet) {
+  async away(seconds, mayTell) {
     if (!this.socket.connected) return;
-    const goodbye = mayGreet && !this.shares;
+    const goodbye = mayTell && !this.shares;
     this.crowd.count(goodbye ? "leaves with a goodbye" : "is away");
     if (goodbye) {
       this.socket.disconnect();
