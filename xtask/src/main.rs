@@ -2,6 +2,8 @@
 //! is doing. It only starts other programs.
 
 mod build;
+mod fuzz;
+mod needs;
 mod tools;
 mod torture;
 mod verify;
@@ -16,7 +18,10 @@ cargo xtask up [-- OPTIONS]     build, then run `parlour up OPTIONS`
 cargo xtask test                every test: unit, end to end, in a browser
 cargo xtask bench [-- OPTIONS]  measure Parlour and its peers, side by side
 cargo xtask torture [OPTIONS]   faults of every kind under load: --minutes N --seed S, and --help
-cargo xtask ci                  formatting, lints, every test, two minutes of torture";
+cargo xtask fuzz [--seconds N] [--keep] [TARGET…]
+                                every fuzz target, or those named, for N seconds (60) each
+cargo xtask deny                licences, sources and known vulnerabilities of the dependencies
+cargo xtask ci                  formatting, lints, every test, torture, a little fuzzing, dependencies";
 
 fn main() -> ExitCode {
     match run() {
@@ -33,7 +38,10 @@ fn run() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let command = arguments.next();
     let rest: Vec<String> = arguments.skip_while(|argument| argument == "--").collect();
-    let takes_options = matches!(command.as_deref(), Some("up" | "bench" | "torture"));
+    let takes_options = matches!(
+        command.as_deref(),
+        Some("up" | "bench" | "torture" | "fuzz")
+    );
     if !rest.is_empty() && !takes_options {
         bail!("unexpected {:?}\n\n{HELP}", rest[0]);
     }
@@ -49,6 +57,8 @@ fn run() -> Result<()> {
             let options: Vec<&str> = rest.iter().map(String::as_str).collect();
             torture::run(&options)
         }
+        Some("fuzz") => fuzz::run(&rest),
+        Some("deny") => verify::deny(),
         Some("ci") => verify::ci(),
         Some("help" | "--help" | "-h") => {
             println!("{HELP}");

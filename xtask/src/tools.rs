@@ -99,41 +99,37 @@ pub fn need_wasm_target() -> Result<()> {
         .with_context(|| format!("the Rust target {WASM} is missing and rustup could not add it"))
 }
 
-/// A Chromium for the browser tests.
-pub fn need_chromium() -> Result<()> {
-    if runs("CHROMIUM", &["/usr/bin/chromium", "chromium"]) {
-        return Ok(());
-    }
-    bail!(
-        "Chromium is missing: the browser tests need it. Install it (Debian: apt-get install chromium) \
-         or name one with the environment variable CHROMIUM"
-    )
+/// The triple of this machine.
+pub fn host_triple() -> Result<String> {
+    let version =
+        output("rustc", &["-vV"]).context("rustc does not run; install Rust with rustup")?;
+    let line = version.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(line.context("rustc does not say its host")?.to_owned())
 }
 
-/// A NATS server for the tests of several relays.
-pub fn need_nats() -> Result<()> {
-    let places = [
-        "/usr/sbin/nats-server",
-        "/usr/bin/nats-server",
-        "/usr/local/bin/nats-server",
-    ];
-    if runs("NATS_SERVER", &places) {
-        return Ok(());
+/// Adds components of the toolchain that are missing, such as `clippy`.
+pub fn need_rust_components(components: &[&str]) -> Result<()> {
+    let program = |component: &str| match component {
+        "rustfmt" => "cargo-fmt".to_owned(),
+        component => format!("cargo-{component}"),
+    };
+    let runs = |component: &&str| output(&program(component), &["--version"]).is_some();
+    for component in components.iter().filter(|component| !runs(component)) {
+        say(&format!("Adding the Rust component {component}"));
+        run(".", "rustup", &["component", "add", component])?;
     }
-    bail!(
-        "nats-server is missing: the tests of several relays need it. Install it (Debian: apt-get install \
-         nats-server) or name one with the environment variable NATS_SERVER"
-    )
+    Ok(())
 }
 
-/// Whether the program that a variable names runs, or one of those.
-fn runs(variable: &str, places: &[&str]) -> bool {
-    let named = std::env::var(variable).ok();
-    named
-        .iter()
-        .map(String::as_str)
-        .chain(places.iter().copied())
-        .any(|program| output(program, &["--version"]).is_some())
+/// A command of cargo's that is a package of its own, in this version or one that is installed already.
+pub fn need_cargo_tool(package: &str, version: &str) -> Result<()> {
+    let command = package.trim_start_matches("cargo-");
+    let cargo_path = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    if output(&cargo_path, &[command, "--version"]).is_some() {
+        return Ok(());
+    }
+    say(&format!("Installing {package} {version}"));
+    cargo(&["install", "--locked", package, "--version", version])
 }
 
 /// `npm ci`, unless what it installed is as new as the lock file.

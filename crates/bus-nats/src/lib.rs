@@ -10,6 +10,9 @@
 
 mod address;
 mod broker;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod letter;
 mod peers;
 mod publisher;

@@ -253,5 +253,14 @@ pub fn respond(
     response
 }
 
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    /// `EIO`, `transport` and `sid`.
+    pub fn query(text: &str) -> [String; 3] {
+        let query = super::Query::parse(text);
+        [query.revision, query.transport, query.sid]
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,9 @@ mod connection;
 mod contests;
 mod control;
 mod engine;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hub;
 mod lane;
 mod message;

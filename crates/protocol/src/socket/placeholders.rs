@@ -1,6 +1,8 @@
 //! Checks the placeholders of a binary packet, `{"_placeholder":true,"num":n}`, in JSON that is
 //! known to be valid. It walks the text once, without recursion, because depth is the client's choice.
 
+use std::collections::HashSet;
+
 #[derive(Debug, PartialEq, Eq)]
 pub enum Placeholders {
     Legal,
@@ -10,12 +12,16 @@ pub enum Placeholders {
 
 /// An array or object that is not closed yet.
 #[derive(Default)]
-struct Open {
+struct Open<'a> {
     object: bool,
     placeholder: bool,
     num: Option<f64>,
-    /// The key whose value comes next.
+    /// The key whose value comes next, and how it is written.
     key: Key,
+    quoted_key: &'a str,
+    /// Keys whose value has an illegal placeholder. It counts unless this is a placeholder itself, which
+    /// becomes an attachment with all that is in it.
+    illegal: HashSet<String>,
     /// Whether a string would be a key.
     at_key: bool,
 }
@@ -31,7 +37,7 @@ enum Key {
 /// Whether every placeholder in `json` names one of `attachments`.
 pub fn check(json: &str, attachments: usize) -> Placeholders {
     let bytes = json.as_bytes();
-    let mut open: Vec<Open> = Vec::new();
+    let mut open: Vec<Open<'_>> = Vec::new();
     let mut at = 0;
     while at < bytes.len() {
         let start = at;
@@ -48,8 +54,16 @@ pub fn check(json: &str, attachments: usize) -> Placeholders {
             }
             b'}' | b']' => {
                 let Some(closed) = open.pop() else { continue };
-                if closed.placeholder && !is_index(closed.num, attachments) {
-                    return Placeholders::Illegal;
+                let illegal = match closed.placeholder {
+                    true => !is_index(closed.num, attachments),
+                    false => !closed.illegal.is_empty(),
+                };
+                match open.last_mut() {
+                    Some(outer) if illegal => {
+                        outer.illegal.insert(key(outer.quoted_key));
+                    }
+                    None if illegal => return Placeholders::Illegal,
+                    _ => {}
                 }
             }
             b',' => {
@@ -91,22 +105,27 @@ fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
     bytes.len()
 }
 
-fn take_string(open: &mut [Open], quoted: &str) {
+/// The key that is written so; of an array's items, nothing.
+fn key(quoted: &str) -> String {
+    serde_json::from_str(quoted).unwrap_or_default()
+}
+
+fn take_string<'a>(open: &mut [Open<'a>], quoted: &'a str) {
     let Some(inner) = open.last_mut() else { return };
     if !inner.at_key {
         forget_value(open);
         return;
     }
     inner.at_key = false;
-    let key: String = serde_json::from_str(quoted).unwrap_or_default();
-    inner.key = match key.as_str() {
+    inner.quoted_key = quoted;
+    inner.key = match key(quoted).as_str() {
         "_placeholder" => Key::Placeholder,
         "num" => Key::Num,
         _ => Key::Other,
     };
 }
 
-fn take_literal(open: &mut [Open], literal: &str) {
+fn take_literal(open: &mut [Open<'_>], literal: &str) {
     forget_value(open);
     let Some(inner) = open.last_mut() else { return };
     match inner.key {
@@ -117,8 +136,11 @@ fn take_literal(open: &mut [Open], literal: &str) {
 }
 
 /// A value of another shape follows the key: of two equal keys, the last one counts.
-fn forget_value(open: &mut [Open]) {
+fn forget_value(open: &mut [Open<'_>]) {
     let Some(inner) = open.last_mut() else { return };
+    if inner.object && !inner.illegal.is_empty() {
+        inner.illegal.remove(&key(inner.quoted_key));
+    }
     match inner.key {
         Key::Placeholder => inner.placeholder = false,
         Key::Num => inner.num = None,

@@ -218,6 +218,9 @@ fn a_placeholder_must_name_an_attachment() {
         r#"{"_placeholder":true,"num":3,"num":0}"#,
         r#"{"a":{"b":[{"_placeholder" : true , "num" : 0.0}]}}"#,
         r#"{"_placeholder":true,"_placeholder":[],"num":5}"#,
+        r#"{"_placeholder":true,"num":0,"x":{"_placeholder":true,"num":9}}"#,
+        r#"{"x":[{"_placeholder":true,"num":9}],"num":0,"_placeholder":true}"#,
+        r#"{"x":{"_placeholder":true,"num":9},"x":1}"#,
     ] {
         assert_eq!(finish(legal), Ok(()), "{legal}");
     }
@@ -228,6 +231,8 @@ fn a_placeholder_must_name_an_attachment() {
         r#"{"_placeholder":true}"#,
         r#"[[{"x":{"\u005fplaceholder":true,"num":7}}]]"#,
         r#"{"_placeholder":true,"num":0,"num":{"num":0}}"#,
+        r#"{"x":{"_placeholder":true,"num":9},"y":1}"#,
+        r#"{"x":[[],{"_placeholder":true,"num":9},1,[]]}"#,
     ] {
         assert_eq!(
             finish(illegal),

@@ -39,6 +39,23 @@ pub struct Reader {
 struct Fragments {
     text: bool,
     data: Vec<u8>,
+    /// How many bytes of a text are known to be UTF-8.
+    checked: usize,
+}
+
+impl Fragments {
+    /// Refuses a text with the fragment that spoils it, not with its last one. A character may be cut.
+    fn check(&mut self) -> Step {
+        if !self.text {
+            return Step::Continue;
+        }
+        match std::str::from_utf8(&self.data[self.checked..]) {
+            Ok(_) => self.checked = self.data.len(),
+            Err(error) if error.error_len().is_none() => self.checked += error.valid_up_to(),
+            Err(_) => return Step::Violation(code::INVALID_TEXT),
+        }
+        Step::Continue
+    }
 }
 
 impl Reader {
@@ -147,18 +164,25 @@ impl Reader {
             (Opcode::Binary, None) if header.last => handler.binary(payload),
             (Opcode::Text | Opcode::Binary, None) => {
                 let text = header.opcode == Opcode::Text;
-                self.fragments = Some(Box::new(Fragments {
+                let mut fragments = Box::new(Fragments {
                     text,
                     data: payload.to_vec(),
-                }));
-                Step::Continue
+                    checked: 0,
+                });
+                let step = fragments.check();
+                self.fragments = Some(fragments);
+                step
             }
             (Opcode::Continuation, Some(fragments)) => {
                 if fragments.data.len() + payload.len() > max_payload {
                     return Step::Violation(code::TOO_BIG);
                 }
                 fragments.data.extend_from_slice(payload);
-                match self.fragments.take_if(|_| header.last) {
+                match fragments.check() {
+                    Step::Continue if header.last => {}
+                    step => return step,
+                }
+                match self.fragments.take() {
                     Some(whole) if whole.text => text(&whole.data, handler),
                     Some(whole) => handler.binary(&whole.data),
                     None => Step::Continue,

@@ -132,6 +132,21 @@ fn violations_get_their_close_code() {
 }
 
 #[test]
+fn a_fragment_that_spoils_a_text_is_refused_at_once() {
+    // 0x110000, which is beyond Unicode, cut in the middle: its second byte is the first that is wrong.
+    let valid = frame(0x01, b"a\xf4");
+    assert_eq!(feed_all(&[&valid]).1, Step::Continue);
+    let spoilt = frame(0x00, b"\x90");
+    let refused = Step::Violation(code::INVALID_TEXT);
+    assert_eq!(feed_all(&[&valid, &spoilt]).1, refused);
+    assert_eq!(feed_all(&[&frame(0x01, b"\xff")]).1, refused);
+    // One that ends in the middle of a character.
+    assert_eq!(feed_all(&[&valid, &frame(0x80, b"")]).1, refused);
+    let binary = frame(0x02, b"\xff");
+    assert_eq!(feed_all(&[&binary, &spoilt]).1, Step::Continue);
+}
+
+#[test]
 fn random_bytes_never_panic() {
     let mut state = 1u64;
     let mut next = || {

@@ -1,0 +1,53 @@
+//! A token of a client: nothing panics, and none is taken for good whose signature is not ours.
+//! Three lines: a token, and the header and the payload of one that is signed here.
+//! The files are compiled in as they are, because the component's crate only links for Wasm.
+#![no_main]
+
+#[path = "../../components/middleware/auth/src/claims.rs"]
+mod claims;
+#[path = "../../components/middleware/auth/src/keys.rs"]
+mod keys;
+#[path = "../../components/middleware/auth/src/refusal.rs"]
+mod refusal;
+#[path = "../../components/middleware/auth/src/token.rs"]
+mod token;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, Mac as _};
+use libfuzzer_sys::fuzz_target;
+use sha2::Sha256;
+
+const SECRET: &str = "the secret of the fuzz target";
+
+fn verify(token: &str) -> Option<Vec<u8>> {
+    let keys = keys::Keys::parse(SECRET, "").expect("a secret is enough");
+    token::verify(token, &keys).ok()
+}
+
+fn sign(signed: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("any length will do");
+    mac.update(signed.as_bytes());
+    URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
+}
+
+fuzz_target!(|input: &[u8]| {
+    let mut lines = input.splitn(3, |byte| *byte == b'\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let (token, header, payload) = (line(), line(), line());
+    // A token as it comes: good only with the signature that the secret gives.
+    let token = String::from_utf8_lossy(token);
+    if verify(&token).is_some() {
+        let (signed, signature) = token.rsplit_once('.').expect("a token has three parts");
+        assert_eq!(signature, sign(signed));
+    }
+    // Signed well, so that header and payload are read.
+    let signed = format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(header),
+        URL_SAFE_NO_PAD.encode(payload)
+    );
+    if let Some(read) = verify(&format!("{signed}.{}", sign(&signed))) {
+        assert_eq!(read, payload);
+    }
+    let _ = claims::checked(payload, 1_764_000_000.0);
+});
