@@ -1,5 +1,6 @@
-//! `cargo xtask fuzz`: runs the fuzz targets, each from its kept corpus on. What a run finds is new stays
-//! outside the repository, unless `--keep` puts it into the corpora, minimized.
+//! `cargo xtask fuzz`: runs the fuzz targets. Each begins with its seeds, which were written by hand, and its
+//! corpus, which earlier runs found. What a run finds stays outside the repository, unless `--keep` makes a new
+//! corpus of it.
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,9 @@ const INPUT_TIMEOUT: u32 = 20;
 
 /// So is one with which a target needs more memory.
 const MAX_MEGABYTES: u32 = 1024;
+
+/// How many inputs a corpus keeps. From these, a run finds the rest of what was known within seconds.
+const MAX_KEPT: usize = 100;
 
 struct Options {
     seconds: u32,
@@ -93,25 +97,43 @@ fn targets() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// The corpus in the repository, and where a run puts what it finds.
-fn corpora(target: &str) -> Result<[PathBuf; 2]> {
-    let kept = Path::new(FUZZ).join("corpus").join(target);
-    let found = Path::new(FUZZ).join("target/found").join(target);
-    for folder in [&kept, &found] {
-        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+/// The folders of a target's inputs.
+struct Inputs {
+    seeds: PathBuf,
+    corpus: PathBuf,
+    /// Where a run puts what it finds.
+    found: PathBuf,
+}
+
+impl Inputs {
+    fn of(target: &str) -> Result<Inputs> {
+        let folder = |name: &str| {
+            let folder = Path::new(FUZZ).join(name).join(target);
+            std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+            anyhow::Ok(folder)
+        };
+        Ok(Inputs {
+            seeds: folder("seeds")?,
+            corpus: folder("corpus")?,
+            found: folder("target/found")?,
+        })
     }
-    Ok([kept, found])
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 fn fuzz(target: &str, seconds: u32) -> Result<()> {
-    let [kept, found] = corpora(target)?;
+    let inputs = Inputs::of(target)?;
     say(&format!("Fuzzing {target} for {seconds} s"));
     let artifacts = format!("{FUZZ}/artifacts/{target}/");
     std::fs::create_dir_all(&artifacts).context("cannot make the folder of findings")?;
     let arguments = [
         // The first folder is the one that the fuzzer writes to.
-        found.to_string_lossy().into_owned(),
-        kept.to_string_lossy().into_owned(),
+        text(&inputs.found),
+        text(&inputs.corpus),
+        text(&inputs.seeds),
         format!("-artifact_prefix={artifacts}"),
         format!("-max_total_time={seconds}"),
         format!("-timeout={INPUT_TIMEOUT}"),
@@ -133,22 +155,30 @@ fn start(target: &str, arguments: &[String]) -> Result<()> {
     tools::run(".", &program, &arguments)
 }
 
-/// Makes the kept corpus the smallest that reaches as much as both together.
+/// Makes a new corpus of all that is known: of the inputs that together reach everything, the largest, for
+/// such a one reaches more than a small one.
 fn keep(target: &str) -> Result<()> {
-    let [kept, found] = corpora(target)?;
-    let merged = found.with_extension("merged");
+    let inputs = Inputs::of(target)?;
+    let merged = inputs.found.with_extension("merged");
     let _ = std::fs::remove_dir_all(&merged);
     std::fs::create_dir_all(&merged)?;
-    let mut arguments = [&merged, &kept, &found]
-        .map(|it| it.to_string_lossy().into_owned())
+    let mut arguments = [&merged, &inputs.corpus, &inputs.seeds, &inputs.found]
+        .map(|path| text(path))
         .to_vec();
-    arguments.extend(["-merge=1".into(), "-verbosity=0".into()]);
+    let merge = ["-set_cover_merge=1", "-use_counters=0", "-verbosity=0"];
+    arguments.extend(merge.map(str::to_owned));
     start(target, &arguments)?;
-    std::fs::remove_dir_all(&kept)?;
-    std::fs::create_dir_all(&kept)?;
+    let mut files: Vec<(u64, PathBuf)> = Vec::new();
     for file in std::fs::read_dir(&merged)? {
         let file = file?;
-        std::fs::copy(file.path(), kept.join(file.file_name()))?;
+        files.push((file.metadata()?.len(), file.path()));
+    }
+    files.sort_by(|one, other| other.cmp(one));
+    std::fs::remove_dir_all(&inputs.corpus)?;
+    std::fs::create_dir_all(&inputs.corpus)?;
+    for (_, path) in files.iter().take(MAX_KEPT) {
+        let name = path.file_name().context("a file has a name")?;
+        std::fs::copy(path, inputs.corpus.join(name))?;
     }
     Ok(())
 }

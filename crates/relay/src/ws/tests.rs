@@ -1,3 +1,6 @@
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use super::*;
 
 #[derive(Default)]
@@ -173,4 +176,53 @@ fn the_accept_key_is_the_rfcs() {
         accept_key(b"dGhlIHNhbXBsZSBub25jZQ=="),
         "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
     );
+}
+
+proptest! {
+    #[test]
+    fn messages_are_read_as_they_were_framed(
+        messages in vec((any::<bool>(), vec(any::<u8>(), 0..400), vec(0..400usize, 0..3)), 0..6),
+        chunk in 1..200usize,
+    ) {
+        let (mut bytes, mut expected) = (Vec::new(), Vec::new());
+        for (text, data, cuts) in messages {
+            let data = match text {
+                true => String::from_utf8_lossy(&data).into_owned().into_bytes(),
+                false => data,
+            };
+            expected.push(match text {
+                true => format!("text {}", String::from_utf8_lossy(&data)),
+                false => format!("binary {data:?}"),
+            });
+            let mut first = if text { 1 } else { 2 };
+            let mut rest = &data[..];
+            for cut in cuts {
+                let (fragment, after) = rest.split_at(cut.min(rest.len()));
+                bytes.extend(frame(first, fragment));
+                (first, rest) = (0, after);
+            }
+            bytes.extend(frame(0x80 | first, rest));
+        }
+        let (mut reader, mut seen) = (Reader::default(), Seen::default());
+        for chunk in bytes.chunks(chunk) {
+            let step = reader.feed(&mut chunk.to_vec(), 2000, &mut seen);
+            prop_assert_eq!(step, Step::Continue);
+        }
+        prop_assert_eq!(seen.messages, expected);
+    }
+
+    #[test]
+    fn the_servers_frames_have_their_payload(payload in vec(any::<u8>(), 0..70_000)) {
+        let mut frame = Vec::new();
+        write_frame(&mut frame, Opcode::Binary, &payload);
+        // As a client reads it: by the same rules, but for the mask.
+        let (length, at) = match frame[1] {
+            126 => (usize::from(u16::from_be_bytes([frame[2], frame[3]])), 4),
+            127 => (u64::from_be_bytes(frame[2..10].try_into().unwrap()) as usize, 10),
+            short => (usize::from(short), 2),
+        };
+        prop_assert_eq!(frame[0], 0x82);
+        prop_assert_eq!(length, payload.len());
+        prop_assert_eq!(&frame[at..], &payload[..]);
+    }
 }

@@ -167,3 +167,28 @@ fn a_source_is_of_the_relay_whose_name_it_begins_with() {
     assert!(is_of("here", "here") && is_of("here/a", "here"));
     assert!(!is_of("here2", "here") && !is_of("there/here", "here"));
 }
+
+proptest::proptest! {
+    /// Each source's emissions come in the order of their offsets, the sources in any: a client is told that it has
+    /// seen what it just got, and nothing that is beyond all that was sent.
+    #[test]
+    fn what_is_told_covers_what_was_sent_and_no_more(
+        sent in proptest::collection::vec((0..3usize, 1..1000u64, proptest::bool::ANY), 1..30),
+    ) {
+        let mut offsets = among_others();
+        let mut highest = 0;
+        let mut last = [0; 3];
+        for (source, distance, doubt) in sent {
+            offsets.doubt(doubt);
+            last[source] += distance;
+            let offset = last[source];
+            let source = ["here", "there", "there/chat"][source];
+            let told = told(&mut offsets, source, offset);
+            let seen: Seen = told.parse().unwrap();
+            highest = highest.max(offset);
+            let covers = |span: &Span| span.source == source && (span.after + 1..=span.until).contains(&offset);
+            assert!(offset <= seen.offset || seen.beyond.iter().any(covers), "{told} after {offset}");
+            assert!(seen.offset <= highest && seen.beyond.iter().all(|span| span.until <= highest));
+        }
+    }
+}
