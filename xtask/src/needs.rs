@@ -102,7 +102,7 @@ fn install(needs: &[Need]) -> Result<()> {
         );
     };
     say(&format!("Installing {}", packages.join(", ")));
-    // Some packages start their program as a service. With this run level, none is started.
+    // Some packages start their program as a service, which this run level prevents unless there is systemd.
     let status = Command::new(shell[0])
         .args(&shell[1..])
         .arg(format!(
@@ -172,4 +172,31 @@ fn shell_of_root() -> Option<&'static [&'static str]> {
     };
     let shells: [&'static [&'static str]; 2] = [&["sh", "-c"], &["sudo", "-n", "sh", "-c"]];
     shells.into_iter().find(|shell| is_root(shell))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const THERE: Need = Need {
+        variable: "PARLOUR_TEST_NO_SUCH_VARIABLE",
+        places: &["no-such-program", "sh"],
+        package: "dash",
+        purpose: "this test",
+    };
+    const AWAY: Need = Need {
+        places: &["/no/such/program", "no-such-program"],
+        package: "no-such-package",
+        ..THERE
+    };
+
+    #[test]
+    fn what_is_missing_is_named_with_its_package() {
+        let needs = [THERE, AWAY];
+        let missing = missing(&needs);
+        let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+        assert_eq!(packages, ["no-such-package"]);
+        assert!(complaint(&missing).contains("PARLOUR_TEST_NO_SUCH_VARIABLE"));
+        install(&[THERE]).unwrap();
+    }
 }
