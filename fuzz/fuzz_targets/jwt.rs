@@ -3,15 +3,15 @@
 //! The files are compiled in as they are, because the component's crate only links for Wasm.
 #![no_main]
 
-#[path = "../../components/middleware/auth/src/claims.rs"]
-mod claims;
-#[path = "../../components/middleware/auth/src/keys.rs"]
-mod keys;
-#[path = "../../components/middleware/auth/src/refusal.rs"]
-mod refusal;
-#[path = "../../components/middleware/auth/src/token.rs"]
-mod token;
+#[path = "../../components/middleware/auth/src"]
+mod auth {
+    pub mod claims;
+    pub mod keys;
+    pub mod refusal;
+    pub mod token;
+}
 
+use auth::{claims, keys, refusal, token};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac as _};
 use libfuzzer_sys::fuzz_target;
@@ -20,8 +20,9 @@ use sha2::Sha256;
 const SECRET: &str = "the secret of the fuzz target";
 
 fn verify(token: &str) -> Option<Vec<u8>> {
-    let keys = keys::Keys::parse(SECRET, "").expect("a secret is enough");
-    token::verify(token, &keys).ok()
+    let keys = keys::Keys::parse(SECRET, "", "").expect("a secret is enough");
+    let token = token::Token::read(token).ok()?;
+    keys.verify(&token).ok().map(|()| token.payload().to_vec())
 }
 
 fn sign(signed: &str) -> String {
@@ -49,5 +50,14 @@ fuzz_target!(|input: &[u8]| {
     if let Some(read) = verify(&format!("{signed}.{}", sign(&signed))) {
         assert_eq!(read, payload);
     }
-    let _ = claims::checked(payload, 1_764_000_000.0);
+    let rules = claims::Rules {
+        issuer: Some("i".into()),
+        audience: Some("a".into()),
+        allow_unlimited: false,
+    };
+    for rules in [rules, claims::Rules::default()] {
+        let _ = claims::checked(payload, &rules, 1_764_000_000.0);
+    }
+    // Keys that somebody publishes.
+    let _ = keys::Keys::published(payload);
 });
