@@ -122,6 +122,20 @@ describe("two relays", () => {
     assert.deepEqual(unread(d, "said"), expected("d"));
   });
 
+  test("a session that is used at the other relay stays with its owner while that is there", async (t) => {
+    const { room, a, c } = await four(t);
+    for (const owner of [a, c]) {
+      const thief = client(t, owner === a ? two.url : one.url, { autoConnect: false });
+      /** @type {any} */ (thief)._pid = /** @type {any} */ (owner)._pid;
+      thief.connect();
+      await next(thief, "connect");
+      assert.equal(thief.recovered, false);
+      assert.notEqual(thief.id, owner.id);
+      assert.deepEqual((await ask(owner, "about")).rooms, [room]);
+      assert.deepEqual(unread(owner, "disconnect"), []);
+    }
+  });
+
   test("sockets of the other relay join, leave and are disconnected", async (t) => {
     const { room, a, b, c, d } = await four(t);
     const later = newRoom("later");

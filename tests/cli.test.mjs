@@ -124,6 +124,15 @@ describe("parlour token", () => {
     assert.equal(signature, expected);
   });
 
+  test("says who made it and for whom, and need not end", async () => {
+    const env = { SPIN_VARIABLE_AUTH_SECRET: "a secret of the test's own making" };
+    const { stdout } = await run(["token", "--sub", "ada", "--iss", "https://id.example", "--aud", "chat", "--no-exp"], undefined, env);
+    const { iat, ...claims } = decoded(stdout.split(".")[1]);
+    assert.deepEqual(claims, { sub: "ada", iss: "https://id.example", aud: "chat" });
+    assert.equal(typeof iat, "number");
+    assert.notEqual((await run(["token", "--sub", "ada", "--no-exp", "--ttl", "5"], undefined, env)).code, 0);
+  });
+
   test("needs to know whose", async () => {
     const { code, stderr } = await run(["token", "--name", "Ada"]);
     assert.notEqual(code, 0);

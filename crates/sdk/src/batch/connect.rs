@@ -23,6 +23,9 @@ const MAX_PID: usize = 64;
 /// The shortest that is given out.
 const MIN_PID: usize = 20;
 
+/// The latest time that JSON and SQLite have exactly, in milliseconds: 285 000 years from now.
+const MAX_TIME: f64 = 9_007_199_254_740_991.0;
+
 pub(super) async fn run(
     namespace: &Namespace,
     context: &Rc<Context>,
@@ -216,7 +219,7 @@ pub(super) fn expiry(claims: &RawValue) -> Option<u64> {
         exp: f64,
     }
     let claims: Claims = serde_json::from_str(claims.get()).ok()?;
-    Some((claims.exp * 1000.0) as u64)
+    Some((claims.exp * 1000.0).min(MAX_TIME) as u64)
 }
 
 /// Notes in the database that the socket has other claims.

@@ -66,6 +66,10 @@ fn the_relay_is_told_when_a_token_ends() {
     assert_eq!(known, Some(1_800_000_000_250));
     let found = enter_with(&Memory::default(), json!({ "sub": "ann" }));
     assert!(found[0]["accept"]["expires"].is_null());
+    for (exp, expires) in [(1e300, 9_007_199_254_740_991_u64), (-1.0, 0)] {
+        let found = enter_with(&Memory::default(), json!({ "sub": "ann", "exp": exp }));
+        assert_eq!(found[0]["accept"]["expires"], expires);
+    }
 }
 
 #[test]
