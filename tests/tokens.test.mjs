@@ -212,6 +212,20 @@ describe("keys at a URL", () => {
     while (keys.requests < asked + 2) await connected(t, server.url, auth(sign_(first, "first")));
   });
 
+  test("may be at an https URL, if the system trusts who is there", async (t) => {
+    const keys = await startKeys(t, { secure: true });
+    const first = keys.add("first");
+    const server = await startUp({ env: keys.env });
+    t.after(() => server.stop());
+    await connected(t, server.url, auth(sign_(first, "first")));
+
+    const { SSL_CERT_FILE, ...env } = keys.env;
+    const other = await startUp({ env });
+    t.after(() => other.stop());
+    const refused = client(t, other.url, auth(sign_(first, "first")));
+    assert.equal((await next(refused, "connect_error")).data.code, "keys_unavailable");
+  });
+
   test("that never come hold nobody up for good", async (t) => {
     const keys = await startKeys(t);
     keys.status = 0;

@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Arc, Weak,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Poll},
@@ -13,8 +13,9 @@ use std::{
 use futures::task::AtomicWaker;
 use http::{Request, Response, header, uri::Scheme};
 use http_body_util::BodyExt;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client as HyperClient, connect::HttpConnector},
+    client::legacy::{Client as HyperClient, ResponseFuture, connect::HttpConnector},
     rt::TokioExecutor,
 };
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
@@ -27,13 +28,43 @@ use crate::{
 /// How long to wait for a connection, and for the head of a response, if the guest does not say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Sends requests over the network, plain HTTP/1.1, over kept connections.
-#[derive(Clone)]
-pub struct Client(HyperClient<HttpConnector, WasiBody>);
+/// Sends requests over the network, by HTTP/1.1, over kept connections.
+pub struct Client {
+    plain: HyperClient<HttpConnector, WasiBody>,
+    /// Made when it is first needed: to read the certificates that the system trusts takes some time. None
+    /// where there are none.
+    secure: OnceLock<Option<SecureClient>>,
+}
+
+type SecureClient = HyperClient<HttpsConnector<HttpConnector>, WasiBody>;
 
 impl Default for Client {
     fn default() -> Self {
-        Client(HyperClient::builder(TokioExecutor::new()).build_http())
+        Client {
+            plain: HyperClient::builder(TokioExecutor::new()).build_http(),
+            secure: OnceLock::new(),
+        }
+    }
+}
+
+impl Client {
+    fn secure(&self) -> Result<&SecureClient, Error> {
+        let client = self.secure.get_or_init(|| {
+            let connector = HttpsConnectorBuilder::new().with_native_roots();
+            let connector = connector.inspect_err(|error| {
+                tracing::error!(%error, "no request can be sent by https: this system trusts no certificate");
+            });
+            let connector = connector.ok()?.https_only().enable_http1().build();
+            Some(HyperClient::builder(TokioExecutor::new()).build(connector))
+        });
+        client.as_ref().ok_or(Error::TlsCertificateError)
+    }
+
+    fn request(&self, request: Request<WasiBody>) -> Result<ResponseFuture, Error> {
+        Ok(match request.uri().scheme() == Some(&Scheme::HTTPS) {
+            true => self.secure()?.request(request),
+            false => self.plain.request(request),
+        })
     }
 }
 
@@ -170,12 +201,6 @@ impl Outbound {
         if let Some(component) = chained_component(host) {
             return Ok(Destination::Component(component.to_owned()));
         }
-        if uri.scheme() == Some(&Scheme::HTTPS) {
-            tracing::error!("a request to https://{authority}: this host sends plain HTTP only");
-            return Err(Error::InternalError(Some(
-                "https is not supported by this host".to_owned(),
-            )));
-        }
         Ok(Destination::Network)
     }
 }
@@ -213,7 +238,7 @@ async fn send(
     let limit = options
         .and_then(|options| options.first_byte_timeout)
         .unwrap_or(DEFAULT_TIMEOUT);
-    let response = tokio::time::timeout(limit, client.0.request(request))
+    let response = tokio::time::timeout(limit, client.request(request)?)
         .await
         .map_err(|_| Error::ConnectionReadTimeout)?
         .map_err(|error| {
