@@ -50,6 +50,17 @@ impl Database {
         Ok(rows.into_iter().next())
     }
 
+    /// For tests: the last column of each row, as text.
+    #[cfg(test)]
+    pub async fn rows(&self, statement: &str) -> Vec<String> {
+        let rows = self.0.rows(statement, Vec::new()).await.unwrap();
+        let last = |row: Vec<Value>| match row.last() {
+            Some(Value::Text(text)) => text.clone(),
+            other => panic!("no text: {other:?}"),
+        };
+        rows.into_iter().map(last).collect()
+    }
+
     /// Runs a statement whose single row has a single column of JSON, and parses it.
     pub async fn json<T: serde::de::DeserializeOwned, const N: usize>(
         &self,

@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0004_absent_relays.sql"),
     include_str!("../../../migrations/0005_sources.sql"),
     include_str!("../../../migrations/0006_identity.sql"),
+    include_str!("../../../migrations/0007_pages_of_members.sql"),
 ];
 
 const VERSION: &str = "SELECT max(version) FROM parlour_schema";

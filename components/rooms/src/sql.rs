@@ -84,14 +84,16 @@ WHERE socket.id = new.id AND socket.namespace = ?2";
 
 /// [[socket, room]], namespace
 pub const LEAVE: &str = "\
-DELETE FROM member WHERE (namespace, room, socket) IN
-    (SELECT ?2, value ->> 1, value ->> 0 FROM json_each(?1))";
+DELETE FROM member WHERE (namespace, room, user, socket) IN (
+    SELECT m.namespace, m.room, m.user, m.socket
+    FROM json_each(?1) AS j CROSS JOIN member AS m
+    ON m.socket = j.value ->> 0 AND m.namespace = ?2 AND m.room = j.value ->> 1)";
 
 /// [[socket, room, since]], namespace. A socket that is not connected joins nothing: it would
 /// stay for good.
 pub const JOIN: &str = "\
-INSERT OR IGNORE INTO member (namespace, room, socket, since)
-SELECT ?2, j.value ->> 1, s.id, j.value ->> 2
+INSERT OR IGNORE INTO member (namespace, room, user, socket, since)
+SELECT ?2, j.value ->> 1, s.user, s.id, j.value ->> 2
 FROM json_each(?1) AS j CROSS JOIN socket AS s ON s.id = j.value ->> 0 AND s.namespace = ?2";
 
 /// The sockets in some of the rooms ?1 (all of the namespace ?2 if there are none) and in none of ?3.
@@ -112,14 +114,16 @@ macro_rules! target {
 
 /// [room], namespace, [excepted room], [room to join], since
 pub const MOVE_INTO: &str = target!(
-    "INSERT OR IGNORE INTO member (namespace, room, socket, since)
-SELECT ?2, j.value, t.id, ?5 FROM target AS t CROSS JOIN json_each(?4) AS j WHERE j.value <> t.id"
+    "INSERT OR IGNORE INTO member (namespace, room, user, socket, since)
+SELECT ?2, j.value, s.user, s.id, ?5
+FROM target AS t CROSS JOIN socket AS s ON s.id = t.id CROSS JOIN json_each(?4) AS j WHERE j.value <> s.id"
 );
 
 /// [room], namespace, [excepted room], [room to leave]
 pub const MOVE_OUT: &str = target!(
-    "DELETE FROM member WHERE namespace = ?2 AND room IN (SELECT value FROM json_each(?4))
-    AND socket IN (SELECT id FROM target)"
+    "DELETE FROM member WHERE (namespace, room, user, socket) IN (
+    SELECT m.namespace, m.room, m.user, m.socket FROM target AS t CROSS JOIN member AS m
+    ON m.socket = t.id AND m.namespace = ?2 AND m.room IN (SELECT value FROM json_each(?4)))"
 );
 
 /// [[id, sender]], namespace → [[index, ack]]
@@ -143,6 +147,22 @@ SELECT json_group_array(json_array(id, data)) FROM (
     SELECT s.id, s.data FROM member AS m CROSS JOIN socket AS s ON s.id = m.socket
     WHERE m.namespace = ?1 AND m.room = ?2
     UNION ALL SELECT id, data FROM socket WHERE id = ?2 AND namespace = ?1)";
+
+/// namespace, room, after which user, limit → users in the room; [[socket, data]], one socket of each user
+pub const PAGE: &str = "\
+SELECT coalesce((SELECT users FROM occupancy WHERE namespace = ?1 AND room = ?2), 0),
+       (SELECT json_group_array(json_array(s.id, s.data)) FROM (
+            SELECT user, min(socket) AS socket FROM member
+            WHERE namespace = ?1 AND room = ?2 AND user > ?3
+            GROUP BY user ORDER BY user LIMIT ?4) AS page
+        CROSS JOIN socket AS s ON s.id = page.socket)";
+
+/// [[room, user]], namespace → [[index, sockets]] of those that have any
+pub const SOCKETS_OF: &str = "\
+SELECT json_group_array(json_array(place, sockets)) FROM (
+    SELECT j.key AS place, count(*) AS sockets FROM json_each(?1) AS j
+    CROSS JOIN member AS m ON m.namespace = ?2 AND m.room = j.value ->> 0 AND m.user = j.value ->> 1
+    GROUP BY j.key)";
 
 /// namespace → [[socket, data]]
 pub const SOCKETS: &str = "\
@@ -169,8 +189,7 @@ SELECT ?2, value ->> 0, value ->> 1, value ->> 2, ?3 FROM json_each(?1)";
 pub const ROOMS: &str = "\
 SELECT json_group_array(json_array(room, members, messages)) FROM (
     SELECT room, sum(members) AS members, sum(messages) AS messages FROM (
-        SELECT room, count(*) AS members, 0 AS messages FROM member
-        WHERE namespace = ?1 GROUP BY room
+        SELECT room, sockets AS members, 0 AS messages FROM occupancy WHERE namespace = ?1
         UNION ALL
         SELECT room, 0, messages FROM tally WHERE namespace = ?1 AND event = ?2)
     GROUP BY room ORDER BY room)";
@@ -241,5 +260,6 @@ ON CONFLICT (id) DO UPDATE SET relay = excluded.relay, epoch = excluded.epoch, c
 
 /// socket, namespace, [[room, since]]
 pub const RESUME_IN_ROOMS: &str = "\
-INSERT OR IGNORE INTO member (namespace, room, socket, since)
-SELECT ?2, value ->> 0, ?1, value ->> 1 FROM json_each(?3)";
+INSERT OR IGNORE INTO member (namespace, room, user, socket, since)
+SELECT ?2, j.value ->> 0, s.user, s.id, j.value ->> 1
+FROM socket AS s CROSS JOIN json_each(?3) AS j WHERE s.id = ?1";

@@ -11,8 +11,8 @@ use crate::{
     database::{Database, integer, list, number},
     digest::digest,
     interface::{
-        self, Applied, Batch, Begun, Change, Claim, Entry, Error, GuestTransaction, Member, Policy,
-        Position, Recovery, Repetition, Room,
+        self, Applied, Batch, Begun, Change, Claim, Entry, Error, GuestTransaction, Member, Page,
+        Place, Policy, Position, Recovery, Repetition, Room,
     },
     pending::Pending,
     plan::{Plan, Step, steps},
@@ -108,6 +108,29 @@ impl GuestTransaction for Transaction {
             .collect())
     }
 
+    async fn page(&self, room: String, after: Option<String>, limit: u32) -> Result<Page, Error> {
+        let database = self.locked().await?;
+        let page = self.page_of_members(&database, room, after, limit).await?;
+        self.put_back(database);
+        Ok(page)
+    }
+
+    async fn sockets_of(&self, places: Vec<Place>) -> Result<Vec<u32>, Error> {
+        let database = self.locked().await?;
+        let rows: Vec<_> = places
+            .iter()
+            .map(|place| (&place.room, &place.user))
+            .collect();
+        let values = [list(&rows)?, self.namespace()];
+        let found: Vec<(usize, u32)> = database.json(sql::SOCKETS_OF, values).await?;
+        self.put_back(database);
+        let mut sockets = vec![0; places.len()];
+        for (place, number) in found {
+            sockets[place] = number;
+        }
+        Ok(sockets)
+    }
+
     async fn rooms_of(&self, socket: String) -> Result<Vec<String>, Error> {
         let database = self.locked().await?;
         let parameters = [self.namespace(), Value::Text(socket)];
@@ -168,7 +191,9 @@ impl GuestTransaction for Transaction {
         limit: u32,
     ) -> Result<Option<Vec<Entry>>, Error> {
         let database = self.locked().await?;
-        let page = self.page(&database, room, event, until, limit).await?;
+        let page = self
+            .page_of_history(&database, room, event, until, limit)
+            .await?;
         self.put_back(database);
         Ok(page)
     }

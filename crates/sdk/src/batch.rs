@@ -66,6 +66,11 @@ pub(crate) async fn run(
         }
     }
     let context = Rc::new(Context::new(scope, sockets, store));
+    let leaving = |event: &Event<'_>| match event {
+        Event::Disconnect(gone) => Some(gone.socket),
+        _ => None,
+    };
+    context.expect_leaving(batch.events.iter().filter_map(leaving).collect());
     let mut stale = Stale::among(&context, &batch.events).await?;
     for event in batch.events {
         context.begin_event();

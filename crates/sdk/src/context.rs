@@ -4,7 +4,10 @@
 mod commands;
 mod emit;
 
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    vec,
+};
 
 use parlour_protocol::relay::Command;
 use serde_json::value::RawValue;
@@ -32,6 +35,8 @@ pub(crate) struct Context {
     pub scope: Scope,
     pub sockets: Vec<Peer>,
     pub members: RefCell<Members>,
+    /// Sockets that go with this batch, and that nothing was asked about yet.
+    leaving: RefCell<vec::IntoIter<usize>>,
     store: Box<dyn Store>,
     record: RefCell<Record>,
     /// Where the answers of acks are written, one after the other.
@@ -66,16 +71,29 @@ enum Was {
 
 impl Context {
     pub fn new(scope: Scope, sockets: Vec<Peer>, store: Box<dyn Store>) -> Self {
-        let (members, record, scratch, fault) = Default::default();
+        let (members, leaving, record, scratch, fault) = Default::default();
         Self {
             scope,
             sockets,
             members,
+            leaving,
             store,
             record,
             scratch,
             fault,
         }
+    }
+
+    /// Says which sockets go with this batch.
+    pub fn expect_leaving(&self, sockets: Vec<usize>) {
+        self.leaving.replace(sockets.into_iter());
+    }
+
+    /// The next of them that is still there.
+    pub fn next_leaving(&self) -> Option<&Peer> {
+        let mut leaving = self.leaving.borrow_mut();
+        let mut peers = leaving.by_ref().map(|index| &self.sockets[index]);
+        peers.find(|peer| peer.is_in.get())
     }
 
     /// Everything recorded from here on belongs to the next event.

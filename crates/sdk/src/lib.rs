@@ -76,7 +76,7 @@ pub use handshake::Handshake;
 pub use interface::{Position, Room};
 pub use namespace::{Namespace, Packet};
 pub use nsp::{Entry, Nsp};
-pub use remote::RemoteSocket;
+pub use remote::{Page, RemoteSocket};
 pub use rooms::RoomNames;
 pub use serde_json::json;
 pub use serve::serve;

@@ -5,8 +5,9 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 use crate::{
     interface::{
         Applied, Change, Claim, Departure, Direction, Emission, Entry, Error, Member, Movement,
-        Newcomer, Owner, Position, Recovery, Repetition, Room, Session,
+        Newcomer, Owner, Page, Place, Position, Recovery, Repetition, Room, Session,
     },
+    members::user,
     store::{Step, Store},
 };
 
@@ -32,6 +33,8 @@ pub(crate) struct Tables {
     pub answers: BTreeMap<(String, String), String>,
     /// How many lists of changes came.
     pub applies: usize,
+    /// How often it was asked how many sockets users have.
+    pub asked: usize,
 }
 
 impl Tables {
@@ -160,6 +163,16 @@ impl Tables {
         })
     }
 
+    /// The users in a room, each with its sockets there.
+    fn users_in(&self, room: &str) -> BTreeMap<String, Vec<String>> {
+        let mut users: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (_, socket) in self.members.iter().filter(|(name, _)| name == room) {
+            let user = user(socket, &self.sockets[socket]).into_owned();
+            users.entry(user).or_default().push(socket.clone());
+        }
+        users
+    }
+
     fn first_ack(&self, emission: &Emission) -> Option<String> {
         let once = emission.once.as_ref()?;
         let known = self.log.iter().filter(|known| known.id == emission.id);
@@ -210,6 +223,33 @@ impl Store for Memory {
                 data: data.clone(),
             };
             sockets.map(member).collect()
+        })
+    }
+
+    fn page(&self, room: String, after: Option<String>, limit: u32) -> Step<'_, Page> {
+        self.read(|tables| {
+            let users = tables.users_in(&room);
+            let after = after.unwrap_or_default();
+            let wanted = users.iter().filter(|(user, _)| **user > after);
+            let member = |(_, sockets): (&String, &Vec<String>)| Member {
+                data: tables.sockets[&sockets[0]].clone(),
+                socket: sockets[0].clone(),
+            };
+            Page {
+                count: users.len() as u32,
+                members: wanted.take(limit as usize).map(member).collect(),
+            }
+        })
+    }
+
+    fn sockets_of(&self, places: Vec<Place>) -> Step<'_, Vec<u32>> {
+        self.tables.borrow_mut().asked += 1;
+        self.read(|tables| {
+            let sockets = |place: &Place| {
+                let users = tables.users_in(&place.room);
+                users.get(&place.user).map_or(0, |own| own.len() as u32)
+            };
+            places.iter().map(sockets).collect()
         })
     }
 

@@ -11,7 +11,7 @@ use crate::{
     emit::BroadcastOperator,
     error::Result,
     interface::{Position, Room},
-    remote::RemoteSocket,
+    remote::{self, Page, RemoteSocket},
     rooms::RoomNames,
 };
 
@@ -100,6 +100,14 @@ impl Nsp {
     /// Every socket of the namespace, wherever it is connected.
     pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>> {
         self.everyone().fetch_sockets().await
+    }
+
+    /// Who is in a room, in pages of at most `limit` users (999): each once, however many sockets it has there.
+    /// The user of a socket is the text `id` of its data; sockets without one are users of their own.
+    /// What it costs does not depend on how many are in the room, as it does with
+    /// [`fetch_sockets`](BroadcastOperator::fetch_sockets).
+    pub async fn members(&self, room: &str, after: Option<&str>, limit: u32) -> Result<Page> {
+        remote::page(&self.context, room, after, limit).await
     }
 
     /// Makes everyone enter a room, or several.

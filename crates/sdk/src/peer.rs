@@ -6,7 +6,7 @@ use parlour_protocol::relay;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::handshake::Handshake;
+use crate::{handshake::Handshake, members::user};
 
 /// What the relay keeps for us between events.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -97,6 +97,11 @@ impl Peer {
         let state = self.state().borrow();
         let data = state.data.as_ref();
         data.map_or("null", |data| data.get()).to_owned()
+    }
+
+    /// Who it belongs to.
+    pub fn user(&self) -> String {
+        user(self.id(), &self.data()).into_owned()
     }
 
     /// What only this namespace sees, as JSON, to be kept with a session; none if there is nothing.

@@ -9,7 +9,8 @@ use crate::{
     context::{Context, Target},
     emit::BroadcastOperator,
     error::{Error, Result},
-    members::Known,
+    interface::Member,
+    members::{Known, user},
     rooms::RoomNames,
 };
 
@@ -107,6 +108,47 @@ pub(crate) async fn fetch(context: &Rc<Context>, target: Target) -> Result<Vec<R
     Ok(found.into_iter().map(remote).collect())
 }
 
+/// Some of the users in a room, in the order of their ids. See [`Nsp::members`](crate::Nsp::members).
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// How many users are in the room in all.
+    pub count: u32,
+    /// One socket of each user of this page.
+    pub members: Vec<RemoteSocket>,
+    /// After which user the next page begins; none if this is the last.
+    pub next: Option<String>,
+}
+
+/// A page of a room's users.
+pub(crate) async fn page(
+    context: &Rc<Context>,
+    room: &str,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Page> {
+    let store = context.current().await?;
+    // One more than is wanted shows whether there are others.
+    let page = store
+        .page(room.to_owned(), after.map(str::to_owned), limit + 1)
+        .await;
+    let page = page.map_err(|error| context.failed(error))?;
+    let remote = |member: Member| RemoteSocket {
+        id: member.socket.into(),
+        data: member.data.into(),
+        context: context.clone(),
+    };
+    let mut members: Vec<RemoteSocket> = page.members.into_iter().map(remote).collect();
+    let is_last = members.len() <= limit as usize;
+    members.truncate(limit as usize);
+    let next = members.last().filter(|_| !is_last);
+    let next = next.map(|socket| user(&socket.id, &socket.data).into_owned());
+    Ok(Page {
+        count: page.count,
+        members,
+        next,
+    })
+}
+
 async fn everyone(context: &Context) -> Result<Vec<Known>> {
     let store = context.current().await?;
     let everyone = store.members(None).await;
@@ -116,12 +158,12 @@ async fn everyone(context: &Context) -> Result<Vec<Known>> {
 
 async fn members(context: &Context, room: String) -> Result<Vec<Known>> {
     if let Some(known) = context.members.borrow().of(&room) {
-        return Ok(known.clone());
+        return Ok(known);
     }
     let store = context.current().await?;
     let members = store.members(Some(room.clone())).await;
     let members = members.map_err(|error| context.failed(error))?;
     let members: Vec<Known> = members.into_iter().map(Known::from).collect();
-    context.members.borrow_mut().learn(room, members.clone());
+    context.members.borrow_mut().learn(room, &members);
     Ok(members)
 }

@@ -13,6 +13,7 @@ use crate::{
     error::{Error, Result, unwritable},
     handshake::Handshake,
     interface::{Change, Membership, Presence},
+    members,
     nsp::Nsp,
     rooms::{RoomNames, list},
 };
@@ -113,6 +114,12 @@ impl Socket {
     /// Whether it is in a room.
     pub fn is_in(&self, room: &str) -> bool {
         self.peer().rooms.borrow().iter().any(|known| known == room)
+    }
+
+    /// How many other sockets of its user are in a room: of those with the same text `id` in their data. So
+    /// a namespace knows whether somebody comes or goes, or only one of their windows.
+    pub async fn other_sockets_in(&self, room: &str) -> Result<u32> {
+        members::other_sockets(&self.context, self.index, room).await
     }
 
     /// Enters a room, or several; nothing happens where it is already.

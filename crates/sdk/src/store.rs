@@ -4,7 +4,8 @@
 use std::pin::Pin;
 
 use crate::interface::{
-    Applied, Change, Claim, Entry, Error, Member, Position, Recovery, Room, Transaction,
+    Applied, Change, Claim, Entry, Error, Member, Page, Place, Position, Recovery, Room,
+    Transaction,
 };
 
 pub(crate) type Step<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + 'a>>;
@@ -13,6 +14,8 @@ pub(crate) type Step<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + 'a
 pub(crate) trait Store {
     fn apply(&self, changes: Vec<Change>) -> Step<'_, Applied>;
     fn members(&self, room: Option<String>) -> Step<'_, Vec<Member>>;
+    fn page(&self, room: String, after: Option<String>, limit: u32) -> Step<'_, Page>;
+    fn sockets_of(&self, places: Vec<Place>) -> Step<'_, Vec<u32>>;
     fn rooms_of(&self, socket: String) -> Step<'_, Vec<String>>;
     fn connected(&self, sockets: Vec<(String, String)>) -> Step<'_, Vec<bool>>;
     fn recover(&self, claim: Claim, connection: String) -> Step<'_, Recovery>;
@@ -38,6 +41,14 @@ impl Store for Transaction {
 
     fn members(&self, room: Option<String>) -> Step<'_, Vec<Member>> {
         Box::pin(self.members(room))
+    }
+
+    fn page(&self, room: String, after: Option<String>, limit: u32) -> Step<'_, Page> {
+        Box::pin(self.page(room, after, limit))
+    }
+
+    fn sockets_of(&self, places: Vec<Place>) -> Step<'_, Vec<u32>> {
+        Box::pin(self.sockets_of(places))
     }
 
     fn rooms_of(&self, socket: String) -> Step<'_, Vec<String>> {

@@ -84,7 +84,7 @@ impl Transaction {
         database.run(sql::FINISH, values).await
     }
 
-    pub(super) async fn page(
+    pub(super) async fn page_of_history(
         &self,
         database: &Database,
         room: String,

@@ -5,9 +5,9 @@ use spin_sdk::sqlite::Value;
 
 use super::{Transaction, log};
 use crate::{
-    database::{Database, list, number},
+    database::{Database, integer, list, number},
     digest::digest,
-    interface::{Batch, Direction, Error, Movement, Newcomer, Renewal},
+    interface::{Batch, Direction, Error, Member, Movement, Newcomer, Page, Renewal},
     plan::Plan,
     sql,
 };
@@ -15,6 +15,9 @@ use crate::{
 /// Milliseconds after which a relay that has sockets, and was not heard, is given up. It would have sent
 /// a `tick` every hour.
 const ABSENT: u64 = 3 * 60 * 60 * 1000;
+
+/// The most users that one page of a room has.
+const MAX_PAGE: u32 = 1_000;
 
 /// Milliseconds for which it is enough to have noted that a relay was heard.
 pub(super) const HEARD: u64 = 10 * 60 * 1000;
@@ -94,6 +97,35 @@ impl Transaction {
             database.run(sql::FORGET_SOCKETS, [gone]).await?;
         }
         Ok(())
+    }
+
+    pub(super) async fn page_of_members(
+        &self,
+        database: &Database,
+        room: String,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<Page, Error> {
+        let values = [
+            self.namespace(),
+            Value::Text(room),
+            Value::Text(after.unwrap_or_default()),
+            number(limit.min(MAX_PAGE).into()),
+        ];
+        let row = database.row(sql::PAGE, values).await?;
+        let Some([count, Value::Text(members)]) = row.as_deref() else {
+            let text = "SQLite gave no page of a room's members";
+            return Err(Error::Storage(text.into()));
+        };
+        let members: Vec<(String, String)> = serde_json::from_str(members)
+            .map_err(|error| Error::Storage(format!("a page of a room is no JSON: {error}")))?;
+        Ok(Page {
+            count: integer(count).unwrap_or(0) as u32,
+            members: members
+                .into_iter()
+                .map(|(socket, data)| Member { socket, data })
+                .collect(),
+        })
     }
 
     pub(super) async fn move_sockets(

@@ -6,11 +6,14 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     database::use_file,
-    interface::{Departure, Emission, Membership, Newcomer, Once, Presence, Seen},
+    interface::{
+        Departure, Direction, Emission, Membership, Movement, Newcomer, Once, Presence, Seen,
+    },
 };
 
 mod identity;
 mod lives;
+mod members;
 mod recovery;
 mod schema;
 mod tidy;
