@@ -154,6 +154,27 @@ export function rooms(server, namespace) {
       await heardNo(ben, "joined");
     });
 
+    test("a room's members are given in pages, each member once, with their number", async (t) => {
+      const room = newRoom();
+      const names = ["Ada", "Ben", "Cora", "Dan", "Eve"];
+      const [ada] = await enterRoom(t, room, ...names);
+      const { count, next: none } = await ask(ada, "join", room);
+      assert.deepEqual([count, none], [5, undefined]);
+
+      const pages = [];
+      for (let after; pages.length === 0 || after !== undefined; after = pages.at(-1).next) {
+        pages.push(await ask(ada, "members", { room, after, limit: 2 }));
+      }
+
+      assert.deepEqual(pages.map(({ members, count }) => [members.length, count]), [[2, 5], [2, 5], [1, 5]]);
+      assert.deepEqual(pages.flatMap(({ members }) => members.map(({ name }) => name)).sort(), names);
+      const eve = await enter(t, "Mallory");
+      await refuses(eve, "not_joined", "members", { room });
+      for (const wrong of [undefined, 7, {}, { room, limit: 0 }, { room, limit: 101 }, { room, after: 7 }]) {
+        await refuses(ada, "bad_request", "members", wrong);
+      }
+    });
+
     test("joining a room twice is joining it once", async (t) => {
       const room = newRoom();
       const [ada, ben] = await enterRoom(t, room, "Ada", "Ben");

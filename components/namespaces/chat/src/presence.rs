@@ -1,8 +1,10 @@
-//! Who is where: `join`, `leave`, `rooms`, `name`, and what others are told when somebody comes or
+//! Who is where: `join`, `leave`, `members`, `rooms`, `name`, and what others are told when somebody comes or
 //! goes. A member with several sockets comes with the first and goes with the last.
 
-use parlour_sdk::{Ack, Args, Error, Namespace, Position, Raw, Result, Socket, json};
-use serde::Serialize;
+use parlour_sdk::{
+    Ack, Args, Error, Namespace, Page, Position, Raw, RemoteSocket, Result, Socket, json,
+};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Member, Nickname, RoomName,
@@ -10,9 +12,13 @@ use crate::{
     require_joined,
 };
 
+/// How many members `join` answers, and one page of `members` has at most.
+pub const MAX_MEMBERS: u32 = 100;
+
 pub fn register(ns: &mut Namespace) {
     ns.on("join", join);
     ns.on("leave", leave);
+    ns.on("members", members);
     ns.on("rooms", rooms);
     ns.on("name", name);
     ns.on("whoami", whoami);
@@ -28,7 +34,8 @@ async fn join(socket: Socket, room: RoomName, ack: Ack) -> Result<()> {
     #[derive(Serialize)]
     struct Joined<'a> {
         room: &'a RoomName,
-        members: Vec<Member>,
+        #[serde(flatten)]
+        page: Listed,
         messages: Vec<Raw>,
         offset: u64,
     }
@@ -39,25 +46,84 @@ async fn join(socket: Socket, room: RoomName, ack: Ack) -> Result<()> {
     let messages = nsp
         .history(&key, message::EVENT, Position::End, DEFAULT_HISTORY)
         .await?;
-    let mut members = members(&socket, &key).await?;
+    let page = nsp.members(&key, None, MAX_MEMBERS).await?;
+    let mut page = Listed::of(page)?;
+    let member = Member::of(&socket)?;
     if !socket.is_in(&key) {
-        let member = Member::of(&socket)?;
+        let is_new = socket.other_sockets_in(&key).await? == 0;
         socket.join(&key)?;
-        if !members.contains(&member) {
+        if is_new {
             socket
                 .to(&key)
                 .emit("joined", json!({ "room": room, "member": member }))?;
-            members.push(member);
+            page.count += 1;
         }
     }
-    members.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+    page.include(member);
     let messages = message::arguments(messages.unwrap_or_default());
     ack.send(Joined {
         room: &room,
-        members,
+        page,
         messages,
         offset,
     })
+}
+
+/// A page of a room's members, as it is answered.
+#[derive(Serialize)]
+struct Listed {
+    /// By their names.
+    members: Vec<Member>,
+    /// How many there are in all.
+    count: u32,
+    /// What the next page comes after.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+impl Listed {
+    fn of(page: Page) -> Result<Self> {
+        let members: Result<Vec<Member>> = page.members.iter().map(RemoteSocket::data).collect();
+        let mut listed = Self {
+            members: members?,
+            count: page.count,
+            next: page.next,
+        };
+        listed.sort();
+        Ok(listed)
+    }
+
+    /// Makes this member part of the page, by the name that it has here.
+    fn include(&mut self, member: Member) {
+        self.members.retain(|other| other.id != member.id);
+        self.members.push(member);
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        self.members
+            .sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(expecting = "an object {room, after?, limit?}")]
+struct Wanted {
+    room: RoomName,
+    after: Option<String>,
+    limit: Option<u32>,
+}
+
+async fn members(socket: Socket, wanted: Wanted, ack: Ack) -> Result<()> {
+    require_joined(&socket, &wanted.room)?;
+    let limit = wanted.limit.unwrap_or(MAX_MEMBERS);
+    if !(1..=MAX_MEMBERS).contains(&limit) {
+        let message = format!("`limit` is 1 to {MAX_MEMBERS}, not {limit}");
+        return Err(Error::bad_request(message));
+    }
+    let (key, after) = (wanted.room.key(), wanted.after.as_deref());
+    let page = socket.nsp().members(&key, after, limit).await?;
+    ack.send(Listed::of(page)?)
 }
 
 async fn leave(socket: Socket, room: RoomName, ack: Ack) -> Result<()> {
@@ -70,7 +136,7 @@ async fn leave(socket: Socket, room: RoomName, ack: Ack) -> Result<()> {
 
 async fn rooms(socket: Socket, _: Args<()>, ack: Ack) -> Result<()> {
     #[derive(Serialize)]
-    struct Listed {
+    struct Counted {
         name: RoomName,
         members: u32,
         messages: u64,
@@ -80,7 +146,7 @@ async fn rooms(socket: Socket, _: Args<()>, ack: Ack) -> Result<()> {
         .into_iter()
         .filter_map(|room| {
             let name = RoomName::of_key(&room.name)?;
-            Some(Listed {
+            Some(Counted {
                 name,
                 members: room.members,
                 messages: room.messages,
@@ -122,27 +188,10 @@ async fn announce_leaving(socket: &Socket, key: &str) -> Result<()> {
 async fn announce(socket: &Socket, key: &str, event: &str) -> Result<()> {
     let member = Member::of(socket)?;
     let room = RoomName::of_key(key).ok_or_else(|| Error::internal("a room without a name"))?;
-    for other in socket.nsp().to(key).fetch_sockets().await? {
-        if *other.id != *socket.id() && other.data::<Member>()?.id == member.id {
-            return Ok(());
-        }
+    if socket.other_sockets_in(key).await? > 0 {
+        return Ok(());
     }
     socket
         .to(key)
         .emit(event, json!({ "room": room, "member": member }))
-}
-
-/// Who is in a room, each once; by the socket's own name where it is one of several.
-async fn members(socket: &Socket, key: &str) -> Result<Vec<Member>> {
-    let own = Member::of(socket)?;
-    let mut members: Vec<Member> = Vec::new();
-    for other in socket.nsp().to(key).fetch_sockets().await? {
-        members.push(other.data()?);
-    }
-    members.sort();
-    members.dedup_by(|a, b| a.id == b.id);
-    if let Some(same) = members.iter_mut().find(|member| member.id == own.id) {
-        *same = own;
-    }
-    Ok(members)
 }
