@@ -96,6 +96,22 @@ describe("the page", () => {
     assert.ok(dark < (await brightness(page)));
   });
 
+  test("of a crowd it says how many they are, and shows the rest when asked", async (t) => {
+    const room = newRoom("crowd");
+    const crowd = await Promise.all(Array.from({ length: 120 }, (_, n) => connected(t, server.url, { auth: { name: `Fan ${n}` } })));
+    await Promise.all(crowd.map((fan) => ask(fan, "join", room)));
+    const { page, faults } = await visit(t, { url: `${server.url}/#${room}` });
+    const people = page.locator(".side.people");
+    await people.locator(".total", { hasText: /^121$/ }).waitFor();
+    assert.equal(await people.getByTestId("member").count(), 101, "a page of a hundred, and oneself");
+    await page.getByTestId("more-members").click();
+    await page.getByTestId("more-members").waitFor({ state: "detached" });
+    assert.equal(await people.getByTestId("member").count(), 121);
+    crowd[7].disconnect();
+    await people.locator(".total", { hasText: /^120$/ }).waitFor();
+    assert.deepEqual(faults, []);
+  });
+
   test("it works by keyboard alone: Enter sends", async (t) => {
     const { page } = await visit(t);
     await page.getByTestId("composer").focus();

@@ -156,6 +156,18 @@ export class Area {
     this.#changes.notify();
   }
 
+  /** Loads more of those who are in the room one looks at. */
+  async loadMembers(): Promise<void> {
+    const room = this.room;
+    const after = room.nextMembers;
+    if (after === undefined || !room.isJoined) return;
+    const page = await this.#ask(() =>
+      this.socket.timeout(PATIENCE).emitWithAck("members", { room: room.name, after }),
+    );
+    if (page && !("error" in page) && room.nextMembers === after) room.addMembers(page);
+    this.#changes.notify();
+  }
+
   /** Forgets what was said and who said it. */
   forget(): void {
     for (const name of this.rooms.keys()) this.rooms.set(name, new Room(name));
@@ -186,13 +198,8 @@ export class Area {
       this.#changes.notify();
     });
     socket.on("message", (message) => this.#receive(message));
-    socket.on("joined", ({ room, member }) => this.#in(room, ({ members }) => members.set(member.id, member)));
-    socket.on("left", ({ room, member }) =>
-      this.#in(room, (room) => {
-        room.members.delete(member.id);
-        room.stopTyping(member.id);
-      }),
-    );
+    socket.on("joined", ({ room, member }) => this.#in(room, (room) => room.memberCame(member)));
+    socket.on("left", ({ room, member }) => this.#in(room, (room) => room.memberWent(member)));
     socket.on("typing", ({ room, member, typing }) =>
       this.#in(room, (room) => {
         if (member.id === this.me) return;

@@ -1,7 +1,7 @@
 // One room as this page knows it: what was said, who is in it, who is typing, what is on its way out.
 // It talks to nobody; the area it belongs to does.
 
-import { type Joined, type Member, type Message, PAGE } from "./wire.ts";
+import { type Joined, type Member, type MembersPage, type Message, PAGE } from "./wire.ts";
 
 /** Somebody who said that they were typing and then nothing is not typing any more: milliseconds. */
 const TYPING_ENDS = 6000;
@@ -25,7 +25,12 @@ export class Room {
   messages: Message[] = [];
   /** Ours that wait for confirmation, oldest first. */
   outbox: Outgoing[] = [];
+  /** Those we know of. */
   members = new Map<string, Member>();
+  /** How many there are in all. */
+  count = 0;
+  /** After whom there are members that we were not told of yet. */
+  nextMembers: string | undefined;
   readonly typing = new Map<string, { member: Member; timer: ReturnType<typeof setTimeout> }>();
   /** The last that came while we were here, for those who listen instead of looking. */
   heard: Message[] = [];
@@ -45,10 +50,11 @@ export class Room {
   }
 
   /** What `join` answered. What was said while we were away is added; a gap is closed by forgetting. */
-  enter({ members, messages }: Joined): void {
+  enter({ messages, ...page }: Joined): void {
     this.isJoined = true;
     this.problem = undefined;
-    this.members = new Map(members.map((member) => [member.id, member]));
+    this.members.clear();
+    this.addMembers(page);
     const known = new Set(this.messages.map(({ id }) => id));
     const isWhole = messages.length < PAGE;
     if (isWhole || !messages.some(({ id }) => known.has(id))) {
@@ -58,6 +64,25 @@ export class Room {
       this.messages = [...this.messages, ...messages.filter(({ id }) => !known.has(id))];
     }
     this.#confirm(messages);
+  }
+
+  addMembers({ members, count, next }: MembersPage): void {
+    for (const member of members) this.members.set(member.id, member);
+    this.count = count;
+    this.nextMembers = next;
+  }
+
+  /** Somebody came, whom we may know already. */
+  memberCame(member: Member): void {
+    if (!this.members.has(member.id)) this.count += 1;
+    this.members.set(member.id, member);
+  }
+
+  /** Somebody went, whom we may not have known. */
+  memberWent(member: Member): void {
+    this.members.delete(member.id);
+    this.count = Math.max(this.count - 1, this.members.size);
+    this.stopTyping(member.id);
   }
 
   /** The session was recovered: what was missed has come already. Whether we are in the room as before. */

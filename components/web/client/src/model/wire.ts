@@ -20,9 +20,17 @@ export interface RoomInfo {
   messages: number;
 }
 
-export interface Joined {
-  room: string;
+/** Some of a room's members. */
+export interface MembersPage {
   members: Member[];
+  /** How many there are in all. */
+  count: number;
+  /** What the next page comes after, if there is one. */
+  next?: string;
+}
+
+export interface Joined extends MembersPage {
+  room: string;
   messages: Message[];
   offset: number;
 }
@@ -63,6 +71,7 @@ export interface ClientEvents {
     page: { room: string; before?: string; limit?: number },
     ack: (answer: Answer<Message[]>) => void,
   ) => void;
+  members: (page: { room: string; after?: string }, ack: (answer: Answer<MembersPage>) => void) => void;
   rooms: (ack: (answer: Answer<RoomInfo[]>) => void) => void;
   name: (name: string, ack: (answer: Answer<{ name: string }>) => void) => void;
   whoami: (ack: (answer: Answer<Member>) => void) => void;

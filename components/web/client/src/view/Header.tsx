@@ -22,7 +22,7 @@ export function Header({ chat, hasMenu, hasPeople, onOpen }: Props) {
   const { area, line } = chat;
   const { room } = area;
   const elsewhere = chat.lobby.unread + chat.members.unread - room.unread;
-  const people = room.members.size;
+  const people = room.count;
   return (
     <header class="head">
       {hasMenu && (

@@ -12,7 +12,7 @@ export function People({ area, room, name }: { area: Area; room: Room; name: str
   return (
     <>
       <h2 id="people">
-        In this room <span class="total">{members.length}</span>
+        In this room <span class="total">{room.count}</span>
       </h2>
       <ul aria-labelledby="people">
         {members.map((member) => (
@@ -24,6 +24,11 @@ export function People({ area, room, name }: { area: Area; room: Room; name: str
           </li>
         ))}
       </ul>
+      {room.nextMembers !== undefined && (
+        <button type="button" class="more-people" data-testid="more-members" onClick={() => void area.loadMembers()}>
+          Show more
+        </button>
+      )}
     </>
   );
 }

@@ -44,7 +44,7 @@ function RoomItem({ chat, name, onChoose }: Props & { name: string }) {
   const { area } = chat;
   const room = area.rooms.get(name);
   const listed = area.listed.find((listed) => listed.name === name);
-  const people = room?.isJoined ? room.members.size : (listed?.members ?? 0);
+  const people = room?.isJoined ? room.count : (listed?.members ?? 0);
   const isCurrent = area.current === name;
   const unread = room?.unread ?? 0;
   return (
