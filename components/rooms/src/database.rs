@@ -8,6 +8,11 @@ mod engine;
 #[path = "database/spin.rs"]
 mod engine;
 
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
+
 use spin_sdk::sqlite::Value;
 
 use crate::interface::Error;
@@ -15,18 +20,56 @@ use crate::interface::Error;
 #[cfg(test)]
 pub use engine::use_file;
 
+/// How long SQLite waits for a lock each time. It looks for it after 1, 3 and 8 ms, and had it more time it
+/// would look after ever longer pauses, in which nobody writes, or somebody else takes the lock again.
+const LOOK_FOR_LOCK: &str = "PRAGMA busy_timeout = 8";
+
+/// How long a statement waits for a lock in all: as long as Spin has SQLite wait.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What an error says where another connection has the lock.
+const LOCKED: &str = "database is locked";
+
 /// A connection, with errors that say which statement failed.
-pub struct Database(engine::Engine);
+pub struct Database {
+    engine: engine::Engine,
+    /// It has the write lock: no statement waits for anything.
+    has_begun: Cell<bool>,
+}
 
 impl Database {
     pub async fn open() -> Result<Self, Error> {
         match engine::Engine::open().await {
-            Ok(engine) => Ok(Self(engine)),
+            Ok(engine) => {
+                // A database that refuses PRAGMAs (libSQL) waits in its own way.
+                let _ = engine.rows(LOOK_FOR_LOCK, Vec::new()).await;
+                let has_begun = Cell::new(false);
+                Ok(Self { engine, has_begun })
+            }
             Err(error) => Err(Error::Storage(format!(
                 "cannot open the SQLite database `default`: {error}; does the component have \
                  sqlite_databases = [\"default\"], and its dependency on rooms inherit it?"
             ))),
         }
+    }
+
+    /// Begins a transaction that has the write lock.
+    pub async fn begin(&self) -> Result<(), Error> {
+        self.run("BEGIN IMMEDIATE", []).await?;
+        self.has_begun.set(true);
+        Ok(())
+    }
+
+    pub async fn commit(&self) -> Result<(), Error> {
+        self.run("COMMIT", []).await?;
+        self.has_begun.set(false);
+        Ok(())
+    }
+
+    pub async fn roll_back(&self) -> Result<(), Error> {
+        self.run("ROLLBACK", []).await?;
+        self.has_begun.set(false);
+        Ok(())
     }
 
     /// Runs one statement that returns no rows.
@@ -45,15 +88,32 @@ impl Database {
         statement: &str,
         parameters: [Value; N],
     ) -> Result<Option<Vec<Value>>, Error> {
-        let rows = self.0.rows(statement, parameters.into()).await;
+        let rows = match self.has_begun.get() {
+            true => self.engine.rows(statement, parameters.into()).await,
+            false => self.when_not_locked(statement, parameters.into()).await,
+        };
         let rows = rows.map_err(|error| failed(statement, &error))?;
         Ok(rows.into_iter().next())
+    }
+
+    async fn when_not_locked(
+        &self,
+        statement: &str,
+        parameters: Vec<Value>,
+    ) -> Result<Vec<Vec<Value>>, String> {
+        let began = Instant::now();
+        loop {
+            match self.engine.rows(statement, parameters.clone()).await {
+                Err(error) if error.contains(LOCKED) && began.elapsed() < LOCK_TIMEOUT => {}
+                rows => return rows,
+            }
+        }
     }
 
     /// For tests: the last column of each row, as text.
     #[cfg(test)]
     pub async fn rows(&self, statement: &str) -> Vec<String> {
-        let rows = self.0.rows(statement, Vec::new()).await.unwrap();
+        let rows = self.engine.rows(statement, Vec::new()).await.unwrap();
         let last = |row: Vec<Value>| match row.last() {
             Some(Value::Text(text)) => text.clone(),
             other => panic!("no text: {other:?}"),

@@ -32,12 +32,12 @@ pub async fn bring_up_to_date(database: &Database) -> Result<(), Error> {
     {
         return Ok(());
     }
-    database.run("BEGIN IMMEDIATE", []).await?;
+    database.begin().await?;
     match migrate(database).await {
-        Ok(()) => database.run("COMMIT", []).await,
+        Ok(()) => database.commit().await,
         Err(error) => {
             // The first error is the one worth telling.
-            let _ = database.run("ROLLBACK", []).await;
+            let _ = database.roll_back().await;
             Err(error)
         }
     }

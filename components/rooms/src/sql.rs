@@ -3,8 +3,6 @@
 
 pub mod tidy;
 
-pub const BEGIN: &str = "BEGIN IMMEDIATE";
-pub const COMMIT: &str = "COMMIT";
 pub const SAVEPOINT: &str = "SAVEPOINT event";
 pub const RELEASE: &str = "RELEASE event";
 pub const ROLLBACK: &str = "ROLLBACK TO event";

@@ -261,7 +261,7 @@ impl GuestTransaction for Transaction {
             let pending = self.pending.take().unwrap_or_else(Pending::none);
             self.finish(&database, pending, Some(response)).await?;
         }
-        database.run(sql::COMMIT, []).await?;
+        database.commit().await?;
         pool::give_back(database);
         Ok(())
     }
@@ -320,7 +320,7 @@ impl Transaction {
             }
             return Ok(database);
         }
-        database.run(sql::BEGIN, []).await?;
+        database.begin().await?;
         let guard = self.guard(&database).await?;
         self.progress.set(Progress {
             locked: true,
