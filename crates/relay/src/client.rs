@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::config::{MAX_NAMESPACE_BYTES, MAX_NAMESPACES};
 use crate::connection::{Connection, How, Inner, Membership, close};
-use crate::lane::{Lane, Pushed};
+use crate::lane::Pushed;
 use crate::message::Message;
 use crate::reason;
 use crate::shared::Shared;
@@ -16,8 +16,8 @@ use crate::shared::Shared;
 /// What the reader of a connection does next.
 pub enum Next {
     Continue,
-    /// Wait until this lane has room.
-    Wait(Arc<Lane>),
+    /// Wait until the namespace can take more of this client.
+    Wait(Membership),
     /// The connection is closed.
     Stop,
 }
@@ -151,7 +151,7 @@ fn event(
         .event(shared, member, id, data.get(), attachments)
     {
         Pushed::Fine => Next::Continue,
-        Pushed::Full => Next::Wait(member.lane.clone()),
+        Pushed::Full => Next::Wait(member.clone()),
         Pushed::TooMuchHeld => {
             invalid_state(shared, connection);
             Next::Stop
@@ -172,7 +172,7 @@ fn acknowledged(
     };
     let lane = &member.lane;
     match lane.acknowledged(shared, member, id, data.get(), attachments) {
-        Pushed::Full => Next::Wait(lane.clone()),
+        Pushed::Full => Next::Wait(member.clone()),
         Pushed::Fine | Pushed::TooMuchHeld => Next::Continue,
     }
 }

@@ -111,6 +111,11 @@ pub enum AllowedOrigins {
 /// Bytes that may wait for a lane's next batches; then the sockets that write to it are not read.
 pub(crate) const MAX_PENDING_BYTES: usize = 8 * 1024 * 1024;
 
+/// Events, and bytes of their payloads, that one socket may have in a batch that waits. Then it is not read until
+/// the batch has left: one client cannot fill a batch that others wait in.
+pub(crate) const MAX_SHARE_EVENTS: u32 = 256;
+pub(crate) const MAX_SHARE_BYTES: usize = 512 * 1024;
+
 /// Bytes that may wait for one client that does not read; then it is closed.
 pub(crate) const MAX_OUTBOX_BYTES: usize = 16 * 1024 * 1024;
 

@@ -191,7 +191,7 @@ async fn admit(
 ) -> Result<(Sid, Box<str>), Refusal> {
     let sid = Sid::random();
     let handshake: Box<str> = describe(peer, request).into();
-    shared.handshakes.wait_for_room().await;
+    shared.handshakes.wait_for_room(None).await;
     let verdict = shared.handshakes.open(sid, &handshake);
     match verdict.await {
         Ok(Verdict::Admitted) => Ok((sid, handshake)),

@@ -53,8 +53,23 @@ pub struct Socket {
     pub odd_acks: Option<Box<OddAcks>>,
     /// What the app wants it to acknowledge.
     pub expected: Option<Box<Expected>>,
-    /// In which batch the socket was last mentioned, and as which of its sockets.
-    pub mentioned: (u32, u32),
+    pub mentioned: Mention,
+}
+
+/// In which batch a socket was last mentioned, as which of the batch's sockets, and what it has in there.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Mention {
+    pub serial: u32,
+    pub index: u32,
+    pub share: Share,
+}
+
+/// What a socket has in a batch.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Share {
+    pub events: u32,
+    /// Of their payloads.
+    pub bytes: u32,
 }
 
 impl Socket {
@@ -191,7 +206,7 @@ impl Hub {
             rooms_bytes: 0,
             odd_acks: None,
             expected: None,
-            mentioned: (0, 0),
+            mentioned: Mention::default(),
         });
         self.by_id.insert(id, place.slot);
         place
@@ -291,8 +306,12 @@ impl Hub {
         self.vacate(seat);
     }
 
-    fn leave_all(&mut self, slot: Slot) {
-        for seat in std::mem::take(&mut self.sockets[slot as usize].rooms) {
+    pub fn leave_all(&mut self, slot: Slot) {
+        let Some(socket) = self.sockets.get_mut(slot as usize) else {
+            return;
+        };
+        socket.rooms_bytes = 0;
+        for seat in std::mem::take(&mut socket.rooms) {
             self.vacate(seat);
         }
     }

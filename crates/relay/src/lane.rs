@@ -28,6 +28,7 @@ use crate::connection::{Connection, Membership};
 use crate::hub::{Hub, Phase, Place, Socket};
 use crate::shared::Shared;
 use crate::sid::Sid;
+use crate::turns::Courtesy;
 
 pub use asks::{AskId, Asker, Expected};
 use asks::{Asks, Outcome};
@@ -65,6 +66,8 @@ struct State {
     /// The batch, until its answer is carried out.
     under_way: Option<UnderWay>,
     carried: Carried,
+    /// Whom to let go first.
+    courtesy: Option<Courtesy>,
     /// Clients that wait to be admitted. Handshake lane only.
     waiting: HashMap<Sid, oneshot::Sender<Verdict>>,
     /// Counts the times that commands were carried out.
@@ -102,7 +105,7 @@ pub enum Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pushed {
     Fine,
-    /// Taken; but more should come only when there is room again.
+    /// Taken; but more should come only when there is room again, or this socket's earlier events have left.
     Full,
     /// The client sent too much before it was let in.
     TooMuchHeld,
@@ -132,6 +135,7 @@ impl Lane {
                 in_flight: false,
                 under_way: None,
                 carried: Carried::default(),
+                courtesy: None,
                 waiting: HashMap::default(),
                 runs: 0,
                 odd_acks: 0,
@@ -237,7 +241,7 @@ impl Lane {
             },
         }
         shared.metrics.events.add(1);
-        let full = state.queue.bytes() > MAX_PENDING_BYTES;
+        let full = queue.is_full_for(socket, MAX_PENDING_BYTES);
         drop(state);
         self.work.notify_one();
         if full { Pushed::Full } else { Pushed::Fine }
@@ -383,14 +387,24 @@ impl Lane {
         tracing::info!(namespace = &*self.namespace, socket = %socket.id, connection, reason, "socket disconnected");
     }
 
-    /// Returns when events may be sent again.
-    pub async fn wait_for_room(&self) {
+    /// Returns when this socket, or whoever is in no namespace yet, may send events again.
+    pub async fn wait_for_room(&self, place: Option<Place>) {
         loop {
             let room = self.room.notified();
-            if self.lock().queue.bytes() <= MAX_PENDING_BYTES / 2 {
+            if self.has_room(place) {
                 return;
             }
             room.await;
+        }
+    }
+
+    fn has_room(&self, place: Option<Place>) -> bool {
+        const ENOUGH: usize = MAX_PENDING_BYTES / 2;
+        let mut state = self.lock();
+        let State { hub, queue, .. } = &mut *state;
+        match place.and_then(|place| hub.at(place)) {
+            Some(socket) => !queue.is_full_for(socket, ENOUGH),
+            None => queue.bytes() <= ENOUGH,
         }
     }
 

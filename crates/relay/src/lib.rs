@@ -37,6 +37,7 @@ mod server;
 mod shared;
 mod sid;
 mod timers;
+mod turns;
 mod ws;
 
 use std::future::Future;

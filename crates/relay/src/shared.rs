@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::origin::Origin;
 use crate::sid::Sid;
 use crate::timers::{Purpose, Timer, Timers};
+use crate::turns::Turns;
 
 pub struct Shared {
     pub config: Config,
@@ -41,6 +42,7 @@ pub struct Shared {
     pub bus: Option<Arc<dyn Bus>>,
     pub commits: Commits,
     pub contests: Contests,
+    pub turns: Turns,
     /// What other relays emit may be missing.
     in_doubt: AtomicBool,
 }
@@ -74,6 +76,7 @@ impl Shared {
             bus,
             commits: Commits::new(Instant::now()),
             contests: Contests::default(),
+            turns: Turns::default(),
             in_doubt: AtomicBool::new(false),
         }
     }

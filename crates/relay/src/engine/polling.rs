@@ -132,9 +132,9 @@ async fn take(shared: &Arc<Shared>, connection: &Arc<Connection>, payload: &str)
         };
         match next {
             Next::Continue => {}
-            Next::Wait(lane) => {
+            Next::Wait(member) => {
                 connection.pause(shared, true);
-                lane.wait_for_room().await;
+                member.lane.wait_for_room(Some(member.place)).await;
                 connection.pause(shared, false);
             }
             Next::Stop => return respond(StatusCode::BAD_REQUEST, "", ""),

@@ -21,8 +21,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use super::polling::other;
 use super::{Refusal, admit, open_packet, respond};
 use crate::client::{self, Next};
-use crate::connection::{Connection, How, close};
-use crate::lane::Lane;
+use crate::connection::{Connection, How, Membership, close};
 use crate::origin::Body;
 use crate::outbox::Outbox;
 use crate::reason;
@@ -128,8 +127,8 @@ async fn run(
         match step {
             Step::Continue => {}
             Step::Pause => {
-                if let Some(lane) = waits.take() {
-                    Box::pin(pause(&shared, &connection, lane)).await;
+                if let Some(member) = waits.take() {
+                    Box::pin(pause(&shared, &connection, member)).await;
                 }
             }
             Step::Stop => break,
@@ -166,7 +165,7 @@ fn poll_read(
     connection: &Arc<Connection>,
     read: &mut OwnedReadHalf,
     reader: &mut Reader,
-    waits: &mut Option<Arc<Lane>>,
+    waits: &mut Option<Membership>,
 ) -> Poll<Step> {
     let max_payload = shared.config.max_payload;
     let mut session = Session {
@@ -204,9 +203,9 @@ fn poll_discard(cx: &mut Context<'_>, read: &mut OwnedReadHalf) -> Poll<()> {
     })
 }
 
-async fn pause(shared: &Shared, connection: &Connection, lane: Arc<Lane>) {
+async fn pause(shared: &Shared, connection: &Connection, member: Membership) {
     connection.pause(shared, true);
-    lane.wait_for_room().await;
+    member.lane.wait_for_room(Some(member.place)).await;
     connection.pause(shared, false);
 }
 
@@ -214,8 +213,8 @@ async fn pause(shared: &Shared, connection: &Connection, lane: Arc<Lane>) {
 struct Session<'a> {
     shared: &'a Arc<Shared>,
     connection: &'a Arc<Connection>,
-    /// The lane that must have room first.
-    waits: &'a mut Option<Arc<Lane>>,
+    /// The namespace that must be able to take more first.
+    waits: &'a mut Option<Membership>,
 }
 
 impl Session<'_> {
@@ -223,8 +222,8 @@ impl Session<'_> {
         match next {
             Next::Continue => Step::Continue,
             Next::Stop => Step::Stop,
-            Next::Wait(lane) => {
-                *self.waits = Some(lane);
+            Next::Wait(member) => {
+                *self.waits = Some(member);
                 Step::Pause
             }
         }

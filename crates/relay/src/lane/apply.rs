@@ -84,6 +84,11 @@ impl Lane {
                 false => Some(0),
             };
             state.offsets.set_others(others);
+            // Those who leave with this batch receive nothing of it. In a room that many leave at once, each
+            // event that says so would pass over all of them.
+            for slot in &batch.leaving {
+                state.hub.leave_all(*slot);
+            }
             for command in commands {
                 self.command(state, command, run);
             }

@@ -9,7 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use parlour_protocol::relay::MAX_BATCH_BYTES;
 use serde_json::value::RawValue;
 
-use crate::hub::{Hub, Place, Slot, Socket};
+use crate::config::{MAX_SHARE_BYTES, MAX_SHARE_EVENTS};
+use crate::hub::{Hub, Mention, Place, Share, Slot, Socket};
 use crate::sid::Sid;
 
 /// What a socket's description has besides its state and rooms, about.
@@ -59,6 +60,17 @@ impl Queue {
 
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether a socket should send no more for now: more than so many bytes wait, or in the batch that its last
+    /// event is in, and that still waits, it has had its share.
+    pub fn is_full_for(&self, socket: &Socket, bytes: usize) -> bool {
+        let Mention {
+            serial, share: own, ..
+        } = socket.mentioned;
+        let had_share = own.events >= MAX_SHARE_EVENTS || own.bytes as usize >= MAX_SHARE_BYTES;
+        let waits = || self.batches.iter().any(|batch| batch.serial == serial);
+        self.bytes > bytes || had_share && waits()
     }
 
     /// The next batch to send.
@@ -165,12 +177,18 @@ impl Queue {
     fn begin(&mut self, socket: &mut Socket, payload: usize, kind: &Kind) -> &mut Batch {
         let description = DESCRIPTION_BYTES + socket.state.as_ref().map_or(0, |state| state.len());
         let batch = self.with_room(EVENT_BYTES + payload + description + socket.rooms_bytes());
-        let (serial, mut index) = socket.mentioned;
-        if serial != batch.serial {
-            index = batch.sockets.len() as u32;
+        let mention = &mut socket.mentioned;
+        if mention.serial != batch.serial {
+            *mention = Mention {
+                serial: batch.serial,
+                index: batch.sockets.len() as u32,
+                share: Share::default(),
+            };
             batch.sockets.push(socket.place.slot);
-            socket.mentioned = (batch.serial, index);
         }
+        mention.share.events += 1;
+        mention.share.bytes = mention.share.bytes.saturating_add(payload as u32);
+        let index = mention.index;
         batch.begin_event();
         batch.extend(&[match kind {
             Kind::Connect => r#"{"connect":{"socket":"#,

@@ -45,6 +45,7 @@ pub async fn run(shared: Arc<Shared>, lane: Arc<Lane>) {
     loop {
         // Those who are ready to add events do so first: the batch is larger and not later.
         tokio::task::yield_now().await;
+        lane.let_others_go(&shared).await;
         let Some((batch, body)) = lane.take(&shared) else {
             shared.idle.notify_waiters();
             if !is_handshakes && shared.end_lane(&lane) {
@@ -199,7 +200,15 @@ async fn ask(
         let body = body.map_err(|error| format!("the answer broke off: {error}"))?;
         Ok((head.status, body.to_bytes()))
     };
-    match tokio::time::timeout(ANSWER_TIMEOUT, exchange).await {
+    let exchange = tokio::time::timeout(ANSWER_TIMEOUT, exchange);
+    let outcome = if lane.is_handshakes() {
+        exchange.await
+    } else {
+        let (outcome, courtesy) = shared.turns.take(batch.count, exchange).await;
+        lane.lock().courtesy = Some(courtesy);
+        outcome
+    };
+    match outcome {
         Ok(Ok((StatusCode::OK, body))) => Reply::Answer(body),
         Ok(Ok((status, body))) => {
             let shown = &body[..body.len().min(500)];
@@ -252,6 +261,20 @@ fn request(
 }
 
 impl Lane {
+    /// Before the next batch: lets other namespaces go first that were waiting when the last one was answered.
+    async fn let_others_go(&self, shared: &Shared) {
+        let courtesy = {
+            let mut state = self.lock();
+            if state.queue.is_empty() {
+                return;
+            }
+            state.courtesy.take()
+        };
+        if let Some(courtesy) = courtesy {
+            shared.turns.give_way(courtesy).await;
+        }
+    }
+
     /// The next batch and its body. The lane has a batch in flight then, until [`Lane::catch_up`].
     fn take(&self, shared: &Shared) -> Option<(Batch, Bytes)> {
         let mut state = self.lock();

@@ -48,6 +48,77 @@ async fn who_sends_to_a_full_lane_is_not_read_and_lives() {
     assert_eq!(app.handled("flood me"), count);
 }
 
+/// Events of one socket that one batch has at most, if others come meanwhile or not.
+const SHARE: usize = 256;
+
+#[tokio::test]
+async fn a_client_that_sends_much_has_its_share_of_a_batch_and_no_more() {
+    let server = start().await;
+    let (mut busy, busy_id) = WebSocket::connect(server.address).await;
+    let (mut other, other_id) = WebSocket::connect(server.address).await;
+    server.app.hold();
+    let before = server.app.batches("/").len();
+    other.send("42[\"echo\",0]").await;
+    server.app.batch("/", before).await;
+    let count = 1000;
+    for id in 1..=count {
+        busy.send(&format!("42{id}[\"echo\",{id}]")).await;
+    }
+    // Its first events wait now, and no more are read; but those of the other one are.
+    other.send("421[\"echo\",1]").await;
+    other.is_read().await;
+    server.app.resume();
+    assert_eq!(other.text().await, "431[1]");
+    for id in 1..=count {
+        assert_eq!(busy.text().await, format!("43{id}[{id}]"), "in order");
+    }
+    let batches = server.app.batches("/");
+    let mut shares = Vec::new();
+    let mut waited = 0;
+    for batch in &batches[before + 1..] {
+        let sockets = batch.body["sockets"].as_array().unwrap();
+        let ids = batch.events().into_iter().map(|event| {
+            let place = event["packet"]["socket"].as_u64().unwrap();
+            sockets[place as usize]["id"].as_str().unwrap().to_owned()
+        });
+        let ids: Vec<String> = ids.collect();
+        let share = ids.iter().filter(|id| **id == busy_id).count();
+        if shares.iter().all(|(_, has_other)| !has_other) {
+            waited += share;
+        }
+        shares.push((share, ids.contains(&other_id)));
+    }
+    assert!(
+        shares.iter().all(|(share, _)| *share <= SHARE),
+        "{shares:?}"
+    );
+    assert!(
+        waited <= SHARE,
+        "one event waited for {waited} of another client's: {shares:?}"
+    );
+}
+
+#[tokio::test]
+async fn large_events_use_up_a_share_sooner() {
+    let server = start().await;
+    let (mut busy, _) = WebSocket::connect(server.address).await;
+    server.app.hold();
+    let before = server.app.batches("/").len();
+    busy.send("42[\"echo\",0]").await;
+    server.app.batch("/", before).await;
+    let text = "x".repeat(300_000);
+    for id in 1..=5 {
+        busy.send(&format!("42{id}[\"echo\",\"{text}\"]")).await;
+    }
+    server.app.resume();
+    for id in 1..=5 {
+        assert!(busy.text().await.starts_with(&format!("43{id}")));
+    }
+    for batch in &server.app.batches("/")[before..] {
+        assert!(batch.events().len() <= 2);
+    }
+}
+
 #[tokio::test]
 async fn who_does_not_read_gets_all_once_it_does() {
     let server = start().await;

@@ -268,6 +268,12 @@ impl WebSocket {
         ping
     }
 
+    /// Waits until the relay has read all that was sent.
+    pub async fn is_read(&mut self) {
+        self.send_frame(0x89, b"read?").await;
+        assert_eq!(self.next().await, Frame::Pong(b"read?".into()));
+    }
+
     pub async fn send_raw(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
     }

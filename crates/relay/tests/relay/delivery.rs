@@ -169,20 +169,23 @@ async fn a_batch_that_is_too_large_is_sent_one_by_one() {
 #[tokio::test]
 async fn a_batch_never_exceeds_four_mebibytes() {
     let server = start().await;
-    let (mut socket, _) = WebSocket::connect(server.address).await;
-    server.app.hold();
-    socket.send("42[\"echo\",0]").await;
-    server.app.batch("/", 1).await;
-    let text = "x".repeat(900_000);
-    for id in 1..=7 {
-        socket.send(&format!("42{id}[\"echo\",\"{text}\"]")).await;
+    // One client has only its share of a batch.
+    let mut sockets = Vec::new();
+    for _ in 0..10 {
+        sockets.push(WebSocket::connect(server.address).await.0);
     }
-    socket.enter_later("/custom,").await;
-    server.app.batch("/custom", 0).await;
+    server.app.hold();
+    let before = server.app.batches("/").len();
+    sockets[0].send("42[\"echo\",0]").await;
+    server.app.batch("/", before).await;
+    let text = "x".repeat(500_000);
+    for socket in &mut sockets {
+        socket.send(&format!("421[\"echo\",\"{text}\"]")).await;
+        socket.is_read().await;
+    }
     server.app.resume();
-    let mut answers = 0;
-    while answers < 7 {
-        answers += usize::from(socket.text().await.starts_with("43"));
+    for socket in &mut sockets {
+        assert!(socket.text().await.starts_with("431"));
     }
     let batches = server.app.batches("/");
     let sizes: Vec<usize> = batches
