@@ -32,6 +32,7 @@ for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => process.exi
  * @property {string} [manifest] the spin.toml
  * @property {string} [listen] address and port; a free port of 127.0.0.1 by default
  * @property {Record<string, string>} [env]
+ * @property {number} [openFiles] how many file descriptors it may have
  */
 
 /** One running `parlour`. */
@@ -45,14 +46,17 @@ export class Process {
    * @param {string[]} args
    * @param {string} stateDir
    * @param {Record<string, string>} env
+   * @param {number} [openFiles]
    */
-  constructor(args, stateDir, env = {}) {
+  constructor(args, stateDir, env = {}, openFiles = undefined) {
     if (!existsSync(BINARY)) {
       throw new Error(`${BINARY} is missing: build it with \`cargo xtask build\``);
     }
     this.args = args;
     this.stateDir = stateDir;
-    this.child = spawn(BINARY, args, { cwd: ROOT, env: environment(env), stdio: ["ignore", "pipe", "pipe"] });
+    const limited = ["sh", "-c", `ulimit -n ${openFiles}; exec "$0" "$@"`];
+    const [program, ...words] = [...(openFiles ? limited : []), BINARY, ...args];
+    this.child = spawn(program, words, { cwd: ROOT, env: environment(env), stdio: ["ignore", "pipe", "pipe"] });
     running.add(this.child);
     this.child.stdout.setEncoding("utf8").on("data", (text) => (this.stdout += text));
     this.child.stderr.setEncoding("utf8").on("data", (text) => (this.stderr += text));
@@ -72,7 +76,7 @@ export class Process {
   async listening() {
     const said = new Promise((found) => {
       this.child.stdout.on("data", () => {
-        const line = /^Listening on (http:\/\/\S+)$/m.exec(this.stdout);
+        const line = /^Listening on (https?:\/\/\S+)$/m.exec(this.stdout);
         if (line) found(line[1]);
       });
     });
@@ -146,7 +150,7 @@ export class Server {
 export async function startUp(options = {}) {
   const stateDir = options.stateDir ?? (await newStateDir());
   const args = ["up", ...appArgs(options, stateDir), ...(options.args ?? [])];
-  const up = await new Process(args, stateDir, options.env).listening();
+  const up = await new Process(args, stateDir, options.env, options.openFiles).listening();
   return new Server(up.url, stateDir, up);
 }
 
@@ -154,15 +158,15 @@ export async function startUp(options = {}) {
 export async function startApp(options = {}) {
   const stateDir = options.stateDir ?? (await newStateDir());
   const args = ["app", ...appArgs(options, stateDir), ...(options.args ?? [])];
-  return new Process(args, stateDir, options.env).listening();
+  return new Process(args, stateDir, options.env, options.openFiles).listening();
 }
 
-/** The relay alone: `parlour relay`. @param {Options & {origin: string}} options */
+/** The relay alone: `parlour relay`. @param {Options & {origin: string, control?: string}} options */
 export async function startRelay(options) {
   const stateDir = options.stateDir ?? (await newStateDir());
-  const listen = ["--listen", options.listen ?? "127.0.0.1:0", "--control", "127.0.0.1:0"];
+  const listen = ["--listen", options.listen ?? "127.0.0.1:0", "--control", options.control ?? "127.0.0.1:0"];
   const args = ["relay", "--origin", options.origin, ...listen, "--state-dir", stateDir, ...(options.args ?? [])];
-  return new Process(args, stateDir, options.env).listening();
+  return new Process(args, stateDir, options.env, options.openFiles).listening();
 }
 
 /** `parlour app` with `parlour relay` in front of it; `args` are the relay's. @param {Options} options */

@@ -2,7 +2,7 @@
 //! Reads no variable itself; it judges the texts it is given.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use parlour_protocol::routes::{self, Route};
@@ -60,6 +60,13 @@ impl Config {
             }
         }
         Ok(config)
+    }
+
+    /// Every component that is a namespace, once.
+    pub fn components(&self) -> BTreeSet<&str> {
+        let by_pattern = self.patterns.iter().map(|(_, route)| route);
+        let all = self.names.values().chain(by_pattern);
+        all.map(|route| route.component.as_str()).collect()
     }
 
     /// A namespace's own route, else that of the first pattern that its name fits.

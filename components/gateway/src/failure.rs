@@ -47,6 +47,8 @@ pub enum Failure {
         path: &'static str,
         status: StatusCode,
     },
+    #[error("{component} cannot do its work: {problem}")]
+    Unready { component: String, problem: String },
     #[error("the answer could not be written: {0}")]
     Encode(serde_json::Error),
 }
@@ -64,7 +66,7 @@ impl Failure {
             | Self::Component { .. }
             | Self::Refused { .. }
             | Self::Encode(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Away { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Away { .. } | Self::Unready { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -76,7 +78,7 @@ impl Failure {
             Self::Batch(_) | Self::Body(_) => "batch",
             Self::Variable { .. } => "configuration",
             Self::Component { .. } | Self::Refused { .. } => "component",
-            Self::Away { .. } => "unavailable",
+            Self::Away { .. } | Self::Unready { .. } => "unavailable",
             Self::Answer(_) | Self::Encode(_) => "internal",
         }
     }

@@ -12,9 +12,17 @@ use crate::failure::Failure;
 /// Engine.IO's error code for a client that is not wanted.
 const FORBIDDEN: u8 = 4;
 
-/// Answers every `open` of the batch. `allowed` is the variable `allowed_origins`.
-pub fn answer(body: &[u8], allowed: &str) -> Result<Vec<u8>, Failure> {
+/// Answers every `open` of the batch. `allowed` is the variable `allowed_origins`. None: the batch has a
+/// `tick`, by which the relay asks whether the app can do its work.
+pub fn answer(body: &[u8], allowed: &str) -> Result<Option<Vec<u8>>, Failure> {
     let batch: Batch<'_> = relay::from_slice(body).map_err(Failure::Batch)?;
+    if batch
+        .events
+        .iter()
+        .any(|event| matches!(event, Event::Tick {}))
+    {
+        return Ok(None);
+    }
     let commands = batch
         .events
         .into_iter()
@@ -23,7 +31,8 @@ pub fn answer(body: &[u8], allowed: &str) -> Result<Vec<u8>, Failure> {
             _ => None,
         })
         .collect();
-    serde_json::to_vec(&Response { commands }).map_err(Failure::Encode)
+    let answer = serde_json::to_vec(&Response { commands });
+    answer.map(Some).map_err(Failure::Encode)
 }
 
 fn decide<'a>(open: Open<'a>, allowed: &str) -> Command<'a> {
@@ -63,7 +72,8 @@ mod tests {
             r#"{{"events": [{{"open": {{"connection": "c1", "handshake":
                 {{"url": "/socket.io/?EIO=4", "headers": {headers}, "address": "127.0.0.1", "time": 1}}}}}}]}}"#
         );
-        serde_json::from_slice(&answer(body.as_bytes(), allowed).unwrap()).unwrap()
+        let answer = answer(body.as_bytes(), allowed).unwrap();
+        serde_json::from_slice(&answer.unwrap()).unwrap()
     }
 
     const PAGE: &str = r#"[["origin", "https://chat.example"]]"#;
@@ -94,6 +104,11 @@ mod tests {
     fn a_client_without_an_origin_is_no_page() {
         let response = opened("[]", "https://other.example");
         assert!(response["commands"][0]["admit"].is_object());
+    }
+
+    #[test]
+    fn a_tick_asks_for_something_else() {
+        assert_eq!(answer(br#"{"events": [{"tick": {}}]}"#, "*").unwrap(), None);
     }
 
     #[test]

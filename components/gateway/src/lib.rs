@@ -9,6 +9,7 @@ mod failure;
 mod forward;
 mod handshake;
 mod judge;
+mod probe;
 mod refuse;
 mod reply;
 
@@ -38,7 +39,10 @@ async fn answer(request: Request) -> Result<types::Response, Failure> {
         Lane::Handshake => {
             let origins = forward::variable("allowed_origins").await?;
             let body = forward::read(request).await?;
-            return forward::json(handshake::answer(&body, &origins)?);
+            return match handshake::answer(&body, &origins)? {
+                Some(answer) => forward::json(answer),
+                None => probe::answer().await,
+            };
         }
         Lane::Namespace(namespace) => namespace,
     };

@@ -6,6 +6,7 @@ mod digest;
 mod pending;
 mod plan;
 mod pool;
+mod probe;
 mod schema;
 mod sql;
 mod transaction;
@@ -34,6 +35,10 @@ mod bindings {
             claims: Vec<Claim>,
         ) -> Result<Vec<bool>, Error> {
             crate::transaction::recoverable(&namespace, &policy, &claims).await
+        }
+
+        async fn probe() -> Result<(), Error> {
+            crate::probe::run().await
         }
     }
 

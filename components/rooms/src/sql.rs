@@ -183,6 +183,12 @@ pub const KEEP_ANSWERS: &str = "\
 INSERT OR IGNORE INTO answer (namespace, sender, id, ack, at)
 SELECT ?2, value ->> 0, value ->> 1, value ->> 2, ?3 FROM json_each(?1)";
 
+/// when; its namespace has no name that one could have
+pub const PROBE: &str = "\
+INSERT OR REPLACE INTO answer (namespace, sender, id, ack, at) VALUES ('', '', 'probe', '', ?1)";
+
+pub const END_PROBE: &str = "DELETE FROM answer WHERE namespace = ''";
+
 /// namespace, event → [[room, members, messages]]
 pub const ROOMS: &str = "\
 SELECT json_group_array(json_array(room, members, messages)) FROM (

@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
-use parlour_relay::{AllowedOrigins, Cors, Transports};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use parlour_relay::{AllowedOrigins, Cors, Tls, Transports};
+
+use crate::variables::Source;
 
 /// A Socket.IO server whose logic is a Spin application.
 #[derive(Parser)]
@@ -14,6 +16,22 @@ use parlour_relay::{AllowedOrigins, Cors, Transports};
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
+    /// How the log, on standard error, is written
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "text",
+        value_name = "FORMAT"
+    )]
+    pub log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    /// An object a line
+    Json,
 }
 
 #[derive(Subcommand)]
@@ -35,7 +53,7 @@ pub struct Up {
     /// Where clients connect; port 0 picks a free one
     #[arg(long, default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
-    /// A private listener for /publish, /metrics and /healthz
+    /// A private listener for /healthz, /readyz, /metrics and /publish
     #[arg(long)]
     pub control: Option<SocketAddr>,
     #[command(flatten)]
@@ -51,6 +69,22 @@ pub struct App {
     /// Where the app answers HTTP; port 0 picks a free one
     #[arg(long, default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
+    #[command(flatten)]
+    pub stall: Stall,
+}
+
+#[derive(Args)]
+pub struct Stall {
+    /// Milliseconds for which an HTTP exchange may stall, be it the request, the app, or who should read the
+    /// answer
+    #[arg(id = "stall_timeout", long = "stall-timeout", default_value_t = 30_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    millis: u64,
+}
+
+impl Stall {
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.millis)
+    }
 }
 
 #[derive(Args)]
@@ -61,7 +95,7 @@ pub struct Relay {
     /// Where clients connect; port 0 picks a free one
     #[arg(long, default_value = "127.0.0.1:8000")]
     pub listen: SocketAddr,
-    /// A private listener for /publish, /metrics and /healthz
+    /// A private listener for /healthz, /readyz, /metrics and /publish
     #[arg(long, default_value = "127.0.0.1:8001")]
     pub control: SocketAddr,
     /// A directory whose kept secrets are used where SPIN_VARIABLE_RELAY_SECRET is not set
@@ -139,9 +173,10 @@ pub struct Application {
     /// Where the application's state is kept, its database first of all [default: .spin beside the manifest]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
-    /// Sets a variable of the application
-    #[arg(long = "variable", value_name = "KEY=VALUE", value_parser = key_value)]
-    pub variables: Vec<(String, String)>,
+    /// Sets a variable of the application: KEY=VALUE, KEY=@FILE for a file's content, or @FILE.json or
+    /// @FILE.toml for all that it has
+    #[arg(long = "variable", value_name = "KEY=VALUE | @FILE")]
+    pub variables: Vec<Source>,
     /// Spin's runtime configuration
     #[arg(long = "runtime-config-file", value_name = "FILE")]
     pub runtime_config: Option<PathBuf>,
@@ -184,6 +219,14 @@ pub struct Engine {
     /// [default: made of the host's name and the port]
     #[arg(long, value_name = "NAME", value_parser = relay_id)]
     pub relay_id: Option<String>,
+    /// Serve clients by TLS with this certificate: a PEM file with its chain. A changed file is read again
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key of that certificate: a PEM file
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub stall: Stall,
 }
 
 /// The value of `--cors-origin`; none: no page of another origin.
@@ -199,7 +242,13 @@ impl Engine {
             origins,
             credentials: self.cors_credentials,
         };
+        let tls = match (&self.tls_cert, &self.tls_key) {
+            (Some(cert), Some(key)) => Some(Tls::load(cert, key)?),
+            _ => None,
+        };
         Ok(parlour_relay::Config {
+            tls,
+            stall_timeout: self.stall.timeout(),
             cors: self.cors_origin.0.clone().map(cors),
             relay,
             secret,
@@ -212,13 +261,6 @@ impl Engine {
             transports: self.transports,
             allow_upgrades: self.allow_upgrades,
         })
-    }
-}
-
-fn key_value(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("write it as KEY=VALUE".to_owned()),
     }
 }
 
@@ -292,14 +334,6 @@ mod tests {
     #[test]
     fn the_flags_are_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_variable_needs_a_key_and_a_value() {
-        assert_eq!(key_value("a=b=c"), Ok(("a".into(), "b=c".into())));
-        assert_eq!(key_value("a="), Ok(("a".into(), String::new())));
-        assert!(key_value("=b").is_err());
-        assert!(key_value("a").is_err());
     }
 
     #[test]

@@ -9,13 +9,16 @@ mod run;
 mod secrets;
 mod signals;
 mod token;
+mod variables;
+
+use std::io::IsTerminal as _;
 
 use clap::Parser;
-use flags::{Cli, Command};
+use flags::{Cli, Command, LogFormat};
 
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
-    start_logging();
+    start_logging(cli.log_format);
     let done = match cli.command {
         Command::Token(flags) => token::print(&flags),
         Command::Up(flags) => block_on(run::up(flags)),
@@ -25,7 +28,10 @@ fn main() -> std::process::ExitCode {
     match done {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("parlour: {error:#}");
+            match cli.log_format {
+                LogFormat::Text => eprintln!("parlour: {error:#}"),
+                LogFormat::Json => tracing::error!("{error:#}"),
+            }
             std::process::ExitCode::FAILURE
         }
     }
@@ -42,12 +48,18 @@ fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()
 const LOGGED: &str = "info,async_nats=off";
 
 /// Logs go to standard error, so that standard output has only what a script wants to read.
-fn start_logging() {
+fn start_logging(format: LogFormat) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(LOGGED));
-    tracing_subscriber::fmt()
+    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|it| !it.is_empty());
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_target(false)
-        .init();
+        .with_ansi(std::io::stderr().is_terminal() && !no_colour)
+        .with_target(false);
+    match format {
+        LogFormat::Text => log.init(),
+        // One object a line: timestamp, level, message, and the fields of the event beside them.
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
 }

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use http::HeaderValue;
 use parlour_bus_nats::Nats;
 use parlour_host as host;
 use parlour_relay::{Config, HttpOrigin, Origin, Relay};
@@ -17,6 +18,7 @@ use crate::guard;
 use crate::identity;
 use crate::secrets::{self, Secret};
 use crate::signals::Stop;
+use crate::variables;
 
 /// `parlour up`.
 pub async fn up(flags: flags::Up) -> Result<()> {
@@ -28,7 +30,9 @@ pub async fn up(flags: flags::Up) -> Result<()> {
     let secret = app.variable(Secret::Relay.variable())?.context(
         "the application has no variable relay_secret; its gateway needs it to know the relay",
     )?;
-    let config = flags.engine.config(identity.name.clone(), secret)?;
+    let config = flags
+        .engine
+        .config(identity.name.clone(), sendable(secret)?)?;
     let origin = Arc::new(Embedded(app.clone()));
     let served = serve_relay(
         config,
@@ -50,7 +54,13 @@ pub async fn app(flags: flags::App) -> Result<()> {
     let app = load(&flags.application, secrets).await?;
     let listener = listen(flags.listen).await?;
     println!("Listening on http://{}", listener.local_addr()?);
-    let served = host::serve(app.clone(), listener, stop.requested()).await;
+    let served = host::serve(
+        app.clone(),
+        listener,
+        flags.stall.timeout(),
+        stop.requested(),
+    )
+    .await;
     app.shutdown().await;
     served
 }
@@ -65,7 +75,9 @@ pub async fn relay(flags: flags::Relay) -> Result<()> {
         &flags.state_dir,
     )?;
     let origin: Arc<dyn Origin> = Arc::new(HttpOrigin::new(&flags.origin)?);
-    let config = flags.engine.config(identity.name.clone(), secret)?;
+    let config = flags
+        .engine
+        .config(identity.name.clone(), sendable(secret)?)?;
     let control = Some(flags.control);
     serve_relay(config, origin, &flags.bus, flags.listen, control, stop).await
 }
@@ -97,12 +109,13 @@ async fn serve(
     control: Option<SocketAddr>,
     stop: Stop,
 ) -> Result<()> {
+    let scheme = if relay.is_secure() { "https" } else { "http" };
     let listener = listen(address).await?;
     let control = match control {
         Some(address) => Some(listen(address).await?),
         None => None,
     };
-    println!("Listening on http://{}", listener.local_addr()?);
+    println!("Listening on {scheme}://{}", listener.local_addr()?);
     let Some(control) = control else {
         return relay.serve(listener, stop.requested()).await;
     };
@@ -115,11 +128,22 @@ async fn serve(
     }
 }
 
+/// The relay's secret, which travels in a header.
+fn sendable(secret: String) -> Result<String> {
+    match HeaderValue::from_str(&secret) {
+        Ok(_) if secret.trim() == secret => Ok(secret),
+        _ => bail!(
+            "relay_secret cannot be sent in an HTTP header: it begins or ends with white space, or has a control \
+             character. Is there a line end behind it, in the file that it comes from?"
+        ),
+    }
+}
+
 async fn load(flags: &Application, secrets: Vec<(String, String)>) -> Result<Arc<host::App>> {
     let app = host::App::load(host::Options {
         manifest: flags.manifest.clone(),
         state_dir: Some(state_dir(flags)),
-        variables: flags.variables.clone(),
+        variables: variables::read(&flags.variables, &flags.manifest)?,
         default_variables: secrets,
         runtime_config: flags.runtime_config.clone(),
         cache_dir: None,

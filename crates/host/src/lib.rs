@@ -29,6 +29,7 @@ use std::path::PathBuf;
 
 pub use app::{App, Front};
 pub use serve::serve;
+pub use variables::{environment_key, secret_variables};
 
 /// The body of requests and responses.
 pub type Body = http_body_util::combinators::UnsyncBoxBody<bytes::Bytes, std::io::Error>;

@@ -79,8 +79,8 @@ pub struct Variable {
     #[serde(default)]
     pub default: Option<String>,
     /// Means that the value must never be shown. This host shows none.
-    #[serde(default, rename = "secret")]
-    pub _secret: bool,
+    #[serde(default)]
+    pub secret: bool,
 }
 
 /// The `[[trigger.…]]` tables. Only HTTP triggers are understood; of the others, the kind.

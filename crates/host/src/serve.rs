@@ -4,7 +4,8 @@ use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use parlour_listener::{Accepted, Listener, WriteDeadline, turn_away};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -12,31 +13,34 @@ use crate::App;
 
 /// How long open connections may take to finish when the server stops.
 const STOP_GRACE: Duration = Duration::from_secs(10);
-/// How long to wait when no connection can be accepted, out of file descriptors for example.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves the application on a listener until `stop`. Then connections finish what they are at,
-/// and it returns. It does not shut the application down.
+/// and it returns. It does not shut the application down. A client may let it wait for `stall` with the
+/// headers of its request, or with reading the answer.
 pub async fn serve(
     app: Arc<App>,
     listener: TcpListener,
+    stall: Duration,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let stopping = CancellationToken::new();
     let connections = TaskTracker::new();
     let mut stop = std::pin::pin!(stop);
+    let mut listener = Listener::new(listener, "the app");
     loop {
-        let (stream, address) = tokio::select! {
+        let accepted = tokio::select! {
             () = &mut stop => break,
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    tracing::warn!("cannot accept a connection: {error}");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            },
+            accepted = listener.accept() => accepted,
         };
+        let Accepted {
+            stream,
+            peer: address,
+            is_last,
+        } = accepted;
+        if is_last {
+            turn_away(stream).await;
+            continue;
+        }
         let app = app.clone();
         let service = service_fn(move |mut request: http::Request<Incoming>| {
             let app = app.clone();
@@ -48,7 +52,10 @@ pub async fn serve(
         });
         let stopping = stopping.clone();
         connections.spawn(async move {
-            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(stall)
+                .serve_connection(TokioIo::new(WriteDeadline::new(stream, stall)), service);
             let mut connection = std::pin::pin!(connection);
             let served = tokio::select! {
                 served = &mut connection => served,

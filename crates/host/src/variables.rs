@@ -2,10 +2,12 @@
 //! Never logs a value.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
 use crate::{
+    manifest::Manifest,
     names::{ComponentId, VariableName},
     plan::Plan,
     template::Template,
@@ -13,6 +15,13 @@ use crate::{
 
 /// Environment variables that begin with this give application variables values.
 const ENVIRONMENT_PREFIX: &str = "SPIN_VARIABLE_";
+
+/// The names of those that a manifest declares to be secret.
+pub fn secret_variables(manifest: &Path) -> Result<Vec<String>> {
+    let variables = Manifest::read(manifest)?.variables;
+    let secret = variables.iter().filter(|(_, variable)| variable.secret);
+    Ok(secret.map(|(name, _)| name.as_str().to_owned()).collect())
+}
 
 /// All values of an application, resolved once, when it is loaded.
 #[derive(Default)]
@@ -108,7 +117,8 @@ impl Variables {
     }
 }
 
-fn environment_key(name: &str) -> String {
+/// The variable of the environment that gives an application variable its value.
+pub fn environment_key(name: &str) -> String {
     format!("{ENVIRONMENT_PREFIX}{}", name.to_ascii_uppercase())
 }
 
@@ -124,7 +134,6 @@ fn find(values: &[(String, String)], name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::Manifest;
 
     const MANIFEST: &str = r#"
         spin_manifest_version = 2

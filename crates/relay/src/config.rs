@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::tls::Tls;
+
 /// A relay's settings. `Default` has Socket.IO's values; `secret` must be set.
 #[derive(Clone)]
 pub struct Config {
@@ -27,6 +29,11 @@ pub struct Config {
     pub allow_upgrades: bool,
     /// Cross-origin requests from browsers. `None` sends no CORS headers, as Socket.IO by default.
     pub cors: Option<Cors>,
+    /// How long an HTTP exchange may stall: a client with its request's headers or body or with reading the
+    /// answer, the app with its answer. Who moves at least 1 KiB for each second of it gets the same time again.
+    pub stall_timeout: Duration,
+    /// Clients come by TLS.
+    pub tls: Option<Tls>,
 }
 
 impl Default for Config {
@@ -43,6 +50,8 @@ impl Default for Config {
             transports: Transports::default(),
             allow_upgrades: true,
             cors: None,
+            stall_timeout: Duration::from_millis(30_000),
+            tls: None,
         }
     }
 }
@@ -61,6 +70,8 @@ impl std::fmt::Debug for Config {
             .field("transports", &self.transports)
             .field("allow_upgrades", &self.allow_upgrades)
             .field("cors", &self.cors)
+            .field("stall_timeout", &self.stall_timeout)
+            .field("tls", &self.tls)
             .finish_non_exhaustive()
     }
 }
@@ -166,8 +177,26 @@ pub(crate) const POLLING_CLOSE_WAIT: Duration = Duration::from_secs(30);
 /// How often the poll of a client that wants to change over to WebSocket is ended, as engine.io does.
 pub(crate) const RELEASE_EVERY: Duration = Duration::from_millis(100);
 
-/// How long a client may take to send a request's headers.
-pub(crate) const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of an HTTP request's headers, and of an answer that wait to be written.
+pub(crate) const MAX_HTTP_BUFFER: usize = 32 * 1024;
+
+/// Requests that the app works on for clients at once, batches aside: each is a request of the app, a
+/// descriptor on the way there and buffers on both.
+pub(crate) const MAX_EXCHANGES: usize = 128;
+
+/// How long a request waits until fewer are under way. Then it is turned down with 503.
+pub(crate) const EXCHANGE_WAIT: Duration = Duration::from_secs(5);
+
+/// How long the app and its databases may take to show that they are there: longer than the 5 s for which
+/// SQLite waits for a lock, so that SQLite can say so itself.
+pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// How long the answer to such a question is good for everybody who asks.
+pub(crate) const PROBE_LASTS: Duration = Duration::from_secs(1);
+
+/// How often the runtime shows that it is alive, and after how long without that it counts as stuck.
+pub(crate) const PULSE_EVERY: Duration = Duration::from_secs(1);
+pub(crate) const PULSE_LATE: Duration = Duration::from_secs(10);
 
 /// How long the app may work on what an earlier life of this relay has asked.
 pub(crate) const EARLIER_LIFE: Duration = Duration::from_secs(60);

@@ -14,8 +14,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use parlour_protocol::socket::Reassembler;
-use socket2::SockRef;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::oneshot;
 
 use crate::config::MAX_OUTBOX_BYTES;
@@ -24,6 +22,7 @@ use crate::lane::Lane;
 use crate::message::Message;
 use crate::outbox::Outbox;
 use crate::sid::Sid;
+use crate::stream::WriteHalf;
 use crate::ws;
 
 pub use close::{How, close, close_kicked};
@@ -86,11 +85,11 @@ impl Inner {
 
 enum Transport {
     Polling(Box<Polling>),
-    WebSocket(OwnedWriteHalf),
+    WebSocket(WriteHalf),
     /// The WebSocket is closed, but a task still waits to write to it: it is dropped by that task, which
     /// would not be woken if the socket were gone.
     Abandoned {
-        _half: OwnedWriteHalf,
+        _half: WriteHalf,
     },
     Gone,
 }
@@ -131,7 +130,7 @@ impl Connection {
         handshake: Box<str>,
         key: u32,
         stamp: u32,
-        half: OwnedWriteHalf,
+        half: WriteHalf,
     ) -> Connection {
         Connection::new(id, handshake, key, stamp, Transport::WebSocket(half))
     }
@@ -278,9 +277,9 @@ impl Connection {
         if inner.backlog.is_some() {
             return self.append(inner, outbox);
         }
-        if let Err(error) = outbox.write_to(half.as_ref()) {
+        if let Err(error) = outbox.write_to(half.writer()) {
             // Whoever reads from it will find out and close the connection.
-            tracing::debug!(connection = %self.id, %error, "cannot write to a WebSocket");
+            tracing::debug!(connection = self.id.shown(), %error, "cannot write to a WebSocket");
             outbox.clear();
         }
         if outbox.is_empty() {
@@ -296,7 +295,7 @@ impl Connection {
     fn finish(&self, inner: &mut Inner) {
         inner.finishing = true;
         if let (None, Transport::WebSocket(half)) = (&inner.backlog, &inner.transport) {
-            let _ = SockRef::from(half.as_ref()).shutdown(Shutdown::Write);
+            half.shutdown(Shutdown::Write);
         }
     }
 
@@ -304,7 +303,7 @@ impl Connection {
     pub fn abandon(&self) {
         let mut inner = self.lock();
         if let Transport::WebSocket(half) = &inner.transport {
-            let _ = SockRef::from(half.as_ref()).shutdown(Shutdown::Both);
+            half.shutdown(Shutdown::Both);
         }
         // The task that waits to write is woken by the shutdown, and only if the socket is still there.
         inner.transport = match std::mem::replace(&mut inner.transport, Transport::Gone) {
@@ -331,15 +330,15 @@ async fn drain(connection: Arc<Connection>) {
             else {
                 break;
             };
-            if half.as_ref().poll_write_ready(cx).is_pending() {
+            if half.poll_write_ready(cx).is_pending() {
                 return Poll::Pending;
             }
-            if waiting.write_to(half.as_ref()).is_err() {
+            if waiting.write_to(half.writer()).is_err() {
                 break;
             }
             if waiting.is_empty() {
                 if *finishing {
-                    let _ = SockRef::from(half.as_ref()).shutdown(Shutdown::Write);
+                    half.shutdown(Shutdown::Write);
                 }
                 break;
             }

@@ -1,78 +1,148 @@
-//! The private listener: health, metrics, and `publish` for events that begin outside a batch.
+//! The private listener: health, metrics, and `publish` for events that begin outside a batch. It has a
+//! thread of its own, so that it can say so when everything else is stuck.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+use anyhow::Context as _;
 use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parlour_listener::{Accepted, Listener, WriteDeadline};
 use parlour_protocol::relay::{Command, Emit, MAX_BATCH_BYTES};
 use parlour_protocol::socket;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{self, Handle};
+use tokio::sync::oneshot;
 
-use crate::config::HEADER_READ_TIMEOUT;
+use crate::config::MAX_HTTP_BUFFER;
 use crate::engine::respond;
+use crate::health;
 use crate::origin::Body;
 use crate::shared::Shared;
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 
+/// How long whoever comes when there are no descriptors left may take: others wait meanwhile.
+const LAST_TIMEOUT: Duration = Duration::from_secs(10);
+
 pub async fn serve(
     shared: Arc<Shared>,
     listener: TcpListener,
     stop: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
-    let mut stop = pin!(stop);
-    loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    tracing::error!(%error, "cannot accept a connection on the control listener");
-                    continue;
+    let listener = listener.into_std()?;
+    // What is not about this thread happens where everything else does.
+    let main = Handle::current();
+    let own = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the control listener's runtime")?;
+    let (_until_dropped, mut dropped) = oneshot::channel::<()>();
+    std::thread::Builder::new()
+        .name("control".into())
+        .spawn(move || {
+            own.block_on(async {
+                tokio::select! {
+                    served = accept(shared, listener, main) => {
+                        if let Err(error) = served {
+                            tracing::error!(%error, "the control listener has ended");
+                        }
+                    }
+                    _ = &mut dropped => {}
                 }
-            },
-            () = &mut stop => return Ok(()),
-        };
-        let shared = shared.clone();
-        let service = service_fn(move |request| {
-            let shared = shared.clone();
-            async move { Ok::<_, Infallible>(route(&shared, request).await) }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_READ_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), service);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a control connection broke off");
-            }
-        });
+            });
+        })
+        .context("cannot start the control listener's thread")?;
+    stop.await;
+    Ok(())
+}
+
+async fn accept(
+    shared: Arc<Shared>,
+    listener: std::net::TcpListener,
+    main: Handle,
+) -> anyhow::Result<()> {
+    let mut listener = Listener::new(TcpListener::from_std(listener)?, "the control listener");
+    loop {
+        let Accepted {
+            stream, is_last, ..
+        } = listener.accept().await;
+        let connection = connection(shared.clone(), main.clone(), stream, is_last);
+        if is_last {
+            // The descriptor must be back before the next one comes.
+            let _ = tokio::time::timeout(LAST_TIMEOUT, connection).await;
+        } else {
+            tokio::spawn(connection);
+        }
     }
 }
 
-async fn route(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
+async fn connection(shared: Arc<Shared>, main: Handle, stream: TcpStream, is_last: bool) {
+    let stall = shared.config.stall_timeout;
+    let service = service_fn(move |request| {
+        let (shared, main) = (shared.clone(), main.clone());
+        async move { Ok::<_, Infallible>(route(shared, &main, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(stall)
+        .max_buf_size(MAX_HTTP_BUFFER)
+        .keep_alive(!is_last)
+        .serve_connection(TokioIo::new(WriteDeadline::new(stream, stall)), service);
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "a control connection broke off");
+    }
+}
+
+async fn route(shared: Arc<Shared>, main: &Handle, request: Request<Incoming>) -> Response<Body> {
     match (request.method(), request.uri().path()) {
-        (&Method::GET, "/healthz") => respond(StatusCode::OK, TEXT, "ok\n"),
+        (&Method::GET, "/healthz") => judged(shared.health.alive()),
+        (&Method::GET, "/readyz") => judged(match shared.health.alive() {
+            Ok(()) => elsewhere(main, async move { health::ready(&shared).await })
+                .await
+                .unwrap_or_else(|| Err("the runtime has ended".into())),
+            stuck => stuck,
+        }),
         (&Method::GET, "/metrics") => respond(
             StatusCode::OK,
             "text/plain; version=0.0.4",
             shared.metrics.render(),
         ),
-        (&Method::POST, "/publish") => publish(shared, request).await,
-        (_, "/healthz" | "/metrics" | "/publish") => {
+        (&Method::POST, "/publish") => {
+            elsewhere(main, async move { publish(&shared, request).await })
+                .await
+                .unwrap_or_else(|| respond(StatusCode::SERVICE_UNAVAILABLE, TEXT, ""))
+        }
+        (_, "/healthz" | "/readyz" | "/metrics" | "/publish") => {
             respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, "")
         }
         _ => respond(StatusCode::NOT_FOUND, TEXT, "Not found.\n"),
+    }
+}
+
+/// Does something where the relay's tasks run. None if they do not any more.
+async fn elsewhere<T: Send + 'static>(
+    main: &Handle,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
+    main.spawn(work).await.ok()
+}
+
+/// 200 `ok`, or 503 with the reason.
+fn judged(verdict: Result<(), String>) -> Response<Body> {
+    match verdict {
+        Ok(()) => respond(StatusCode::OK, TEXT, "ok\n"),
+        Err(reason) => respond(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{reason}\n")),
     }
 }
 
@@ -96,17 +166,20 @@ async fn publish(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<B
         let message = "give the relay's secret: authorization: Bearer …";
         return error(StatusCode::UNAUTHORIZED, "unauthorized", message);
     }
-    let body = match Limited::new(request.into_body(), MAX_BATCH_BYTES)
-        .collect()
-        .await
-    {
-        Ok(body) => body.to_bytes(),
+    let body = Limited::new(request.into_body(), MAX_BATCH_BYTES).collect();
+    let body = match tokio::time::timeout(shared.config.stall_timeout, body).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(cause)) if cause.is::<LengthLimitError>() => {
+            let message = "a publication has at most 4 MiB";
+            return error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message);
+        }
+        Ok(Err(cause)) => {
+            let message = format!("the publication broke off: {cause}");
+            return error(StatusCode::BAD_REQUEST, "bad_request", &message);
+        }
         Err(_) => {
-            return error(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too_large",
-                "a publication has at most 4 MiB",
-            );
+            let message = "the publication took too long to come";
+            return error(StatusCode::REQUEST_TIMEOUT, "timeout", message);
         }
     };
     let publication: Publication<'_> = match serde_json::from_slice(&body) {

@@ -5,7 +5,6 @@ mod cors;
 mod polling;
 mod websocket;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,6 +19,7 @@ use crate::connection::{How, close};
 use crate::lane::Verdict;
 use crate::origin::Body;
 use crate::reason;
+use crate::server::Peer;
 use crate::shared::{Shared, unix_millis};
 use crate::sid::Sid;
 
@@ -108,11 +108,7 @@ impl Query {
 }
 
 /// Answers a request under Engine.IO's path.
-pub async fn handle(
-    shared: Arc<Shared>,
-    peer: IpAddr,
-    request: Request<Incoming>,
-) -> Response<Body> {
+pub async fn handle(shared: Arc<Shared>, peer: Peer, request: Request<Incoming>) -> Response<Body> {
     let cors = shared.config.cors.as_ref();
     let mut cors_headers = HeaderMap::new();
     if let Some(cors) = cors {
@@ -126,7 +122,7 @@ pub async fn handle(
     response
 }
 
-async fn route(shared: Arc<Shared>, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
+async fn route(shared: Arc<Shared>, peer: Peer, request: Request<Incoming>) -> Response<Body> {
     let query = Query::parse(request.uri().query().unwrap_or_default());
     // Without that transport the reference does not look at upgrades: the request is one like any other.
     let upgrade = shared.config.transports.websocket && websocket::is_upgrade(&request);
@@ -186,7 +182,7 @@ fn verify(
 /// as the relay protocol's JSON.
 async fn admit(
     shared: &Shared,
-    peer: IpAddr,
+    peer: Peer,
     request: &Request<Incoming>,
 ) -> Result<(Sid, Box<str>), Refusal> {
     let sid = Sid::random();
@@ -200,7 +196,7 @@ async fn admit(
     }
 }
 
-fn describe(peer: IpAddr, request: &Request<Incoming>) -> String {
+fn describe(peer: Peer, request: &Request<Incoming>) -> String {
     let headers = request.headers().iter();
     let handshake = Handshake {
         url: request
@@ -216,8 +212,8 @@ fn describe(peer: IpAddr, request: &Request<Incoming>) -> String {
                 ))
             })
             .collect(),
-        address: peer.to_string().into(),
-        secure: false,
+        address: peer.address.to_string().into(),
+        secure: peer.is_secure,
         time: unix_millis(),
     };
     serde_json::to_string(&handshake).expect("a handshake is JSON")

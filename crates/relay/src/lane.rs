@@ -33,6 +33,7 @@ use crate::turns::Courtesy;
 pub use asks::{AskId, Asker, Expected};
 use asks::{Asks, Outcome};
 use batch::Queue;
+pub use delivery::probe;
 pub use identity::answer as answer_contest;
 use offsets::Offsets;
 

@@ -5,6 +5,8 @@
 //! | module | owns |
 //! | --- | --- |
 //! | `server`, `proxy`, `control` | the listeners, and requests that are not Engine.IO's |
+//! | `health` | whether this process lives, and whether it can serve |
+//! | `stream`, `tls` | clients' TCP connections, plain or encrypted |
 //! | `engine` | Engine.IO over HTTP: handshakes, polling, WebSocket |
 //! | `connection`, `timers` | one client's transport, outgoing bytes, heartbeat |
 //! | `client` | Socket.IO's rules on one connection |
@@ -24,6 +26,7 @@ mod engine;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod health;
 mod hub;
 mod lane;
 mod message;
@@ -36,7 +39,9 @@ mod resync;
 mod server;
 mod shared;
 mod sid;
+mod stream;
 mod timers;
+mod tls;
 mod turns;
 mod ws;
 
@@ -54,6 +59,7 @@ use shared::Shared;
 pub use bus::{Bus, Report};
 pub use config::{AllowedOrigins, Config, Cors, Transports};
 pub use origin::{Body, HttpOrigin, Origin, OriginError};
+pub use tls::Tls;
 
 /// Characters of a relay's name.
 const MAX_NAME: usize = 64;
@@ -95,12 +101,14 @@ impl Relay {
         if !self.started.swap(true, Ordering::Relaxed) {
             self.shared.handshakes.clone().start(self.shared.clone());
             tokio::spawn(run_timers(self.shared.clone()));
+            tokio::spawn(health::beat(self.shared.clone()));
         }
         server::serve(self.shared.clone(), listener, stop).await
     }
 
-    /// Serves the private listener: `GET /healthz`, `GET /metrics` (Prometheus) and, for those who have
-    /// the secret, `POST /publish`: `{"namespace", "rooms", "except", "data"}` → `{"receivers"}`.
+    /// Serves the private listener, from a thread of its own: `GET /healthz` (this process lives), `GET /readyz`
+    /// (it can serve: the app answers, the databases write), `GET /metrics` (Prometheus) and, for those who
+    /// have the secret, `POST /publish`: `{"namespace", "rooms", "except", "data"}` → `{"receivers"}`.
     pub async fn serve_control(
         &self,
         listener: TcpListener,
@@ -200,6 +208,11 @@ impl Relay {
     /// sessions, and with them what was missed. Returns how many there were, when all are ended.
     pub async fn resync(&self, connections: Connections) -> usize {
         resync::run(&self.shared, connections.stamp).await
+    }
+
+    /// Whether clients come by TLS.
+    pub fn is_secure(&self) -> bool {
+        self.shared.config.tls.is_some()
     }
 
     /// Whether the app has heard and answered everything.

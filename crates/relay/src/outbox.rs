@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
+
+use crate::stream::Writer;
 
 /// A frame of this many bytes or more is shared by its receivers; a smaller one is copied, which
 /// costs less than to count references and to gather.
@@ -80,7 +81,7 @@ impl Outbox {
     }
 
     /// Writes what the socket takes now. `WouldBlock` is no error: then something remains.
-    pub fn write_to(&mut self, stream: &TcpStream) -> io::Result<()> {
+    pub fn write_to(&mut self, stream: Writer<'_>) -> io::Result<()> {
         while self.len > 0 {
             let written = if self.pieces.is_empty() {
                 stream.try_write(&self.tail[self.sent..])
@@ -156,7 +157,7 @@ impl Outbox {
 mod tests {
     use super::*;
     use tokio::io::AsyncReadExt;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     #[tokio::test]
     async fn bytes_arrive_in_order_through_a_socket_that_blocks() {
@@ -185,7 +186,7 @@ mod tests {
                 outbox.append(&mut other);
                 assert!(other.is_empty());
             }
-            outbox.write_to(&writer).unwrap();
+            outbox.write_to(Writer::Plain(&writer)).unwrap();
             blocked |= !outbox.is_empty();
         }
         assert!(
@@ -196,7 +197,7 @@ mod tests {
         let write = async {
             while !outbox.is_empty() {
                 writer.writable().await.unwrap();
-                outbox.write_to(&writer).unwrap();
+                outbox.write_to(Writer::Plain(&writer)).unwrap();
             }
         };
         let (_, read) = tokio::join!(write, reader.read_exact(&mut received));

@@ -1,17 +1,27 @@
-//! Hands every request that is not Engine.IO's to the app, and its answer back, both streaming.
+//! Hands every request that is not Engine.IO's to the app, and its answer back, both streaming, so many
+//! at once and no longer than something moves.
 
-use std::net::IpAddr;
+mod body;
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use parlour_protocol::relay;
 use percent_encoding::percent_decode_str;
 
+use crate::config::EXCHANGE_WAIT;
 use crate::engine::respond;
-use crate::origin::Body;
+use crate::origin::{Body, OriginError};
+use crate::server::Peer;
 use crate::shared::Shared;
+use body::{AnswerBody, ClientBody, Fault, Transfer};
 
 /// Headers that are between two neighbours only (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: [HeaderName; 8] = [
@@ -32,6 +42,8 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// Headers that Spin and the relay protocol set themselves: a client's are dropped.
 const RESERVED_PREFIXES: [&str; 2] = ["spin-", "parlour-"];
 
+const STALLED: &str = "The request took too long to come.\n";
+
 /// Whether a path is the relays' own, however it is written. Clients get 404 for it.
 pub fn is_private(path: &str) -> bool {
     let decoded = percent_decode_str(path).decode_utf8_lossy();
@@ -41,8 +53,61 @@ pub fn is_private(path: &str) -> bool {
     segments.next() == relay::PATH.strip_prefix('/') && segments.next().is_none()
 }
 
-pub async fn handle(shared: &Shared, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
-    let (mut head, body) = request.into_parts();
+pub async fn handle(shared: &Shared, peer: Peer, request: Request<Incoming>) -> Response<Body> {
+    let turn = shared.exchanges.clone().acquire_owned();
+    let Ok(Ok(permit)) = tokio::time::timeout(EXCHANGE_WAIT, turn).await else {
+        return busy();
+    };
+    let (head, body) = request.into_parts();
+    let transfer = Arc::new(Transfer::begin());
+    let patience = shared.config.stall_timeout;
+    let body = ClientBody::new(body, patience, transfer.clone()).boxed_unsync();
+    let request = Request::from_parts(for_the_app(head, peer), body);
+    let answer = answer_in_time(shared.origin.call(request), &transfer, patience).await;
+    // Whatever the app made of half a request: it was the client's.
+    match transfer.fault() {
+        Some(Fault::Broken) => {
+            return plain(StatusCode::BAD_REQUEST, "The request is malformed.\n");
+        }
+        Some(Fault::Late) => return plain(StatusCode::REQUEST_TIMEOUT, STALLED),
+        None => {}
+    }
+    match answer {
+        Some(Ok(mut response)) => {
+            drop_hop_by_hop(response.headers_mut());
+            response.map(|body| AnswerBody::new(body, patience, permit).boxed_unsync())
+        }
+        Some(Err(error)) => {
+            tracing::warn!(%error, "cannot hand a request to the app");
+            plain(StatusCode::BAD_GATEWAY, "The app does not answer.\n")
+        }
+        None if transfer.is_awaited() => plain(StatusCode::REQUEST_TIMEOUT, STALLED),
+        None => {
+            tracing::warn!("the app let a client's request wait for {patience:?}");
+            plain(StatusCode::GATEWAY_TIMEOUT, "The app does not answer.\n")
+        }
+    }
+}
+
+/// The app's answer; none if neither it nor the client does anything for too long.
+async fn answer_in_time(
+    answer: impl Future<Output = Result<Response<Body>, OriginError>>,
+    transfer: &Transfer,
+    patience: Duration,
+) -> Option<Result<Response<Body>, OriginError>> {
+    let mut answer = pin!(answer);
+    loop {
+        let due = transfer.last() + patience;
+        match tokio::time::timeout_at(due, answer.as_mut()).await {
+            Ok(answer) => return Some(answer),
+            Err(_) if transfer.last() + patience > due => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// What the app is told of a request: all but what is between the client and the relay.
+fn for_the_app(mut head: Parts, peer: Peer) -> Parts {
     drop_hop_by_hop(&mut head.headers);
     let reserved = |name: &HeaderName| {
         RESERVED_PREFIXES
@@ -64,21 +129,21 @@ pub async fn handle(shared: &Shared, peer: IpAddr, request: Request<Incoming>) -
     let path = head.uri.path_and_query().map_or("/", |it| it.as_str());
     head.uri = path.parse().unwrap_or_default();
     head.extensions = http::Extensions::new();
-    let body = body.map_err(std::io::Error::other).boxed_unsync();
-    match shared.origin.call(Request::from_parts(head, body)).await {
-        Ok(mut response) => {
-            drop_hop_by_hop(response.headers_mut());
-            response
-        }
-        Err(error) => {
-            tracing::warn!(%error, "cannot hand a request to the app");
-            respond(
-                StatusCode::BAD_GATEWAY,
-                "text/plain; charset=utf-8",
-                "The app does not answer.\n",
-            )
-        }
-    }
+    head
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
+    respond(status, "text/plain; charset=utf-8", text)
+}
+
+fn busy() -> Response<Body> {
+    let mut response = plain(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Too many requests at once.\n",
+    );
+    let soon = HeaderValue::from_static("1");
+    response.headers_mut().insert(header::RETRY_AFTER, soon);
+    response
 }
 
 fn drop_hop_by_hop(headers: &mut HeaderMap) {
@@ -94,17 +159,19 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-fn add_forwarded(headers: &mut HeaderMap, peer: IpAddr) {
-    let before = headers
-        .get(FORWARDED_FOR)
-        .and_then(|value| value.to_str().ok());
-    let chain = before.map_or_else(|| peer.to_string(), |before| format!("{before}, {peer}"));
-    if let Ok(chain) = HeaderValue::from_str(&chain) {
+/// Says whose request it is, behind what the client says of that, in as many lines as it likes.
+fn add_forwarded(headers: &mut HeaderMap, peer: Peer) {
+    let address = peer.address.to_string();
+    let before = headers.get_all(FORWARDED_FOR).iter();
+    let before = before.filter_map(|value| value.to_str().ok());
+    let chain: Vec<&str> = before.chain([address.as_str()]).collect();
+    if let Ok(chain) = HeaderValue::from_str(&chain.join(", ")) {
         headers.insert(FORWARDED_FOR, chain);
     }
+    let proto = if peer.is_secure { "https" } else { "http" };
     headers
         .entry(FORWARDED_PROTO)
-        .or_insert(HeaderValue::from_static("http"));
+        .or_insert(HeaderValue::from_static(proto));
     if let Some(host) = headers.get(header::HOST).cloned() {
         headers.entry(FORWARDED_HOST).or_insert(host);
     }
@@ -113,6 +180,11 @@ fn add_forwarded(headers: &mut HeaderMap, peer: IpAddr) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn peer(is_secure: bool) -> Peer {
+        let address = [127, 0, 0, 1].into();
+        Peer { address, is_secure }
+    }
 
     #[test]
     fn the_relays_path_is_private_however_it_is_written() {
@@ -146,10 +218,21 @@ mod tests {
     fn a_forwarded_request_says_whose_it_is() {
         let mut headers = HeaderMap::new();
         headers.insert("host", HeaderValue::from_static("chat.example"));
-        headers.insert(FORWARDED_FOR, HeaderValue::from_static("10.0.0.1"));
-        add_forwarded(&mut headers, IpAddr::from([127, 0, 0, 1]));
-        assert_eq!(headers[FORWARDED_FOR], "10.0.0.1, 127.0.0.1");
+        headers.append(FORWARDED_FOR, HeaderValue::from_static("10.0.0.1"));
+        headers.append(
+            FORWARDED_FOR,
+            HeaderValue::from_static("10.0.0.2, 10.0.0.3"),
+        );
+        add_forwarded(&mut headers, peer(false));
+        assert_eq!(
+            headers[FORWARDED_FOR],
+            "10.0.0.1, 10.0.0.2, 10.0.0.3, 127.0.0.1"
+        );
+        assert_eq!(headers.get_all(FORWARDED_FOR).iter().count(), 1);
         assert_eq!(headers[FORWARDED_PROTO], "http");
         assert_eq!(headers[FORWARDED_HOST], "chat.example");
+        let mut headers = HeaderMap::new();
+        add_forwarded(&mut headers, peer(true));
+        assert_eq!(headers[FORWARDED_PROTO], "https");
     }
 }

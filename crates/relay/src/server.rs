@@ -6,7 +6,6 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::bail;
 use http::{Request, Response, StatusCode};
@@ -14,21 +13,28 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parlour_listener::{Accepted, Listener, WriteDeadline, turn_away};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
-use crate::config::{HEADER_READ_TIMEOUT, SHUTDOWN_WAIT};
+use crate::config::{MAX_HTTP_BUFFER, SHUTDOWN_WAIT};
 use crate::connection::{How, close};
 use crate::engine::{self, respond};
 use crate::origin::Body;
 use crate::shared::{Life, Shared};
+use crate::stream::Stream;
 use crate::{proxy, reason};
 
 /// Where the app serves the files of Socket.IO's client.
 const CLIENT_FILES: &str = "/socket.io/";
 
-/// How long to wait when the system has no more sockets to give.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Who a request comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer {
+    pub address: IpAddr,
+    /// It came by TLS.
+    pub is_secure: bool,
+}
 
 /// Serves clients until `stop`, or until this life of the relay is over.
 pub async fn serve(
@@ -41,22 +47,31 @@ pub async fn serve(
     let (alive, mut all_ended) = mpsc::channel::<()>(1);
     let mut stop = pin!(stop);
     let mut life = shared.life.subscribe();
+    let mut listener = Listener::new(listener, "clients");
+    shared.health.watch(listener.shortage());
+    let certificate = async {
+        match &shared.config.tls {
+            Some(tls) => tls.watch().await,
+            None => std::future::pending().await,
+        }
+    };
+    let mut certificate = pin!(certificate);
     let superseded = loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
+            Accepted { stream, peer, is_last } = listener.accept() => {
+                if !is_last {
                     let task = connection(shared.clone(), stream, peer.ip(), stopping.subscribe(), alive.clone());
                     tokio::spawn(task);
+                } else if shared.config.tls.is_none() {
+                    turn_away(stream).await;
                 }
-                Err(error) => {
-                    tracing::error!(%error, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
+            }
+            () = &mut certificate => {}
             () = &mut stop => break false,
             _ = life.changed() => break *life.borrow() == Life::Superseded,
         }
     };
+    shared.health.stop();
     drop((listener, alive));
     for connection in shared.connections.all() {
         close(
@@ -104,21 +119,35 @@ async fn all_delivered(shared: &Shared) {
 async fn connection(
     shared: Arc<Shared>,
     stream: TcpStream,
-    peer: IpAddr,
+    address: IpAddr,
     mut stopping: watch::Receiver<bool>,
     alive: mpsc::Sender<()>,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
+    let stream = tokio::select! {
+        stream = secured(&shared, stream) => stream,
+        _ = stopping.changed() => return,
+    };
+    let stream = match stream {
+        Ok(stream) => stream,
+        Err(error) => return tracing::debug!(%address, %error, "a TLS handshake failed"),
+    };
+    let peer = Peer {
+        address,
+        is_secure: matches!(stream, Stream::Tls(_)),
+    };
+    let stall = shared.config.stall_timeout;
     let service = service_fn(move |request| {
         let shared = shared.clone();
         async move { Ok::<_, Infallible>(route(shared, peer, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_READ_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service)
+        .header_read_timeout(stall)
+        .max_buf_size(MAX_HTTP_BUFFER)
+        .serve_connection(TokioIo::new(WriteDeadline::new(stream, stall)), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     let ended = tokio::select! {
@@ -135,11 +164,15 @@ async fn connection(
     drop(alive);
 }
 
-async fn route(
-    shared: Arc<Shared>,
-    peer: IpAddr,
-    mut request: Request<Incoming>,
-) -> Response<Body> {
+/// The stream as clients are to use it.
+async fn secured(shared: &Shared, stream: TcpStream) -> std::io::Result<Stream> {
+    Ok(match &shared.config.tls {
+        Some(tls) => Stream::Tls(Arc::new(tls.accept(stream).await?)),
+        None => Stream::Plain(stream),
+    })
+}
+
+async fn route(shared: Arc<Shared>, peer: Peer, mut request: Request<Incoming>) -> Response<Body> {
     let path = request.uri().path();
     match below(&shared.config.path, path) {
         Some(file) if is_client_file(file) => {

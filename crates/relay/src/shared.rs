@@ -9,13 +9,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use parlour_protocol::relay::{Command, Emit, HANDSHAKE_LANE};
 use rustc_hash::FxBuildHasher;
 use slab::Slab;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::bus::{Bus, Report};
 use crate::commits::{Commits, UnderWay};
-use crate::config::{Config, EXPIRY_LOOK};
+use crate::config::{Config, EXPIRY_LOOK, MAX_EXCHANGES};
 use crate::connection::Connection;
 use crate::contests::Contests;
+use crate::health::Health;
 use crate::hub::Expires;
 use crate::lane::{AskId, Lane};
 use crate::metrics::Metrics;
@@ -33,6 +34,9 @@ pub struct Shared {
     pub connections: Connections,
     pub timers: Timers,
     pub metrics: Metrics,
+    pub health: Health,
+    /// One permit for each request that the app works on for a client, batches aside.
+    pub exchanges: Arc<Semaphore>,
     pub handshakes: Arc<Lane>,
     /// By namespace. Never locked while a lane or a connection is.
     lanes: Mutex<HashMap<Box<str>, Arc<Lane>>>,
@@ -69,6 +73,8 @@ impl Shared {
             sequence: AtomicU64::new(0),
             connections: Connections::default(),
             metrics: Metrics::default(),
+            health: Health::default(),
+            exchanges: Arc::new(Semaphore::new(MAX_EXCHANGES)),
             handshakes: Arc::new(Lane::new(HANDSHAKE_LANE, "")),
             lanes: Mutex::default(),
             idle: Notify::new(),

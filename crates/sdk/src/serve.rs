@@ -1,4 +1,5 @@
-//! The HTTP contract of a namespace (`docs/http-contract.md`): `POST /connect`, `POST /recover` and `POST /events`.
+//! The HTTP contract of a namespace (`docs/http-contract.md`): `POST /connect`, `POST /recover`, `POST /events` and
+//! `POST /probe`.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
@@ -33,6 +34,7 @@ pub async fn serve(
         (&Method::POST, "/connect") => claims(request.headers()).map(Bytes::from),
         (&Method::POST, "/events") => events(register, request).await.map(Bytes::from),
         (&Method::POST, "/recover") => recoverable(request).await.map(Bytes::from),
+        (&Method::POST, "/probe") => probe().await.map(Bytes::from),
         (method, path) => Err(Failure::NotFound(format!("{method} {path}"))),
     };
     match outcome {
@@ -44,7 +46,7 @@ pub async fn serve(
 /// Why a request was not done.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("a namespace has POST /connect, POST /events and POST /recover, not {0}")]
+    #[error("a namespace has POST /connect, POST /events, POST /recover and POST /probe, not {0}")]
     NotFound(String),
     #[error("{0}")]
     Misconfigured(String),
@@ -163,6 +165,13 @@ async fn recoverable(request: Request) -> Result<String, Failure> {
         }
     }
     Ok(json!({ "recoverable": answers }).to_string())
+}
+
+/// Whether a batch could be committed now, as far as that does not depend on the batch.
+async fn probe() -> Result<String, Failure> {
+    settings::policy().await.map_err(Failure::Misconfigured)?;
+    interface::probe().await.map_err(Failure::Storage)?;
+    Ok("{}".to_owned())
 }
 
 async fn body(request: Request) -> Result<Bytes, Failure> {

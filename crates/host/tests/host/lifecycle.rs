@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http_body_util::{BodyExt, Empty};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
@@ -57,9 +57,14 @@ async fn an_application_is_served_on_a_port_until_it_is_stopped() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(serve(app.clone(), listener, async {
-        let _ = stopped.await;
-    }));
+    let server = tokio::spawn(serve(
+        app.clone(),
+        listener,
+        Duration::from_secs(30),
+        async {
+            let _ = stopped.await;
+        },
+    ));
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<bytes::Bytes>>();
     let request = http::Request::get(format!("http://{address}/things/a"))
         .header("x-do", "headers")

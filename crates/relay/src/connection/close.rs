@@ -35,7 +35,11 @@ pub fn close(shared: &Arc<Shared>, connection: &Arc<Connection>, reason: &'stati
         };
         memberships
     };
-    tracing::debug!(connection = %connection.id, reason, "connection closed");
+    tracing::debug!(
+        connection = connection.id.shown(),
+        reason,
+        "connection closed"
+    );
     for membership in memberships {
         membership.lane.left(shared, membership.place, reason);
     }

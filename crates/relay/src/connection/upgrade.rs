@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use parlour_protocol::engine::{self, Packet};
-use tokio::net::tcp::OwnedWriteHalf;
 
 use super::polling::{CLOSE, NOOP};
 use super::{Connection, Transport, Upgrade};
 use crate::outbox::Outbox;
 use crate::shared::Shared;
+use crate::stream::WriteHalf;
 use crate::ws::{self, Opcode};
 
 impl Connection {
@@ -54,8 +54,8 @@ impl Connection {
     pub fn complete_upgrade(
         self: &Arc<Self>,
         shared: &Shared,
-        half: OwnedWriteHalf,
-    ) -> Result<(), OwnedWriteHalf> {
+        half: WriteHalf,
+    ) -> Result<(), WriteHalf> {
         let inner = &mut *self.lock();
         let Transport::Polling(polling) = &mut inner.transport else {
             return Err(half);

@@ -1,6 +1,5 @@
 //! HTTP long-polling: GET takes packets, POST brings them. One of each at a time, or the session ends.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -13,12 +12,13 @@ use crate::client::{self, Next};
 use crate::connection::{Connection, How, PollAnswer, PollGuard, close};
 use crate::origin::Body;
 use crate::reason;
+use crate::server::Peer;
 use crate::shared::Shared;
 
 /// A request without a session opens one.
 pub async fn handle(
     shared: Arc<Shared>,
-    peer: IpAddr,
+    peer: Peer,
     request: Request<Incoming>,
     sid: &str,
 ) -> Response<Body> {
@@ -35,7 +35,7 @@ pub async fn handle(
     }
 }
 
-async fn open(shared: Arc<Shared>, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
+async fn open(shared: Arc<Shared>, peer: Peer, request: Request<Incoming>) -> Response<Body> {
     let (sid, handshake) = match admit(&shared, peer, &request).await {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal.response(),
@@ -88,11 +88,15 @@ async fn post(
         return respond(StatusCode::BAD_REQUEST, "", "");
     }
     let guard = PollGuard::new(shared.clone(), connection.clone());
-    let body = Limited::new(request.into_body(), shared.config.max_payload)
-        .collect()
-        .await;
-    let response = match body {
-        Ok(body) => {
+    let body = Limited::new(request.into_body(), shared.config.max_payload).collect();
+    // The client's next pong comes with its next request: one that takes longer outlives the session.
+    let patience = shared.config.ping_interval + shared.config.ping_timeout;
+    let response = match tokio::time::timeout(patience, body).await {
+        Err(_) => {
+            close(&shared, &connection, reason::TRANSPORT_ERROR, How::Abort);
+            respond(StatusCode::REQUEST_TIMEOUT, "", "")
+        }
+        Ok(Ok(body)) => {
             take(
                 &shared,
                 &connection,
@@ -100,10 +104,10 @@ async fn post(
             )
             .await
         }
-        Err(error) if error.is::<LengthLimitError>() => {
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
             respond(StatusCode::PAYLOAD_TOO_LARGE, "", "")
         }
-        Err(error) => {
+        Ok(Err(error)) => {
             tracing::debug!(connection = connection.id.shown(), %error, "a request with packets broke off");
             close(&shared, &connection, reason::TRANSPORT_ERROR, How::Abort);
             respond(StatusCode::BAD_REQUEST, "", "")

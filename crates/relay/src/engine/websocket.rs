@@ -3,8 +3,6 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -12,11 +10,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use parlour_protocol::engine::{self, Packet};
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::io::ReadBuf;
 
 use super::polling::other;
 use super::{Refusal, admit, open_packet, respond};
@@ -25,8 +20,10 @@ use crate::connection::{Connection, How, Membership, close};
 use crate::origin::Body;
 use crate::outbox::Outbox;
 use crate::reason;
+use crate::server::Peer;
 use crate::shared::Shared;
 use crate::sid::Sid;
+use crate::stream::{HttpIo, ReadHalf, Stream, Writer};
 use crate::ws::{self, Handler, Reader, Step, code};
 
 mod probe;
@@ -47,7 +44,7 @@ pub fn is_upgrade(request: &Request<Incoming>) -> bool {
 /// Answers a verified upgrade request. What follows happens in a task of its own.
 pub async fn handle(
     shared: Arc<Shared>,
-    peer: IpAddr,
+    peer: Peer,
     mut request: Request<Incoming>,
     sid: &str,
 ) -> Response<Body> {
@@ -89,10 +86,10 @@ fn switching_protocols(request: &Request<Incoming>) -> Option<Response<Body>> {
 }
 
 /// The raw socket, and what the client sent already.
-async fn raw(upgraded: OnUpgrade) -> Option<(TcpStream, Bytes)> {
+async fn raw(upgraded: OnUpgrade) -> Option<(Stream, Bytes)> {
     let upgraded = upgraded.await.ok()?;
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some((parts.io.into_inner(), parts.read_buf))
+    let parts = upgraded.downcast::<HttpIo>().ok()?;
+    Some((parts.io.into_inner().into_inner(), parts.read_buf))
 }
 
 /// Opens a session on a new WebSocket.
@@ -116,7 +113,7 @@ async fn open(shared: Arc<Shared>, sid: Sid, handshake: Box<str>, upgraded: OnUp
 async fn run(
     shared: Arc<Shared>,
     connection: Arc<Connection>,
-    mut read: OwnedReadHalf,
+    mut read: ReadHalf,
     mut reader: Reader,
 ) {
     let mut waits = None;
@@ -163,7 +160,7 @@ fn poll_read(
     cx: &mut Context<'_>,
     shared: &Arc<Shared>,
     connection: &Arc<Connection>,
-    read: &mut OwnedReadHalf,
+    read: &mut ReadHalf,
     reader: &mut Reader,
     waits: &mut Option<Membership>,
 ) -> Poll<Step> {
@@ -178,7 +175,7 @@ fn poll_read(
     }
     RECEIVED.with_borrow_mut(|buffer| {
         let mut received = ReadBuf::new(buffer);
-        let outcome = ready!(Pin::new(read).poll_read(cx, &mut received));
+        let outcome = ready!(read.poll_read(cx, &mut received));
         let received = received.filled_mut();
         if outcome.is_err() || received.is_empty() {
             close(shared, connection, reason::TRANSPORT_CLOSE, How::Gone);
@@ -190,13 +187,11 @@ fn poll_read(
 }
 
 /// Reads until the client has closed its side.
-fn poll_discard(cx: &mut Context<'_>, read: &mut OwnedReadHalf) -> Poll<()> {
+fn poll_discard(cx: &mut Context<'_>, read: &mut ReadHalf) -> Poll<()> {
     RECEIVED.with_borrow_mut(|buffer| {
         loop {
             let mut received = ReadBuf::new(buffer);
-            if ready!(Pin::new(&mut *read).poll_read(cx, &mut received)).is_err()
-                || received.filled().is_empty()
-            {
+            if ready!(read.poll_read(cx, &mut received)).is_err() || received.filled().is_empty() {
                 return Poll::Ready(());
             }
         }
@@ -261,7 +256,7 @@ impl Handler for Session<'_> {
 }
 
 /// A WebSocket that does not become a session's transport.
-fn turn_away(stream: &TcpStream) {
+fn turn_away(stream: Writer<'_>) {
     let mut outbox = Outbox::default();
     outbox.write(|out| ws::write_close(out, code::NO_STATUS));
     let _ = outbox.write_to(stream);

@@ -219,6 +219,20 @@ async fn ask(
     }
 }
 
+/// Asks the app whether it can do its work: a tick of the handshakes (docs/relay-protocol.md, "Probes").
+pub fn probe(shared: &Shared) -> Request<Body> {
+    let body = Bytes::from_static(br#"{"events":[{"tick":{}}]}"#);
+    let sequence = shared.next_sequence();
+    request(
+        shared,
+        &shared.handshakes,
+        &Batch::default(),
+        body,
+        sequence,
+        1,
+    )
+}
+
 fn request(
     shared: &Shared,
     lane: &Lane,

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use hyper::upgrade::OnUpgrade;
 use parlour_protocol::engine::{self, Packet};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 
 use super::{raw, turn_away};
 use crate::config::RELEASE_EVERY;
 use crate::connection::Connection;
 use crate::outbox::Outbox;
 use crate::shared::Shared;
+use crate::stream::Stream;
 use crate::ws::{self, Handler, Reader, Step};
 
 const PROBE: &str = "probe";
@@ -27,25 +27,21 @@ pub async fn run(shared: Arc<Shared>, connection: Arc<Connection>, upgraded: OnU
         return;
     };
     if !begun {
-        return turn_away(&stream);
+        return turn_away(stream.writer());
     }
     let mut reader = Reader::new(&received);
     let probing = probe(&shared, &connection, &mut stream, &mut reader);
     let probed = tokio::time::timeout(shared.config.upgrade_timeout, probing).await;
     if !matches!(probed, Ok(true)) {
         connection.upgrade_failed();
-        return turn_away(&stream);
+        return turn_away(stream.writer());
     }
     let (read, write) = stream.into_split();
     match connection.complete_upgrade(&shared, write) {
         Ok(()) => {
             tokio::spawn(super::run(shared, connection, read, reader));
         }
-        Err(write) => {
-            if let Ok(stream) = read.reunite(write) {
-                turn_away(&stream);
-            }
-        }
+        Err(write) => turn_away(write.writer()),
     }
 }
 
@@ -53,7 +49,7 @@ pub async fn run(shared: Arc<Shared>, connection: Arc<Connection>, upgraded: OnU
 async fn probe(
     shared: &Shared,
     connection: &Connection,
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     reader: &mut Reader,
 ) -> bool {
     let mut buffer = vec![0; 1024];
@@ -87,7 +83,7 @@ async fn probe(
 
 struct Candidate<'a> {
     connection: &'a Connection,
-    stream: &'a mut TcpStream,
+    stream: &'a mut Stream,
     upgraded: bool,
 }
 
@@ -97,7 +93,7 @@ impl Handler for Candidate<'_> {
             Ok(Packet::Ping(PROBE)) => {
                 let mut outbox = Outbox::default();
                 outbox.write(|out| ws::write_text(out, &[PROBE_ANSWER]));
-                if outbox.write_to(self.stream).is_err() {
+                if outbox.write_to(self.stream.writer()).is_err() {
                     return Step::Stop;
                 }
                 self.connection.upgrade_probed();
@@ -119,6 +115,6 @@ impl Handler for Candidate<'_> {
     fn ping(&mut self, data: &[u8]) {
         let mut outbox = Outbox::default();
         outbox.write(|out| ws::write_frame(out, ws::Opcode::Pong, data));
-        let _ = outbox.write_to(self.stream);
+        let _ = outbox.write_to(self.stream.writer());
     }
 }

@@ -1,0 +1,211 @@
+//! The two bodies of a proxied exchange. Each ends with an error when its sender stalls; the client's
+//! remembers that it was the client's fault, the app's keeps the exchange's place until it is sent.
+
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use parlour_listener::Patience;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+use crate::origin::Body;
+
+/// What a client did wrong with its request's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It is not HTTP, or broke off.
+    Broken,
+    /// It took too long.
+    Late,
+}
+
+/// How far a client's request has come.
+pub struct Transfer(Mutex<State>);
+
+struct State {
+    /// When something last moved.
+    last: Instant,
+    /// The app waits for the client.
+    is_awaited: bool,
+    fault: Option<Fault>,
+}
+
+impl Transfer {
+    pub fn begin() -> Transfer {
+        Transfer(Mutex::new(State {
+            last: Instant::now(),
+            is_awaited: false,
+            fault: None,
+        }))
+    }
+
+    pub fn last(&self) -> Instant {
+        self.lock().last
+    }
+
+    pub fn is_awaited(&self) -> bool {
+        self.lock().is_awaited
+    }
+
+    pub fn fault(&self) -> Option<Fault> {
+        self.lock().fault
+    }
+
+    fn moved(&self) {
+        let mut state = self.lock();
+        state.last = Instant::now();
+        state.is_awaited = false;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A client's body on its way to the app.
+pub struct ClientBody {
+    body: Incoming,
+    patience: Patience,
+    transfer: Arc<Transfer>,
+}
+
+impl ClientBody {
+    pub fn new(body: Incoming, patience: Duration, transfer: Arc<Transfer>) -> ClientBody {
+        ClientBody {
+            body,
+            patience: Patience::new(patience),
+            transfer,
+        }
+    }
+
+    fn fail(&self, fault: Fault, error: io::Error) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.transfer.lock().fault = Some(fault);
+        Poll::Ready(Some(Err(error)))
+    }
+}
+
+impl HttpBody for ClientBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.patience.moved(frame.data_ref().map_or(0, Bytes::len));
+                self.transfer.moved();
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => self.fail(Fault::Broken, io::Error::other(error)),
+            Poll::Ready(None) => {
+                self.transfer.moved();
+                Poll::Ready(None)
+            }
+            Poll::Pending if self.patience.poll_over(cx).is_ready() => {
+                self.fail(Fault::Late, ErrorKind::TimedOut.into())
+            }
+            Poll::Pending => {
+                self.transfer.lock().is_awaited = true;
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Bytes of an answer that are handed on at once: what is handed on waits for the client outside of all
+/// bounds but those of its connection.
+const MAX_PIECE: usize = 16 * 1024;
+
+/// The app's body on its way to a client.
+pub struct AnswerBody {
+    body: Body,
+    /// Received, and to be handed on next.
+    rest: Bytes,
+    patience: Patience,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AnswerBody {
+    pub fn new(body: Body, patience: Duration, place: OwnedSemaphorePermit) -> AnswerBody {
+        AnswerBody {
+            body,
+            rest: Bytes::new(),
+            patience: Patience::new(patience),
+            _place: place,
+        }
+    }
+}
+
+impl AnswerBody {
+    fn piece(&mut self) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let size = self.rest.len().min(MAX_PIECE);
+        // A copy: a slice would keep all of it for as long as the client takes to read this.
+        let piece = Bytes::copy_from_slice(&self.rest.split_to(size));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+}
+
+impl HttpBody for AnswerBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if !self.rest.is_empty() {
+            return self.piece();
+        }
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                // Each may take its time: an app may send events as they come.
+                self.patience.reset();
+                match frame {
+                    Some(Ok(frame)) => match frame.into_data() {
+                        Ok(data) => {
+                            self.rest = data;
+                            self.piece()
+                        }
+                        Err(trailers) => Poll::Ready(Some(Ok(trailers))),
+                    },
+                    end => Poll::Ready(end),
+                }
+            }
+            Poll::Pending if self.patience.poll_over(cx).is_ready() => {
+                let error = io::Error::new(ErrorKind::TimedOut, "the app's answer stalled");
+                Poll::Ready(Some(Err(error)))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = self.body.size_hint();
+        let rest = self.rest.len() as u64;
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint.set_lower(hint.lower() + rest);
+        hint
+    }
+}
