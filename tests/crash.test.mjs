@@ -248,7 +248,10 @@ test("the namespaces' private routes cannot be reached from outside", async (t) 
   const event = { method: "POST", body: '{"events":[]}', headers: { "content-type": "application/json" } };
   for (const host of ["lobby.spin.internal", "members.spin.internal"]) {
     for (const [base, path] of [[origin, "/events"], [url, "/events"], [origin, "/connect"]]) {
-      const answer = await http(base, path, { ...event, headers: { ...event.headers, host } });
+      // Spin cuts such a connection, Parlour's host answers it.
+      const cut = (error) => void assert.equal(error.code, "ECONNRESET", `${error}`);
+      const answer = await http(base, path, { ...event, headers: { ...event.headers, host } }).catch(cut);
+      if (!answer) continue;
       assert.ok(answer.status >= 400, `${host}${path}: ${answer.status} ${answer.body}`);
       assert.ok(!answer.body.includes("commands"), answer.body);
     }

@@ -46,9 +46,9 @@ export class Process {
    * @param {string[]} args
    * @param {string} stateDir
    * @param {Record<string, string>} env
-   * @param {number} [openFiles]
+   * @param {{stderr?: "pipe" | number, openFiles?: number}} options where its logs go, if not to the test; its file descriptors
    */
-  constructor(args, stateDir, env = {}, openFiles = undefined) {
+  constructor(args, stateDir, env = {}, { stderr = "pipe", openFiles } = {}) {
     if (!existsSync(BINARY)) {
       throw new Error(`${BINARY} is missing: build it with \`cargo xtask build\``);
     }
@@ -56,10 +56,10 @@ export class Process {
     this.stateDir = stateDir;
     const limited = ["sh", "-c", `ulimit -n ${openFiles}; exec "$0" "$@"`];
     const [program, ...words] = [...(openFiles ? limited : []), BINARY, ...args];
-    this.child = spawn(program, words, { cwd: ROOT, env: environment(env), stdio: ["ignore", "pipe", "pipe"] });
+    this.child = spawn(program, words, { cwd: ROOT, env: environment(env), stdio: ["ignore", "pipe", stderr] });
     running.add(this.child);
     this.child.stdout.setEncoding("utf8").on("data", (text) => (this.stdout += text));
-    this.child.stderr.setEncoding("utf8").on("data", (text) => (this.stderr += text));
+    this.child.stderr?.setEncoding("utf8").on("data", (text) => (this.stderr += text));
     /** @type {Promise<{code: number | null, signal: string | null}>} */
     this.exited = once(this.child, "close").then(([code, signal]) => {
       running.delete(this.child);
@@ -150,7 +150,7 @@ export class Server {
 export async function startUp(options = {}) {
   const stateDir = options.stateDir ?? (await newStateDir());
   const args = ["up", ...appArgs(options, stateDir), ...(options.args ?? [])];
-  const up = await new Process(args, stateDir, options.env, options.openFiles).listening();
+  const up = await new Process(args, stateDir, options.env, options).listening();
   return new Server(up.url, stateDir, up);
 }
 
@@ -158,7 +158,7 @@ export async function startUp(options = {}) {
 export async function startApp(options = {}) {
   const stateDir = options.stateDir ?? (await newStateDir());
   const args = ["app", ...appArgs(options, stateDir), ...(options.args ?? [])];
-  return new Process(args, stateDir, options.env, options.openFiles).listening();
+  return new Process(args, stateDir, options.env, options).listening();
 }
 
 /** The relay alone: `parlour relay`. @param {Options & {origin: string, control?: string}} options */
@@ -166,7 +166,7 @@ export async function startRelay(options) {
   const stateDir = options.stateDir ?? (await newStateDir());
   const listen = ["--listen", options.listen ?? "127.0.0.1:0", "--control", options.control ?? "127.0.0.1:0"];
   const args = ["relay", "--origin", options.origin, ...listen, "--state-dir", stateDir, ...(options.args ?? [])];
-  return new Process(args, stateDir, options.env, options.openFiles).listening();
+  return new Process(args, stateDir, options.env, options).listening();
 }
 
 /** `parlour app` with `parlour relay` in front of it; `args` are the relay's. @param {Options} options */

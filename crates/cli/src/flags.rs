@@ -42,6 +42,10 @@ pub enum Command {
     App(App),
     /// Run the relay alone, in front of an app that runs elsewhere
     Relay(Relay),
+    /// Copy the database of a server, which may be running, into a file
+    Backup(crate::backup::Flags),
+    /// Put a backup in the place of a stopped server's database
+    Restore(crate::backup::Flags),
     /// Print a token that admits to namespaces for authorised users, for development
     Token(Token),
 }
@@ -180,6 +184,8 @@ pub struct Application {
     /// Spin's runtime configuration
     #[arg(long = "runtime-config-file", value_name = "FILE")]
     pub runtime_config: Option<PathBuf>,
+    #[command(flatten)]
+    pub guests: crate::guests::Guests,
 }
 
 /// Options of the Socket.IO server, with its names and defaults.

@@ -5,6 +5,7 @@
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
@@ -36,8 +37,7 @@ pub fn of(given: Option<&str>, listen: SocketAddr, state_dir: &Path) -> Result<I
             _lock: None,
         });
     }
-    std::fs::create_dir_all(state_dir)
-        .with_context(|| format!("cannot create the state directory {}", state_dir.display()))?;
+    parlour_host::state_dir::prepare(state_dir)?;
     for slot in 1..=MAX_SLOTS {
         let path = state_dir.join(format!("relay-{slot}.lock"));
         let file = File::options()
@@ -45,6 +45,7 @@ pub fn of(given: Option<&str>, listen: SocketAddr, state_dir: &Path) -> Result<I
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(parlour_host::state_dir::FILE_MODE)
             .open(&path)
             .with_context(|| format!("cannot open {}", path.display()))?;
         match file.try_lock() {

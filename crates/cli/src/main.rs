@@ -1,9 +1,11 @@
 //! The `parlour` binary. It reads flags, finds secrets, starts the parts and stops them in order;
 //! what the parts do is in their own crates.
 
+mod backup;
 mod embedded;
 mod flags;
 mod guard;
+mod guests;
 mod identity;
 mod run;
 mod secrets;
@@ -21,6 +23,8 @@ fn main() -> std::process::ExitCode {
     start_logging(cli.log_format);
     let done = match cli.command {
         Command::Token(flags) => token::print(&flags),
+        Command::Backup(flags) => flags.back_up(),
+        Command::Restore(flags) => flags.restore(),
         Command::Up(flags) => block_on(run::up(flags)),
         Command::App(flags) => block_on(run::app(flags)),
         Command::Relay(flags) => block_on(run::relay(flags)),
@@ -56,7 +60,9 @@ fn start_logging(format: LogFormat) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal() && !no_colour)
-        .with_target(false);
+        .with_target(false)
+        // A full disk under the log: the complaint about it would go there, too, and panic.
+        .log_internal_errors(false);
     match format {
         LogFormat::Text => log.init(),
         // One object a line: timestamp, level, message, and the fields of the event beside them.

@@ -1,6 +1,7 @@
 //! Starts what a subcommand runs, says where it listens, and stops it in the right order: the relay
 //! first, so that its last events still reach the app, then the app, which leaves its database tidy.
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::variables;
 pub async fn up(flags: flags::Up) -> Result<()> {
     let stop = Stop::on_signals()?;
     let state_dir = state_dir(&flags.application);
+    let _only = only_server(&state_dir)?;
     let identity = identity::of(flags.engine.relay_id.as_deref(), flags.listen, &state_dir)?;
     let secrets = secrets::keep(&state_dir)?;
     let app = load(&flags.application, secrets).await?;
@@ -147,6 +149,9 @@ async fn load(flags: &Application, secrets: Vec<(String, String)>) -> Result<Arc
         default_variables: secrets,
         runtime_config: flags.runtime_config.clone(),
         cache_dir: None,
+        request_timeout: flags.guests.request_timeout(),
+        max_instance_memory: flags.guests.max_instance_memory,
+        allow_malformed_database: flags.guests.allow_malformed_database,
     })
     .await?;
     guard::check(&app)?;
@@ -157,6 +162,19 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}"))
+}
+
+/// Two relays with one name and secrets of their own making would each take the other's clients for
+/// gone.
+fn only_server(state_dir: &Path) -> Result<File> {
+    host::state_dir::prepare(state_dir)?;
+    host::state_dir::lock(state_dir, "up")?.with_context(|| {
+        format!(
+            "another `parlour up` uses the state directory {}: stop it, or give this one a directory of \
+             its own with --state-dir",
+            state_dir.display()
+        )
+    })
 }
 
 /// The flag, or `.spin` beside the manifest, as Spin has it.

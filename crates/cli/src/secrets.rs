@@ -96,8 +96,7 @@ pub fn keep(state_dir: &Path) -> Result<Vec<(String, String)>> {
     if let Some(kept) = read(state_dir)? {
         return Ok(kept.variables());
     }
-    std::fs::create_dir_all(state_dir)
-        .with_context(|| format!("cannot create the state directory {}", state_dir.display()))?;
+    parlour_host::state_dir::prepare(state_dir)?;
     write_new(state_dir, &Kept::random())?;
     // Read again: where two processes start together, both must use what the first one kept.
     let kept = read(state_dir)?.context("the secrets that were just written are gone")?;

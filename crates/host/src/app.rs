@@ -1,7 +1,7 @@
 //! An application: loaded from its manifest, answering requests, shut down.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, Weak},
     time::Duration,
@@ -10,7 +10,6 @@ use std::{
 use anyhow::{Context, Result, bail};
 use http::StatusCode;
 use http_body_util::BodyExt;
-use serde::Deserialize;
 use tempfile::TempDir;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -34,15 +33,23 @@ use crate::{
     outbound::Client,
     plan::{ComponentPlan, Plan, Target},
     routes::Router,
+    runtime_config::RuntimeConfig,
     service::{ComponentService, Life, Service, State},
     services::{self, Services},
-    sqlite::{DatabaseConfig, Databases, SqliteData},
+    sqlite::{Databases, SqliteData},
+    state_dir::{self, InUse},
     stdio::ComponentOutput,
     variables::{Given, Variables},
 };
 
 /// How long a shutdown waits for requests that are being answered.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// How much longer than others a component may take that clients reach: it waits for others, and if
+/// one of them is late it is that one whose name should be in the log.
+const CALLER_GRACE: Duration = Duration::from_secs(1);
+/// Bytes of memory of an instance, where nobody says anything else. Parlour's own need up to some tens
+/// of MiB, for the largest batches.
+const MAX_INSTANCE_MEMORY: usize = 256 << 20;
 /// The default state directory, beside the manifest.
 const STATE_DIRECTORY: &str = ".spin";
 
@@ -56,6 +63,7 @@ pub struct App {
     /// Closed when all instances are gone. The sender is dropped to begin with that.
     instances: Mutex<(Option<mpsc::Sender<()>>, mpsc::Receiver<()>)>,
     cache: Option<Cache>,
+    in_use: InUse,
     _files: Vec<TempDir>,
 }
 
@@ -91,15 +99,6 @@ impl Front {
         };
         manifest.triggers.http.iter().filter_map(front).collect()
     }
-}
-
-/// Spin's runtime configuration, as far as this host has what it configures.
-#[derive(Default, Deserialize)]
-struct RuntimeConfig {
-    #[serde(default)]
-    sqlite_database: BTreeMap<String, DatabaseConfig>,
-    #[serde(default, alias = "config_provider")]
-    variables_provider: Option<toml::Value>,
 }
 
 impl App {
@@ -145,7 +144,11 @@ impl App {
         {
             tracing::warn!("some requests were not answered within {SHUTDOWN_GRACE:?}");
         }
-        self.databases.checkpoint().await;
+        let databases = self.databases.clone();
+        let checkpoint = tokio::task::spawn_blocking(move || databases.checkpoint());
+        if checkpoint.await.is_ok() && !self.databases.any_is_damaged() {
+            self.in_use.leave_in_good_order();
+        }
     }
 
     /// The resolved value of an application variable; none if the manifest declares none of that
@@ -202,7 +205,13 @@ impl Loader {
 
     fn start(&self, plan: &Plan, fronts: Vec<Front>) -> Result<App> {
         let variables = Arc::new(self.variables(plan)?);
-        let databases = Arc::new(self.databases(plan)?);
+        let config = RuntimeConfig::read(self.options.runtime_config.as_deref())?;
+        let max_memory = self
+            .options
+            .max_instance_memory
+            .or(config.max_instance_memory)
+            .unwrap_or(MAX_INSTANCE_MEMORY);
+        let databases = Arc::new(self.databases(plan, config)?);
         let (alive, gone) = mpsc::channel(1);
         let life = Life {
             stopping: CancellationToken::new(),
@@ -222,9 +231,15 @@ impl Loader {
             parts.push((id, pre, files.as_ref().map(|files| files.path().to_owned())));
             mounted.extend(files);
         }
-        let logs = self.state_dir.join("logs");
-        std::fs::create_dir_all(&logs)
-            .with_context(|| format!("cannot create {}", logs.display()))?;
+        state_dir::prepare(&self.state_dir)?;
+        let in_use = InUse::begin(&self.state_dir)?;
+        databases.close_to_others(&self.state_dir);
+        if in_use.follows_a_crash() {
+            databases.check(self.options.allow_malformed_database)?;
+        }
+        let logs = self.state_dir.join(state_dir::LOGS);
+        state_dir::make(&logs)?;
+        let public = public_components(plan);
 
         let router = router(plan)?;
         let all: Vec<ComponentId> = plan.components.keys().cloned().collect();
@@ -252,6 +267,8 @@ impl Loader {
                             variables: variables.clone(),
                         },
                         services: services.clone(),
+                        request_timeout: self.request_timeout(public.contains(&id)),
+                        max_memory,
                         life: life.clone(),
                     }))
                 };
@@ -280,6 +297,7 @@ impl Loader {
             stopping: life.stopping,
             instances: Mutex::new((Some(alive), gone)),
             cache,
+            in_use,
             _files: mounted,
         })
     }
@@ -295,12 +313,16 @@ impl Loader {
         )
     }
 
-    fn databases(&self, plan: &Plan) -> Result<Databases> {
-        let config = match &self.options.runtime_config {
-            Some(path) => read_runtime_config(path)
-                .with_context(|| format!("the runtime configuration {}", path.display()))?,
-            None => RuntimeConfig::default(),
+    fn request_timeout(&self, is_public: bool) -> Option<Duration> {
+        let grace = if is_public {
+            CALLER_GRACE
+        } else {
+            Duration::ZERO
         };
+        self.options.request_timeout.map(|limit| limit + grace)
+    }
+
+    fn databases(&self, plan: &Plan, config: RuntimeConfig) -> Result<Databases> {
         let databases = Databases::new(&self.state_dir, config.sqlite_database)?;
         for (id, component) in &plan.components {
             if let Some(label) = component
@@ -364,6 +386,18 @@ fn reached(plan: &Plan) -> Vec<ComponentId> {
     ids
 }
 
+/// The components that clients can reach.
+fn public_components(plan: &Plan) -> Vec<ComponentId> {
+    let public = plan
+        .triggers
+        .iter()
+        .filter_map(|it| match (&it.route, &it.target) {
+            (Route::Public(_), Target::Component(id)) => Some(id.clone()),
+            _ => None,
+        });
+    public.collect()
+}
+
 fn router(plan: &Plan) -> Result<Router> {
     let mut router = Router::default();
     for (index, trigger) in plan.triggers.iter().enumerate() {
@@ -398,12 +432,4 @@ fn linker(engine: &Engine) -> Result<Linker<State>> {
         .map_err(engine::error)
         .context("cannot link the host's interfaces")?;
     Ok(linker)
-}
-
-fn read_runtime_config(path: &Path) -> Result<RuntimeConfig> {
-    let config: RuntimeConfig = toml::from_str(&std::fs::read_to_string(path)?)?;
-    if config.variables_provider.is_some() {
-        bail!("variables_provider: this host takes variables from flags and the environment only");
-    }
-    Ok(config)
 }

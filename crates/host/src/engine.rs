@@ -8,6 +8,8 @@ use wasmtime::{
     Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
 };
 
+use crate::limits;
+
 /// Component instances, core memories and stacks alive at once. A composed component counts once
 /// per part for memories.
 const MAX_INSTANCES: u32 = 1_000;
@@ -27,8 +29,14 @@ const MEMORIES_PER_COMPONENT: u32 = 32;
 const TABLES_PER_MODULE: u32 = 2;
 const MEMORIES_PER_MODULE: u32 = 2;
 
-/// Makes an engine. `cache` is where compiled components are kept.
+/// Makes an engine whose epochs pass. `cache` is where compiled components are kept.
 pub fn engine(cache: Option<Cache>) -> Result<Engine> {
+    let engine = new_engine(cache)?;
+    limits::tick(&engine).context("cannot start a thread")?;
+    Ok(engine)
+}
+
+fn new_engine(cache: Option<Cache>) -> Result<Engine> {
     let mut config = config(cache);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
     match Engine::new(&config) {
@@ -48,6 +56,7 @@ fn config(cache: Option<Cache>) -> Config {
     let mut config = Config::new();
     config.wasm_component_model(true);
     config.wasm_component_model_async(true);
+    config.epoch_interruption(true);
     config.cache(cache);
     config
 }

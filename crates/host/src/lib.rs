@@ -4,6 +4,7 @@
 //! instances, service chaining, SQLite, variables. Never knows of sockets, Socket.IO or the relay.
 
 mod app;
+mod backup;
 mod bindings;
 mod component_variables;
 mod compose;
@@ -12,22 +13,26 @@ mod engine;
 mod files;
 mod headers;
 mod hosts;
+mod limits;
 mod manifest;
 mod names;
 mod outbound;
 mod plan;
 mod routes;
+mod runtime_config;
 mod serve;
 mod service;
 mod services;
 mod sqlite;
+pub mod state_dir;
 mod stdio;
 mod template;
 mod variables;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 pub use app::{App, Front};
+pub use backup::{Copied, back_up, restore};
 pub use serve::serve;
 pub use variables::{environment_key, secret_variables};
 
@@ -49,4 +54,11 @@ pub struct Options {
     pub runtime_config: Option<PathBuf>,
     /// Where compiled components are kept. Default: `parlour` in the user's cache directory.
     pub cache_dir: Option<PathBuf>,
+    /// How long a component may take to answer, waiting or computing. Default: as long as it likes.
+    pub request_timeout: Option<Duration>,
+    /// Bytes of memory that one instance may have, its dependencies' included. Wins over the runtime
+    /// configuration's `max_instance_memory`. Default: 256 MiB.
+    pub max_instance_memory: Option<usize>,
+    /// Serve databases that are found malformed after a crash.
+    pub allow_malformed_database: bool,
 }

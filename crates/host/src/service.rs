@@ -5,12 +5,15 @@ use std::{
     collections::BTreeSet,
     path::PathBuf,
     pin::Pin,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-use tokio::{sync::mpsc, time::Sleep};
+use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use wasmtime::{
     Result, Store, StoreContextMut,
@@ -28,6 +31,7 @@ use wasmtime_wasi_http::{
 use crate::{
     component_variables::VariablesState,
     hosts::AllowedHosts,
+    limits::{Computing, Deadline, Memory, Timer},
     outbound::{Doom, Incoming, Outbound},
     services::Services,
     sqlite::{Databases, SqliteState},
@@ -56,6 +60,10 @@ pub struct ComponentService {
     pub databases: Arc<Databases>,
     pub variables: VariablesState,
     pub services: Weak<Services>,
+    /// How long it may take to answer a request; none is no limit.
+    pub request_timeout: Option<Duration>,
+    /// Bytes of memory that an instance may have.
+    pub max_memory: usize,
     pub life: Life,
 }
 
@@ -76,6 +84,7 @@ pub struct State {
     incoming: Incoming,
     pub sqlite: SqliteState,
     pub variables: VariablesState,
+    memory: Memory,
     /// Dropped with the instance; see [`Life`].
     _alive: Option<mpsc::Sender<()>>,
 }
@@ -139,8 +148,10 @@ impl ComponentService {
                 databases: self.databases.clone(),
                 allowed: self.allowed_databases.clone(),
                 open: 0,
+                gone: Arc::default(),
             },
             variables: self.variables.clone(),
+            memory: Memory::new(self.variables.component.to_string(), self.max_memory),
             _alive: self.life.alive.upgrade(),
         })
     }
@@ -161,7 +172,15 @@ impl HandlerState for ComponentService {
     async fn instantiate(&self) -> Result<Instance<State, Expiration, Worker>> {
         let doom = Arc::new(Doom::default());
         let mut store = Store::new(self.engine(), self.state(doom.clone())?);
-        let proxy = self.pre.instantiate_async(&mut store).await?;
+        store.limiter(|state| &mut state.memory);
+        let expired = Arc::new(AtomicBool::new(false));
+        let computing = Arc::new(Computing::default());
+        computing.watch(&mut store);
+        let made = self.pre.instantiate_async(&mut store);
+        let proxy = match self.request_timeout {
+            Some(limit) => tokio::time::timeout(limit, made).await??,
+            None => made.await?,
+        };
         Ok(Instance {
             store,
             proxy,
@@ -170,13 +189,18 @@ impl HandlerState for ComponentService {
                 ProxyPre::P3(_) => State::incoming,
             },
             expiration: Expiration {
-                sleep: Box::pin(tokio::time::sleep(IDLE_TIMEOUT)),
+                idle: Timer::new(Some(IDLE_TIMEOUT)),
+                request: Timer::new(self.request_timeout),
+                computing: Deadline::new(computing, self.request_timeout),
+                expired: expired.clone(),
                 stopped: Box::pin(self.life.stopping.clone().cancelled_owned()),
                 stopping: self.life.stopping.clone(),
                 doom,
             },
             state: Worker {
                 component: self.variables.component.to_string(),
+                request_timeout: self.request_timeout,
+                expired,
                 // WASI 0.2 has no way to serve a second request in the same instance.
                 max_requests: match self.pre {
                     ProxyPre::P2(_) => 1,
@@ -187,10 +211,15 @@ impl HandlerState for ComponentService {
     }
 }
 
-/// Ends an instance that is idle, or that must die for what it did. A busy one may take as long as
-/// it likes, as in Spin.
+/// Ends an instance that is idle, that was too late with a request and has no other, that computes
+/// without end, or that must die for what it did. One that only sends an answer to a slow reader may
+/// take as long as it likes.
 pub struct Expiration {
-    sleep: Pin<Box<Sleep>>,
+    idle: Timer,
+    request: Timer,
+    computing: Deadline,
+    /// Whether a request has expired.
+    expired: Arc<AtomicBool>,
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
     stopping: CancellationToken,
     doom: Arc<Doom>,
@@ -203,26 +232,28 @@ impl WorkerExpiration for Expiration {
         status: WorkerStatus,
         since: Instant,
     ) -> Poll<()> {
-        if self.doom.poll(cx).is_ready() {
+        if self.doom.poll(cx).is_ready() || self.computing.poll() {
             return Poll::Ready(());
         }
-        if status != WorkerStatus::Idle {
-            return Poll::Pending;
+        match status {
+            WorkerStatus::PostReturn if self.expired.load(Relaxed) => Poll::Ready(()),
+            WorkerStatus::PostReturn => Poll::Pending,
+            WorkerStatus::Requests => self.request.poll(cx, since),
+            WorkerStatus::Idle => {
+                if self.stopping.is_cancelled() || self.stopped.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+                self.idle.poll(cx, since)
+            }
         }
-        if self.stopping.is_cancelled() || self.stopped.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        let deadline = (since + IDLE_TIMEOUT).into();
-        if self.sleep.deadline() != deadline {
-            self.sleep.as_mut().reset(deadline);
-        }
-        self.sleep.as_mut().poll(cx)
     }
 }
 
 /// How many requests an instance takes.
 pub struct Worker {
     component: String,
+    request_timeout: Option<Duration>,
+    expired: Arc<AtomicBool>,
     max_requests: usize,
 }
 
@@ -246,8 +277,14 @@ impl WorkerState for Worker {
         (): (),
         _: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>> {
-        // Spin has no request timeout unless it is asked for one.
-        Box::pin(std::future::pending())
+        let Some(limit) = self.request_timeout else {
+            return Box::pin(std::future::pending());
+        };
+        let expired = self.expired.clone();
+        Box::pin(async move {
+            tokio::time::sleep(limit).await;
+            expired.store(true, Relaxed);
+        })
     }
 
     fn drop(&self, store: Store<State>, result: Result<()>) {

@@ -1,48 +1,49 @@
 //! `spin:sqlite`: which databases there are, who may open them, and how guests reach them. The SQL
 //! is `connection`'s business.
 
+mod check;
 mod connection;
+mod copy;
+mod file;
 mod host;
-mod keeper;
 mod statement;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
-use sqlx::{
-    Connection as _, Row,
-    sqlite::{SqliteConnectOptions, SqliteConnection},
-};
 
+use crate::state_dir;
+
+use check::Health;
+pub use check::verify;
 pub use connection::OpenConnection;
+pub use copy::{back_up, restore};
+use file::DatabaseFile;
 pub use host::{SqliteData, SqliteState, SqliteView};
-use keeper::Keeper;
 
 /// The label that needs no configuration.
-const DEFAULT_LABEL: &str = "default";
+pub const DEFAULT_LABEL: &str = "default";
 /// The default database's file in the state directory.
 const DEFAULT_FILE: &str = "sqlite_db.db";
-/// How long a statement waits for another connection's lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a database is checked after a crash. A disk reads some gigabytes meanwhile.
+const CHECK_LIMIT: Duration = Duration::from_secs(20);
 
 /// All databases of an application, by label.
 #[derive(Debug)]
 pub struct Databases {
     by_label: BTreeMap<String, Database>,
-    /// Files that were opened: kept open meanwhile, checkpointed at the end.
-    opened: Mutex<HashMap<PathBuf, Arc<Keeper>>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Database {
     /// None is in memory, for each connection anew.
-    path: Option<PathBuf>,
+    file: Option<Arc<DatabaseFile>>,
     allow_attach_file: bool,
 }
 
@@ -67,12 +68,13 @@ impl Databases {
         state_dir: &Path,
         configured: BTreeMap<String, DatabaseConfig>,
     ) -> Result<Databases> {
+        let in_file = |path, allow_attach_file| Database {
+            file: Some(Arc::new(DatabaseFile::new(path))),
+            allow_attach_file,
+        };
         let mut by_label = BTreeMap::from([(
             DEFAULT_LABEL.to_owned(),
-            Database {
-                path: Some(state_dir.join(DEFAULT_FILE)),
-                allow_attach_file: false,
-            },
+            in_file(state_dir.join(DEFAULT_FILE), false),
         )]);
         for (label, config) in configured {
             match config.kind.as_str() {
@@ -83,100 +85,101 @@ impl Databases {
                 ),
                 other => bail!("[sqlite_database.{label}] type = {other:?}: unknown database kind"),
             }
-            by_label.insert(
-                label,
-                Database {
-                    path: config.path,
-                    allow_attach_file: config.allow_attach_file,
+            let allow_attach_file = config.allow_attach_file;
+            let database = match config.path {
+                Some(path) => in_file(path, allow_attach_file),
+                None => Database {
+                    file: None,
+                    allow_attach_file,
                 },
-            );
+            };
+            by_label.insert(label, database);
         }
-        Ok(Databases {
-            by_label,
-            opened: Mutex::default(),
-        })
+        Ok(Databases { by_label })
     }
 
     pub fn contains(&self, label: &str) -> bool {
         self.by_label.contains_key(label)
     }
 
-    /// A new connection; the file is opened at its first statement.
-    fn open(&self, label: &str) -> Option<Result<OpenConnection>> {
+    /// The databases that are files, whether these exist yet or not.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.by_label.iter().filter_map(|(label, database)| {
+            let file = database.file.as_ref()?;
+            Some((label.as_str(), file.path()))
+        })
+    }
+
+    /// A new connection; the file is opened at its first statement. `gone` is set when the instance
+    /// that it is for is no more.
+    fn open(&self, label: &str, gone: Arc<AtomicBool>) -> Option<Result<OpenConnection>> {
         let database = self.by_label.get(label)?;
-        Some(self.connect(database))
-    }
-
-    fn connect(&self, database: &Database) -> Result<OpenConnection> {
-        let (options, keeper) = match &database.path {
-            Some(path) => {
-                if let Some(parent) = path.parent() {
-                    std::fs::create_dir_all(parent)
-                        .with_context(|| format!("cannot create {}", parent.display()))?;
-                }
-                (options(path), self.keeper(path))
-            }
-            None => (SqliteConnectOptions::new().in_memory(true), None),
-        };
-        Ok(OpenConnection::new(
-            options,
+        let parent = database.file.as_ref().and_then(|file| file.path().parent());
+        if let Some(parent) = parent
+            && let Err(error) = std::fs::create_dir_all(parent)
+        {
+            return Some(Err(error).with_context(|| format!("cannot create {}", parent.display())));
+        }
+        Some(Ok(OpenConnection::new(
+            database.file.clone(),
             database.allow_attach_file,
-            keeper,
-        ))
+            gone,
+        )))
     }
 
-    fn keeper(&self, path: &Path) -> Option<Arc<Keeper>> {
-        let mut opened = self.opened.lock().ok()?;
-        if let Some(keeper) = opened.get(path) {
-            return Some(keeper.clone());
+    /// Keeps others out of the files that are in the state directory.
+    pub fn close_to_others(&self, state_dir: &Path) {
+        for (_, path) in self.files().filter(|(_, path)| path.starts_with(state_dir)) {
+            for journal in ["", "-wal", "-shm", "-journal"] {
+                state_dir::tighten(&beside(path, journal), state_dir::FILE_MODE);
+            }
         }
-        let options = options(path)
-            .create_if_missing(false)
-            .busy_timeout(Duration::ZERO);
-        let keeper = Arc::new(Keeper::new(options));
-        opened.insert(path.to_owned(), keeper.clone());
-        Some(keeper)
     }
 
-    /// Moves what is in write-ahead logs into the database files.
-    pub async fn checkpoint(&self) {
-        let opened = match self.opened.lock() {
-            Ok(mut opened) => std::mem::take(&mut *opened),
-            Err(_) => return,
-        };
-        for (path, keeper) in opened {
-            keeper.release().await;
-            if let Err(error) = checkpoint(&path).await {
-                tracing::warn!(database = %path.display(), "cannot checkpoint: {error:#}");
+    /// Looks at every file after a crash. Fails at a malformed one, unless that is allowed.
+    pub fn check(&self, allow_malformed: bool) -> Result<()> {
+        for (_, path) in self.files().filter(|(_, path)| path.exists()) {
+            let database = path.display();
+            tracing::info!(%database, "the last server did not end in good order: checking its database");
+            match check::check(path, CHECK_LIMIT) {
+                Ok(Health::Sound) => {}
+                Ok(Health::Unfinished) => tracing::warn!(
+                    %database,
+                    "not all of the database could be checked within {CHECK_LIMIT:?}"
+                ),
+                Ok(Health::Malformed(finding)) if allow_malformed => {
+                    tracing::error!(%database, "the database is malformed: {finding}");
+                }
+                Ok(Health::Malformed(finding)) => bail!(
+                    "the database {database} is malformed: {finding}. Restore a backup (`parlour \
+                     restore`), or serve what can be read of it with --allow-malformed-database"
+                ),
+                // Another process has it locked, or the disk is away: requests will say so.
+                Err(error) => tracing::warn!("{error:#}"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether SQLite has called one of the databases malformed.
+    pub fn any_is_damaged(&self) -> bool {
+        let mut files = self.by_label.values().filter_map(|it| it.file.as_ref());
+        files.any(|file| file.is_damaged())
+    }
+
+    /// Moves what is in write-ahead logs into the database files. Blocks.
+    pub fn checkpoint(&self) {
+        for file in self.by_label.values().filter_map(|it| it.file.as_ref()) {
+            if let Err(error) = file.checkpoint() {
+                tracing::warn!(database = %file.path().display(), "cannot checkpoint: {error:#}");
             }
         }
     }
 }
 
-/// What Spin's connections are like: foreign keys on, everything else as SQLite has it.
-fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .foreign_keys(true)
-        .busy_timeout(BUSY_TIMEOUT)
-}
-
-async fn checkpoint(path: &Path) -> Result<()> {
-    if !path.exists() {
-        return Ok(());
-    }
-    let mut connection =
-        SqliteConnection::connect_with(&options(path).create_if_missing(false)).await?;
-    let mode: String = sqlx::query("PRAGMA journal_mode")
-        .fetch_one(&mut connection)
-        .await?
-        .try_get(0)?;
-    if mode == "wal" {
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .execute(&mut connection)
-            .await?;
-    }
-    connection.close().await?;
-    Ok(())
+/// The path with something appended to its last part, as SQLite names journals.
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }

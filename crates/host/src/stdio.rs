@@ -1,12 +1,17 @@
 //! What components print: kept in a file per component and stream, and shown on standard error, as
-//! Spin does. Never holds up a component for a slow disk or terminal longer than one write.
+//! Spin does. Never holds up a component for a slow disk or terminal longer than one write, and never
+//! fails it for a full one: a component cannot do anything about that.
 
 use std::{
     fs::File,
     io::{self, Write},
-    path::Path,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll},
 };
 
@@ -14,7 +19,7 @@ use anyhow::{Context as _, Result};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
-use crate::names::ComponentId;
+use crate::{names::ComponentId, state_dir::FILE_MODE};
 
 /// Standard output and standard error of one component.
 #[derive(Clone)]
@@ -28,10 +33,17 @@ impl ComponentOutput {
     pub fn open(directory: &Path, id: &ComponentId) -> Result<ComponentOutput> {
         let open = |suffix: &str| {
             let path = directory.join(format!("{id}_{suffix}.txt"));
-            let file = File::options().create(true).append(true).open(&path);
-            let file =
-                file.with_context(|| format!("cannot open the log file {}", path.display()))?;
-            anyhow::Ok(LogStream(Arc::new(file)))
+            let file = File::options()
+                .create(true)
+                .append(true)
+                .mode(FILE_MODE)
+                .open(&path)
+                .with_context(|| format!("cannot open the log file {}", path.display()))?;
+            anyhow::Ok(LogStream(Arc::new(Log {
+                path,
+                file,
+                failing: AtomicBool::new(false),
+            })))
         };
         Ok(ComponentOutput {
             stdout: open("stdout")?,
@@ -42,7 +54,32 @@ impl ComponentOutput {
 
 /// One stream. All instances of the component write to the same file.
 #[derive(Clone)]
-pub struct LogStream(Arc<File>);
+pub struct LogStream(Arc<Log>);
+
+struct Log {
+    path: PathBuf,
+    file: File,
+    /// Whether the last write failed, so that this is said once.
+    failing: AtomicBool,
+}
+
+impl Log {
+    fn keep(&self, bytes: &[u8]) {
+        let kept = (&self.file).write_all(bytes);
+        let path = self.path.display();
+        match (kept, self.failing.load(Relaxed)) {
+            (Err(error), false) => {
+                self.failing.store(true, Relaxed);
+                tracing::warn!("what a component prints is not kept in {path}: {error}");
+            }
+            (Ok(()), true) => {
+                self.failing.store(false, Relaxed);
+                tracing::info!("what a component prints is kept in {path} again");
+            }
+            _ => {}
+        }
+    }
+}
 
 impl IsTerminal for LogStream {
     fn is_terminal(&self) -> bool {
@@ -58,14 +95,14 @@ impl StdoutStream for LogStream {
 
 impl AsyncWrite for LogStream {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = (&*self.0).write(bytes)?;
-        // A closed standard error is no reason to fail the component.
-        let _ = io::stderr().write_all(&bytes[..written]);
-        Poll::Ready(Ok(written))
+        self.0.keep(bytes);
+        // Nor is a closed standard error a reason to fail the component.
+        let _ = io::stderr().write_all(bytes);
+        Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context) -> Poll<io::Result<()>> {
-        Poll::Ready((&*self.0).flush())
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context) -> Poll<io::Result<()>> {

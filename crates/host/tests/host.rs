@@ -9,6 +9,8 @@ mod dependencies;
 mod errors;
 #[path = "host/lifecycle.rs"]
 mod lifecycle;
+#[path = "host/limits.rs"]
+mod limits;
 #[path = "host/outbound.rs"]
 mod outbound;
 #[path = "host/routes.rs"]

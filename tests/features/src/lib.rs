@@ -186,6 +186,15 @@ fn failures(ns: &mut Namespace) {
         Err(Error::new("failed", "as you wished"))
     });
     ns.on("panic", async |_, _: Args<()>, _| panic!("as you wished"));
+    ns.on("loop", async |_, _: Args<()>, _| endless());
+    ns.on("trap", async |_, _: Args<()>, _| std::process::abort());
+    ns.on("allocate", async |_, _: Args<()>, _| {
+        let mut kept = Vec::new();
+        loop {
+            kept.push(vec![1_u8; 1 << 20]);
+            std::hint::black_box(&kept);
+        }
+    });
     // A retried order is one order.
     ns.on_once(
         "order",
@@ -201,6 +210,12 @@ fn failures(ns: &mut Namespace) {
         },
     );
     ns.on("echo", async |_, args: Args<Vec<Raw>>, ack| ack.send(args));
+}
+
+fn endless() -> Result<()> {
+    loop {
+        std::hint::spin_loop();
+    }
 }
 
 /// A client whose data is `listening` is told of every event that it sends.

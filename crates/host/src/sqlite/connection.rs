@@ -1,122 +1,124 @@
 //! One guest connection: one SQLite connection, opened at its first statement, statements one
-//! after another. Says when a statement failed and why; knows nothing of Wasm.
+//! after another, by the library that Spin uses and in the way Spin uses it. A statement's rows are
+//! complete only when its result says so; every way in which it can end early is an error there.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{
+        AtomicBool, AtomicI64, AtomicU64, AtomicUsize,
+        Ordering::{Acquire, Relaxed, Release},
     },
+    mpsc,
 };
 
-use futures::StreamExt;
-use sqlx::{
-    AssertSqlSafe, Column, Connection as _, Either, Executor, Row, SqlSafeStr, Statement, TypeInfo,
-    Value as _, ValueRef,
-    sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteRow},
+use rusqlite::{
+    Connection, ErrorCode,
+    hooks::{AuthAction, AuthContext, Authorization},
 };
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::{keeper::Keeper, statement};
+use super::{
+    file::DatabaseFile,
+    statement::{self, Failure, MAX_RESULT_BYTES, Output, given_up, io, size, too_large},
+};
 use crate::bindings::spin::sqlite::sqlite::{Error, RowResult, Value};
 
 /// Rows on their way to the guest. The statement waits when the guest does not read them.
 const ROWS_IN_FLIGHT: usize = 4;
-/// Bytes of one streamed row, or of a whole result that is not streamed.
-const MAX_RESULT_BYTES: usize = 128 << 20;
-/// Statements remembered for one connection.
+/// Prepared statements kept for one connection.
 const MAX_STATEMENTS: usize = 100;
+/// Instructions of SQLite's virtual machine, some 0.1 ms, between two looks at whether the
+/// statement's instance is still there.
+const OPERATIONS_PER_LOOK: i32 = 10_000;
 
-/// A connection, shared with the statements that run on it.
+/// A connection. Its statements run on a thread of its own, which ends with the last of these.
 #[derive(Clone)]
 pub struct OpenConnection(Arc<Shared>);
 
 struct Shared {
-    options: SqliteConnectOptions,
+    database: Arc<Opening>,
+    /// None before the first statement.
+    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    counters: Arc<Counters>,
+}
+
+/// How a connection is opened.
+struct Opening {
+    /// None is in memory.
+    file: Option<Arc<DatabaseFile>>,
     /// Whether `ATTACH` may open other files.
     attach: bool,
-    /// Takes over the write-ahead log before this connection closes. None in memory.
-    keeper: Option<Arc<Keeper>>,
-    handle: Arc<Mutex<Handle>>,
+    /// Set when the guest's instance is gone, which ends a running statement.
+    gone: Arc<AtomicBool>,
+}
+
+#[derive(Default)]
+struct Counters {
+    /// Statements that are not done.
+    pending: AtomicUsize,
     last_insert_rowid: AtomicI64,
     changes: AtomicU64,
 }
 
-#[derive(Default)]
-struct Handle {
-    connection: Option<SqliteConnection>,
-    statements: HashMap<String, Arc<Prepared>>,
-}
-
-/// What is known about a statement before it runs.
-struct Prepared {
-    /// The first statement of the text.
-    sql: Arc<str>,
-    columns: Vec<String>,
-    parameters: usize,
+enum Job {
+    Execute {
+        sql: String,
+        parameters: Vec<Value>,
+        out: Output,
+        result: oneshot::Sender<Result<(), Error>>,
+    },
+    Close(oneshot::Sender<()>),
 }
 
 /// A statement that has begun.
 pub struct Execution {
     pub columns: Vec<String>,
-    pub rows: mpsc::Receiver<RowResult>,
+    pub rows: tokio::sync::mpsc::Receiver<RowResult>,
     /// Ready once the statement is done.
     pub result: oneshot::Receiver<Result<(), Error>>,
 }
 
 impl OpenConnection {
-    pub fn new(options: SqliteConnectOptions, attach: bool, keeper: Option<Arc<Keeper>>) -> Self {
+    pub fn new(file: Option<Arc<DatabaseFile>>, attach: bool, gone: Arc<AtomicBool>) -> Self {
+        let database = Opening { file, attach, gone };
         OpenConnection(Arc::new(Shared {
-            options,
-            attach,
-            keeper,
-            handle: Arc::default(),
-            last_insert_rowid: AtomicI64::new(0),
-            changes: AtomicU64::new(0),
+            database: Arc::new(database),
+            jobs: Mutex::default(),
+            counters: Arc::default(),
         }))
     }
 
     pub fn last_insert_rowid(&self) -> i64 {
-        self.0.last_insert_rowid.load(Relaxed)
+        self.0.counters.last_insert_rowid.load(Relaxed)
     }
 
     pub fn changes(&self) -> u64 {
-        self.0.changes.load(Relaxed)
+        self.0.counters.changes.load(Relaxed)
     }
 
     /// Begins a statement and returns when it is done or its rows are waiting to be read. It fails
     /// only if the database cannot be opened; what is wrong with the statement is its result.
     pub async fn execute(&self, sql: String, parameters: Vec<Value>) -> Result<Execution, Error> {
-        let (columns_tx, mut columns) = oneshot::channel();
-        let (rows_tx, rows) = mpsc::channel(ROWS_IN_FLIGHT);
-        let (full_tx, full) = oneshot::channel();
+        let (begun_tx, begun) = oneshot::channel();
+        let (rows_tx, rows) = tokio::sync::mpsc::channel(ROWS_IN_FLIGHT);
         let (result_tx, result) = oneshot::channel();
-        let output = Output {
-            columns: Some(columns_tx),
-            rows: rows_tx,
-            full: Some(full_tx),
-        };
-        let shared = self.0.clone();
-        let mut work = Box::pin(async move {
-            let done = shared.run(&sql, parameters, output).await;
-            let _ = result_tx.send(done);
-        });
-        // Most statements are over before their rows fill the channel: those need no task.
-        tokio::select! {
-            biased;
-            () = &mut work => {}
-            Ok(()) = full => {
-                tokio::spawn(work);
-            }
-        }
-        match columns.try_recv() {
-            Ok(columns) => Ok(Execution {
-                columns: columns?,
-                rows,
-                result,
-            }),
-            Err(_) => Err(Error::Io("the statement was given up".to_owned())),
-        }
+        self.0.send(Job::Execute {
+            sql,
+            parameters,
+            out: Output {
+                begun: Some(begun_tx),
+                columns: Vec::new(),
+                rows: rows_tx,
+            },
+            result: result_tx,
+        })?;
+        // Nobody to answer: the thread has panicked.
+        let columns = begun.await.unwrap_or_else(|_| Err(given_up()))?;
+        Ok(Execution {
+            columns,
+            rows,
+            result,
+        })
     }
 
     /// Runs a statement and returns all its rows.
@@ -135,232 +137,203 @@ impl OpenConnection {
             }
             rows.push(row);
         }
-        match execution.result.await {
-            Ok(result) => result.map(|()| (execution.columns, rows)),
-            Err(_) => Err(Error::Io("the statement was given up".to_owned())),
-        }
+        let result = execution.result.await.unwrap_or_else(|_| Err(given_up()));
+        result.map(|()| (execution.columns, rows))
     }
 
     /// Closes the connection now, which rolls back an open transaction, unless a statement is
     /// still running on it: then when that is done.
     pub async fn close(self) {
-        let Ok(mut handle) = self.0.handle.try_lock() else {
-            return;
-        };
-        if let Some(keeper) = &self.0.keeper
-            && !keeper.holds()
+        let is_idle = self.0.counters.pending.load(Acquire) == 0;
+        let jobs = self.0.lock().take();
+        let (done, closed) = oneshot::channel();
+        if let Some(jobs) = jobs
+            && jobs.send(Job::Close(done)).is_ok()
+            && is_idle
         {
-            keeper.hold().await;
-        }
-        if let Some(connection) = handle.connection.take()
-            && let Err(error) = connection.close().await
-        {
-            tracing::debug!(%error, "closing a database connection");
-        }
-    }
-}
-
-/// An instance that ends drops its connections unclosed.
-impl Drop for Shared {
-    fn drop(&mut self) {
-        let Some(keeper) = self.keeper.take().filter(|keeper| !keeper.holds()) else {
-            return;
-        };
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let handle = std::mem::take(&mut self.handle);
-            runtime.spawn(async move {
-                keeper.hold().await;
-                drop(handle);
-            });
-        }
-    }
-}
-
-/// Where a running statement puts what it has.
-struct Output {
-    columns: Option<oneshot::Sender<Result<Vec<String>, Error>>>,
-    rows: mpsc::Sender<RowResult>,
-    /// Told once, when the rows have to wait for the guest.
-    full: Option<oneshot::Sender<()>>,
-}
-
-impl Output {
-    fn columns(&mut self, columns: Result<Vec<String>, Error>) {
-        if let Some(sender) = self.columns.take() {
-            let _ = sender.send(columns);
-        }
-    }
-
-    async fn row(&mut self, row: RowResult) -> Result<(), Error> {
-        let dropped = || Error::Io("row send error".to_owned());
-        match self.rows.try_send(row) {
-            Ok(()) => Ok(()),
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(dropped()),
-            Err(mpsc::error::TrySendError::Full(row)) => {
-                if let Some(full) = self.full.take() {
-                    let _ = full.send(());
-                }
-                self.rows.send(row).await.map_err(|_| dropped())
-            }
+            let _ = closed.await;
         }
     }
 }
 
 impl Shared {
-    async fn run(&self, sql: &str, parameters: Vec<Value>, mut out: Output) -> Result<(), Error> {
-        let mut handle = self.handle.lock().await;
-        if let Err(error) = handle.connect(&self.options).await {
-            out.columns(Err(io(error)));
-            return Ok(());
-        }
-        let prepared = match handle.prepare(sql, self.attach).await {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                out.columns(Ok(Vec::new()));
-                return Err(error);
-            }
+    fn lock(&self) -> MutexGuard<'_, Option<mpsc::Sender<Job>>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn send(&self, job: Job) -> Result<(), Error> {
+        let mut jobs = self.lock();
+        let jobs = match &mut *jobs {
+            Some(jobs) => jobs,
+            none => none.insert(self.start()?),
         };
-        if parameters.len() != prepared.parameters {
-            out.columns(Ok(prepared.columns.clone()));
-            return Err(Error::Io(format!(
-                "Wrong number of parameters passed to query. Got {}, needed {}",
-                parameters.len(),
-                prepared.parameters
-            )));
+        self.counters.pending.fetch_add(1, Relaxed);
+        jobs.send(job).map_err(|_| given_up())
+    }
+
+    fn start(&self) -> Result<mpsc::Sender<Job>, Error> {
+        let (sender, jobs) = mpsc::channel();
+        let worker = Worker {
+            database: self.database.clone(),
+            counters: self.counters.clone(),
+            connection: Slot::Unopened,
+        };
+        std::thread::Builder::new()
+            .name("sqlite".to_owned())
+            .spawn(move || worker.run(&jobs))
+            .map_err(|error| Error::Io(format!("cannot start a thread: {error}")))?;
+        Ok(sender)
+    }
+}
+
+/// The thread of a connection.
+struct Worker {
+    database: Arc<Opening>,
+    counters: Arc<Counters>,
+    connection: Slot,
+}
+
+enum Slot {
+    Unopened,
+    Open {
+        connection: Connection,
+        /// Of its file.
+        generation: u64,
+    },
+    /// For good: what was begun on it is undone, and must not go on as if it were not.
+    Closed,
+}
+
+impl Worker {
+    fn run(mut self, jobs: &mpsc::Receiver<Job>) {
+        for job in jobs {
+            match job {
+                Job::Execute {
+                    sql,
+                    parameters,
+                    mut out,
+                    result,
+                } => {
+                    let done = self.execute(&sql, parameters, &mut out);
+                    self.counters.pending.fetch_sub(1, Release);
+                    out.end(done, result);
+                }
+                Job::Close(done) => {
+                    self.close();
+                    let _ = done.send(());
+                }
+            }
         }
-        let Some(connection) = &mut handle.connection else {
+        self.close();
+    }
+
+    fn close(&mut self) {
+        let slot = std::mem::replace(&mut self.connection, Slot::Closed);
+        if let Slot::Open { connection, .. } = slot {
+            if let Some(file) = &self.database.file {
+                file.hold();
+            }
+            drop(connection);
+        }
+    }
+
+    /// Runs a statement to its end. The outer error is that the database cannot be opened.
+    fn execute(
+        &mut self,
+        sql: &str,
+        parameters: Vec<Value>,
+        out: &mut Output,
+    ) -> Result<Result<(), Error>, Error> {
+        if let Err(why) = self.open()? {
+            self.close();
+            return Ok(Err(Error::Io(format!("the connection is closed: {why}"))));
+        }
+        let Slot::Open { connection, .. } = &self.connection else {
             return Err(Error::InvalidConnection);
         };
-        let mut query = sqlx::query_with(
-            AssertSqlSafe(prepared.sql.clone()),
-            SqliteArguments::default(),
-        );
-        for value in parameters {
-            query = match value {
-                Value::Integer(value) => query.bind(value),
-                Value::Real(value) => query.bind(value),
-                Value::Text(value) => query.bind(value),
-                Value::Blob(value) => query.bind(value),
-                Value::Null => query.bind(None::<i64>),
-            };
+        let done = statement::execute(connection, sql, parameters, out);
+        let counters = &self.counters;
+        counters
+            .last_insert_rowid
+            .store(connection.last_insert_rowid(), Relaxed);
+        counters.changes.store(connection.changes(), Relaxed);
+        if let Some(file) = &self.database.file
+            && is_pragma(sql)
+        {
+            // It may have begun a write-ahead log.
+            file.hold();
         }
-        let mut steps = connection.fetch_many(query);
-        while let Some(step) = steps.next().await {
-            match step {
-                Ok(Either::Right(row)) => {
-                    // The schema may have changed since the statement was first seen.
-                    out.columns(Ok(names(row.columns())));
-                    out.row(convert(&row)?).await?;
-                }
-                Ok(Either::Left(done)) => {
-                    self.last_insert_rowid
-                        .store(done.last_insert_rowid(), Relaxed);
-                    self.changes.store(done.rows_affected(), Relaxed);
-                    out.columns(Ok(prepared.columns.clone()));
-                }
-                Err(error) => {
-                    out.columns(Ok(prepared.columns.clone()));
-                    return Err(io(error));
-                }
-            }
-        }
-        out.columns(Ok(prepared.columns.clone()));
-        Ok(())
-    }
-}
-
-impl Handle {
-    async fn connect(&mut self, options: &SqliteConnectOptions) -> Result<(), sqlx::Error> {
-        if self.connection.is_none() {
-            self.connection = Some(SqliteConnection::connect_with(options).await?);
-        }
-        Ok(())
+        Ok(done.map_err(|failure| self.database.error(failure)))
     }
 
-    async fn prepare(&mut self, sql: &str, attach: bool) -> Result<Arc<Prepared>, Error> {
-        if let Some(prepared) = self.statements.get(sql) {
-            return Ok(prepared.clone());
-        }
-        let first: Arc<str> = statement::first(sql).into();
-        if !attach && statement::opens_another_file(&first) {
-            return Err(Error::Io("not authorized".to_owned()));
-        }
-        let Some(connection) = &mut self.connection else {
-            return Err(Error::InvalidConnection);
+    /// Opens the connection, if that is not done. The inner error is that it cannot be used any more.
+    fn open(&mut self) -> Result<Result<(), String>, Error> {
+        let known = match &self.database.file {
+            Some(file) => file.generation().map_err(|error| format!("{error:#}")),
+            None => Ok(0),
         };
-        let text = AssertSqlSafe(first.clone()).into_sql_str();
-        let known = connection.prepare(text).await.map_err(io)?;
-        let prepared = Arc::new(Prepared {
-            sql: first,
-            columns: names(known.columns()),
-            parameters: match known.parameters() {
-                Some(Either::Right(count)) => count,
-                _ => 0,
-            },
-        });
-        if self.statements.len() >= MAX_STATEMENTS {
-            self.statements.clear();
+        Ok(match (&self.connection, known) {
+            (Slot::Unopened, Ok(generation)) => {
+                self.connection = Slot::Open {
+                    connection: self.database.open().map_err(|error| io(&error))?,
+                    generation,
+                };
+                Ok(())
+            }
+            (Slot::Open { generation, .. }, Ok(known)) if *generation == known => Ok(()),
+            (Slot::Open { .. }, Ok(_)) => Err("its write-ahead log was deleted".to_owned()),
+            (Slot::Closed, Ok(_)) => Err("an earlier statement says why".to_owned()),
+            (_, Err(why)) => Err(why),
+        })
+    }
+}
+
+impl Opening {
+    fn open(&self) -> rusqlite::Result<Connection> {
+        let connection = match &self.file {
+            Some(file) => file.connect()?,
+            None => Connection::open_in_memory()?,
+        };
+        if let Some(file) = &self.file {
+            file.hold();
         }
-        self.statements.insert(sql.to_owned(), prepared.clone());
-        Ok(prepared)
+        connection.set_prepared_statement_cache_capacity(MAX_STATEMENTS);
+        if !self.attach {
+            connection.authorizer(Some(refuse_files))?;
+        }
+        let gone = self.gone.clone();
+        connection.progress_handler(OPERATIONS_PER_LOOK, Some(move || gone.load(Relaxed)))?;
+        Ok(connection)
+    }
+
+    fn error(&self, failure: Failure) -> Error {
+        let error = match failure {
+            Failure::Ours(error) => return error,
+            Failure::Sqlite(error) => error,
+        };
+        let damage = [ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase];
+        if let Some(file) = &self.file
+            && error
+                .sqlite_error_code()
+                .is_some_and(|it| damage.contains(&it))
+        {
+            file.found_damaged();
+        }
+        io(&error)
     }
 }
 
-fn names(columns: &[sqlx::sqlite::SqliteColumn]) -> Vec<String> {
-    columns
-        .iter()
-        .map(|column| column.name().to_owned())
-        .collect()
+fn is_pragma(sql: &str) -> bool {
+    let word = sql.trim_start().get(..6);
+    word.is_some_and(|word| word.eq_ignore_ascii_case("pragma"))
 }
 
-fn convert(row: &SqliteRow) -> Result<RowResult, Error> {
-    let values = (0..row.len()).map(|index| convert_value(row, index));
-    let row = RowResult {
-        values: values.collect::<Result<_, _>>().map_err(io)?,
-    };
-    if size(&row) > MAX_RESULT_BYTES {
-        return Err(too_large());
+/// Databases besides the connection's own may only be temporary. `VACUUM INTO` asks here, too.
+fn refuse_files(context: AuthContext<'_>) -> Authorization {
+    match context.action {
+        AuthAction::Attach { filename } if !matches!(filename, "" | ":memory:") => {
+            Authorization::Deny
+        }
+        _ => Authorization::Allow,
     }
-    Ok(row)
-}
-
-fn convert_value(row: &SqliteRow, index: usize) -> Result<Value, sqlx::Error> {
-    let value = row.try_get_raw(index)?;
-    if value.is_null() {
-        return Ok(Value::Null);
-    }
-    let owned = value.to_owned();
-    // SQLite types values, not columns.
-    Ok(match owned.type_info().name() {
-        "INTEGER" => Value::Integer(row.try_get_unchecked(index)?),
-        "REAL" => Value::Real(row.try_get_unchecked(index)?),
-        "TEXT" => Value::Text(row.try_get_unchecked(index)?),
-        _ => Value::Blob(row.try_get_unchecked(index)?),
-    })
-}
-
-fn size(row: &RowResult) -> usize {
-    let bytes = |value: &Value| match value {
-        Value::Text(text) => text.len(),
-        Value::Blob(blob) => blob.len(),
-        _ => 0,
-    };
-    row.values
-        .iter()
-        .map(|value| size_of::<Value>() + bytes(value))
-        .sum()
-}
-
-fn too_large() -> Error {
-    Error::Io(format!(
-        "query result exceeds limit of {MAX_RESULT_BYTES} bytes"
-    ))
-}
-
-/// SQLite's own words, without the library's around them.
-fn io(error: sqlx::Error) -> Error {
-    Error::Io(match &error {
-        sqlx::Error::Database(database) => database.message().to_owned(),
-        other => other.to_string(),
-    })
 }

@@ -4,7 +4,10 @@
 use std::{
     collections::BTreeSet,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -17,7 +20,7 @@ use wasmtime::{
     },
 };
 
-use super::{Databases, OpenConnection, connection::Execution};
+use super::{Databases, OpenConnection, connection::Execution, statement::given_up};
 use crate::bindings::spin::sqlite::sqlite::{
     Error, Host, HostConnection, HostConnectionWithStore, QueryResult, RowResult, Value,
 };
@@ -30,6 +33,14 @@ pub struct SqliteState {
     pub databases: Arc<Databases>,
     pub allowed: Arc<BTreeSet<String>>,
     pub open: usize,
+    /// Set with the end of the instance, which ends its statements.
+    pub gone: Arc<AtomicBool>,
+}
+
+impl Drop for SqliteState {
+    fn drop(&mut self) {
+        self.gone.store(true, Relaxed);
+    }
 }
 
 /// An instance's databases and resources, borrowed for one call.
@@ -54,7 +65,7 @@ impl SqliteView<'_> {
         if !self.state.allowed.contains(label) {
             return Ok(Err(Error::AccessDenied));
         }
-        let connection = match self.state.databases.open(label) {
+        let connection = match self.state.databases.open(label, self.state.gone.clone()) {
             None => return Ok(Err(Error::NoSuchDatabase)),
             Some(Err(error)) => {
                 tracing::error!("opening the database {label:?}: {error:#}");
@@ -134,8 +145,7 @@ impl<T: Send> HostConnectionWithStore<T> for SqliteData {
         store.with(|mut access| {
             let rows = StreamReader::new(&mut access, RowProducer(rows))?;
             let result = FutureReader::new(&mut access, async move {
-                let given_up = |_| Err(Error::Io("the statement was given up".to_owned()));
-                Ok::<_, wasmtime::Error>(result.await.unwrap_or_else(given_up))
+                Ok::<_, wasmtime::Error>(result.await.unwrap_or_else(|_| Err(given_up())))
             })?;
             Ok(Ok((columns, rows, result)))
         })

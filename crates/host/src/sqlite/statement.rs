@@ -1,244 +1,172 @@
-//! Looks at SQL text as far as Spin's rules need it: where the first statement ends, and whether it
-//! would open another file. Understands tokens, not grammar; SQLite itself judges the rest.
+//! One statement of a guest, run to its end: what it is given, and what becomes of its rows. Knows
+//! nothing of threads and of how long a connection lives.
 
-/// The first statement of several. SQLite's API, as Spin uses it, runs only that one.
-pub fn first(sql: &str) -> &str {
-    if !sql.contains(';') {
-        return sql;
-    }
-    let mut trigger = TriggerHead::default();
-    let mut in_trigger = false;
-    // Inside a trigger's body a semicolon ends the whole only after `; END`.
-    let mut body = BodyEnd::Elsewhere;
-    for token in Tokens::new(sql) {
-        match token.kind {
-            Kind::Semicolon if !in_trigger || body == BodyEnd::End => return &sql[..token.end],
-            Kind::Semicolon => body = BodyEnd::Semicolon,
-            Kind::Word => {
-                let word = &sql[token.start..token.end];
-                in_trigger = in_trigger || trigger.completes(word);
-                body = if body == BodyEnd::Semicolon && word.eq_ignore_ascii_case("end") {
-                    BodyEnd::End
-                } else {
-                    BodyEnd::Elsewhere
-                };
-            }
-            Kind::Other => {
-                trigger.stop();
-                body = BodyEnd::Elsewhere;
+use rusqlite::{
+    Batch, Connection, ErrorCode, Row, Statement,
+    fallible_iterator::FallibleIterator as _,
+    params_from_iter,
+    types::{Value as Parameter, ValueRef},
+};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
+
+use crate::bindings::spin::sqlite::sqlite::{Error, RowResult, Value};
+
+/// Bytes of one streamed row, or of a whole result that is not streamed.
+pub const MAX_RESULT_BYTES: usize = 128 << 20;
+
+/// Where a running statement puts what it has.
+pub struct Output {
+    /// Told the columns once: when the rows have to wait for the guest, or when all is over. So a
+    /// statement with few rows costs its guest one wait and not several.
+    pub begun: Option<oneshot::Sender<Result<Vec<String>, Error>>>,
+    pub columns: Vec<String>,
+    pub rows: mpsc::Sender<RowResult>,
+}
+
+impl Output {
+    fn row(&mut self, row: RowResult) -> Result<(), Error> {
+        let dropped = || Error::Io("row send error".to_owned());
+        match self.rows.try_send(row) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Closed(_)) => Err(dropped()),
+            Err(TrySendError::Full(row)) => {
+                if let Some(begun) = self.begun.take() {
+                    let _ = begun.send(Ok(std::mem::take(&mut self.columns)));
+                }
+                self.rows.blocking_send(row).map_err(|_| dropped())
             }
         }
     }
-    sql
+
+    /// The outer error is that there is no database.
+    pub fn end(
+        self,
+        done: Result<Result<(), Error>, Error>,
+        to: oneshot::Sender<Result<(), Error>>,
+    ) {
+        drop(self.rows);
+        let columns = done.map(|result| {
+            let _ = to.send(result);
+            self.columns
+        });
+        if let Some(begun) = self.begun {
+            let _ = begun.send(columns);
+        }
+    }
 }
 
-/// Whether a statement would open a database file besides its own.
-pub fn opens_another_file(statement: &str) -> bool {
-    let mut words = Tokens::new(statement).skip_while(|token| token.kind == Kind::Semicolon);
-    let Some(first) = words.next() else {
-        return false;
+/// Why a statement ended early.
+pub enum Failure {
+    Sqlite(rusqlite::Error),
+    Ours(Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Failure::Sqlite(error)
+    }
+}
+
+pub fn execute(
+    connection: &Connection,
+    sql: &str,
+    parameters: Vec<Value>,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    match connection.prepare_cached(sql) {
+        Ok(mut statement) => query(&mut statement, parameters, out),
+        // This version of the library refuses what comes after the first statement, Spin's never
+        // looks at it.
+        Err(refused) if sql.contains(';') && is_about_the_text(&refused) => {
+            match Batch::new(connection, sql).next()? {
+                Some(mut first) => query(&mut first, parameters, out),
+                None => Err(refused.into()),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_about_the_text(error: &rusqlite::Error) -> bool {
+    matches!(error, rusqlite::Error::MultipleStatement)
+        || error.sqlite_error_code() == Some(ErrorCode::Unknown)
+}
+
+fn query(
+    statement: &mut Statement<'_>,
+    parameters: Vec<Value>,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    // As in Spin these are the columns before the first step, which notices a changed schema.
+    out.columns = statement
+        .column_names()
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    let mut rows = statement.query(params_from_iter(parameters.into_iter().map(parameter)))?;
+    while let Some(row) = rows.next()? {
+        out.row(convert(row)?).map_err(Failure::Ours)?;
+    }
+    Ok(())
+}
+
+fn parameter(value: Value) -> Parameter {
+    match value {
+        Value::Integer(value) => Parameter::Integer(value),
+        Value::Real(value) => Parameter::Real(value),
+        Value::Text(value) => Parameter::Text(value),
+        Value::Blob(value) => Parameter::Blob(value),
+        Value::Null => Parameter::Null,
+    }
+}
+
+fn convert(row: &Row<'_>) -> Result<RowResult, Failure> {
+    let values = (0..row.as_ref().column_count()).map(|index| match row.get_ref(index)? {
+        ValueRef::Null => Ok(Value::Null),
+        ValueRef::Integer(value) => Ok(Value::Integer(value)),
+        ValueRef::Real(value) => Ok(Value::Real(value)),
+        ValueRef::Text(text) => match std::str::from_utf8(text) {
+            Ok(text) => Ok(Value::Text(text.to_owned())),
+            Err(error) => Err(Failure::Ours(Error::Io(format!(
+                "column {index} holds a text that is not UTF-8: {error}"
+            )))),
+        },
+        ValueRef::Blob(bytes) => Ok(Value::Blob(bytes.to_owned())),
+    });
+    let row = RowResult {
+        values: values.collect::<Result<_, Failure>>()?,
     };
-    let text = |token: &Token| statement[token.start..token.end].to_ascii_lowercase();
-    match text(&first).as_str() {
-        "attach" => {
-            let name = words.find(|token| text(token) != "database");
-            !matches!(
-                name.map(|token| text(&token)).as_deref(),
-                Some("''" | "':memory:'")
-            )
-        }
-        "vacuum" => words.any(|token| text(&token) == "into"),
-        _ => false,
+    if size(&row) > MAX_RESULT_BYTES {
+        return Err(Failure::Ours(too_large()));
     }
+    Ok(row)
 }
 
-/// Watches for `[EXPLAIN] CREATE [TEMP|TEMPORARY] TRIGGER` at the beginning.
-#[derive(Default)]
-struct TriggerHead {
-    created: bool,
-    stopped: bool,
+pub fn size(row: &RowResult) -> usize {
+    let bytes = |value: &Value| match value {
+        Value::Text(text) => text.len(),
+        Value::Blob(blob) => blob.len(),
+        _ => 0,
+    };
+    row.values
+        .iter()
+        .map(|value| size_of::<Value>() + bytes(value))
+        .sum()
 }
 
-impl TriggerHead {
-    fn completes(&mut self, word: &str) -> bool {
-        if self.stopped {
-            return false;
-        }
-        match word.to_ascii_lowercase().as_str() {
-            "explain" if !self.created => {}
-            "create" if !self.created => self.created = true,
-            "temp" | "temporary" if self.created => {}
-            "trigger" if self.created => return true,
-            _ => self.stopped = true,
-        }
-        false
-    }
-
-    fn stop(&mut self) {
-        self.stopped = true;
-    }
+pub fn too_large() -> Error {
+    Error::Io(format!(
+        "query result exceeds limit of {MAX_RESULT_BYTES} bytes"
+    ))
 }
 
-#[derive(PartialEq)]
-enum BodyEnd {
-    Elsewhere,
-    Semicolon,
-    End,
+pub fn given_up() -> Error {
+    Error::Io("the statement was given up before its end".to_owned())
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    Word,
-    Semicolon,
-    /// A quoted text or any other character.
-    Other,
-}
-
-struct Token {
-    kind: Kind,
-    start: usize,
-    end: usize,
-}
-
-/// Words, semicolons and the rest, without white space and comments.
-struct Tokens<'a> {
-    bytes: &'a [u8],
-    position: usize,
-}
-
-impl<'a> Tokens<'a> {
-    fn new(sql: &'a str) -> Self {
-        Tokens {
-            bytes: sql.as_bytes(),
-            position: 0,
-        }
-    }
-
-    fn peek(&self, ahead: usize) -> Option<u8> {
-        self.bytes.get(self.position + ahead).copied()
-    }
-
-    fn skip_until(&mut self, end: &[u8]) {
-        let rest = &self.bytes[self.position..];
-        let found = rest.windows(end.len()).position(|window| window == end);
-        self.position = found.map_or(self.bytes.len(), |at| self.position + at + end.len());
-    }
-
-    /// Passes a quoted text; a doubled quote stands for itself.
-    fn skip_quoted(&mut self, close: u8) {
-        self.position += 1;
-        loop {
-            self.skip_until(&[close]);
-            if close == b']' || self.peek(0) != Some(close) {
-                return;
-            }
-            self.position += 1;
-        }
-    }
-}
-
-impl Iterator for Tokens<'_> {
-    type Item = Token;
-
-    fn next(&mut self) -> Option<Token> {
-        loop {
-            let start = self.position;
-            let kind = match self.peek(0)? {
-                b if b.is_ascii_whitespace() => {
-                    self.position += 1;
-                    continue;
-                }
-                b'-' if self.peek(1) == Some(b'-') => {
-                    self.skip_until(b"\n");
-                    continue;
-                }
-                b'/' if self.peek(1) == Some(b'*') => {
-                    self.position += 2;
-                    self.skip_until(b"*/");
-                    continue;
-                }
-                quote @ (b'\'' | b'"' | b'`') => {
-                    self.skip_quoted(quote);
-                    Kind::Other
-                }
-                b'[' => {
-                    self.skip_quoted(b']');
-                    Kind::Other
-                }
-                b';' => {
-                    self.position += 1;
-                    Kind::Semicolon
-                }
-                b if is_word(b) => {
-                    while self.peek(0).is_some_and(is_word) {
-                        self.position += 1;
-                    }
-                    Kind::Word
-                }
-                _ => {
-                    self.position += 1;
-                    Kind::Other
-                }
-            };
-            return Some(Token {
-                kind,
-                start,
-                end: self.position,
-            });
-        }
-    }
-}
-
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || !byte.is_ascii()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_statement_ends_at_the_first_semicolon_that_is_one() {
-        for (sql, expected) in [
-            ("SELECT 1", "SELECT 1"),
-            ("SELECT 1; SELECT 2", "SELECT 1;"),
-            ("SELECT ';'';', \";\"; X", "SELECT ';'';', \";\";"),
-            ("SELECT 1 -- ;\n; X", "SELECT 1 -- ;\n;"),
-            ("/* ; */ SELECT [;]; X", "/* ; */ SELECT [;];"),
-            ("SELECT 'not closed ; X", "SELECT 'not closed ; X"),
-            ("SELECT 'größe;'; X", "SELECT 'größe;';"),
-        ] {
-            assert_eq!(first(sql), expected);
-        }
-    }
-
-    #[test]
-    fn a_trigger_is_one_statement() {
-        let trigger = "CREATE TEMP TRIGGER t AFTER INSERT ON a BEGIN \
-                       SELECT CASE 1 WHEN 1 THEN 2 END; DELETE FROM b; END;";
-        assert_eq!(first(&format!("{trigger} SELECT 1;")), trigger);
-        assert_eq!(
-            first("CREATE TABLE trigger_(a); X"),
-            "CREATE TABLE trigger_(a);"
-        );
-    }
-
-    #[test]
-    fn opening_another_file_is_noticed() {
-        for sql in [
-            "ATTACH 'a.db' AS a",
-            " /**/attach database ? as x",
-            "VACUUM INTO 'b.db'",
-        ] {
-            assert!(opens_another_file(sql), "{sql}");
-        }
-        for sql in [
-            "ATTACH ':memory:' AS a",
-            "VACUUM",
-            "SELECT 'attach'",
-            "ATTACH DATABASE '' AS x",
-        ] {
-            assert!(!opens_another_file(sql), "{sql}");
-        }
-    }
+pub fn io(error: &rusqlite::Error) -> Error {
+    Error::Io(error.to_string())
 }

@@ -1,11 +1,16 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    os::unix::fs::{FileExt as _, PermissionsExt as _},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use http_body_util::{BodyExt, Empty};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use parlour_host::{App, serve};
 use tokio::{net::TcpListener, sync::oneshot};
 
-use crate::running::{Running, options, start};
+use crate::running::{Running, databases_config, options, start};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_second_start_compiles_nothing() {
@@ -48,6 +53,94 @@ async fn what_components_print_is_kept() {
         let path = app.state.path().join(format!("logs/app_{stream}.txt"));
         assert_eq!(std::fs::read_to_string(path).unwrap(), "remember this\n");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_may_print_though_the_disk_is_full() {
+    let state = tempfile::tempdir().unwrap();
+    let logs = state.path().join("logs");
+    std::fs::create_dir(&logs).unwrap();
+    for stream in ["stdout", "stderr"] {
+        std::os::unix::fs::symlink("/dev/full", logs.join(format!("app_{stream}.txt"))).unwrap();
+    }
+    let app = App::load(options("app", state.path())).await.unwrap();
+    let app = Running { app, state };
+    for _ in 0..3 {
+        let answer = app.ask("/", &[("x-do", "print to nowhere")], "").await;
+        assert_eq!(answer.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_state_directory_is_for_its_owner_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let config = databases_config();
+    let mut options = options("databases", &state);
+    options.runtime_config = Some(config.path().to_owned());
+    let app = App::load(options).await.unwrap();
+    let app = Running { app, state: folder };
+    let script =
+        "open default\nrun PRAGMA journal_mode=WAL\nrun CREATE TABLE t(a)\nrun BEGIN IMMEDIATE";
+    app.ask("/", &[("x-do", "sql")], script).await;
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&state), 0o700);
+    assert_eq!(mode(&state.join("logs")), 0o700);
+    for name in [
+        "sqlite_db.db",
+        "sqlite_db.db-wal",
+        "sqlite_db.db-shm",
+        "logs/app_stdout.txt",
+        "in-use.lock",
+        "running",
+    ] {
+        assert_eq!(mode(&state.join(name)), 0o600, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_crash_a_malformed_database_is_not_served_unless_told_so() {
+    let state = tempfile::tempdir().unwrap();
+    let config = databases_config();
+    let load = |allow| {
+        let mut options = options("databases", state.path());
+        options.runtime_config = Some(config.path().to_owned());
+        options.allow_malformed_database = allow;
+        App::load(options)
+    };
+    let app = load(false).await.unwrap();
+    let request = |script: &'static str| {
+        http::Request::post("http://localhost/")
+            .header("x-do", "sql")
+            .body(
+                http_body_util::Full::from(script)
+                    .map_err(|never| match never {})
+                    .boxed_unsync(),
+            )
+            .unwrap()
+    };
+    let script = "open default\nrun CREATE TABLE t AS WITH RECURSIVE n(i) AS \
+        (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9999) SELECT i FROM n";
+    assert_eq!(app.handle(request(script)).await.status(), 200);
+    drop(app);
+    let database = state.path().join("sqlite_db.db");
+    let overwrite = std::fs::OpenOptions::new()
+        .write(true)
+        .open(&database)
+        .unwrap();
+    overwrite.write_all_at(&[0x5a; 16 << 10], 8 << 10).unwrap();
+    let error = format!("{:#}", load(false).await.err().unwrap());
+    for word in ["sqlite_db.db", "malformed", "parlour restore"] {
+        assert!(error.contains(word), "{word} is not in: {error}");
+    }
+    // A second attempt does not help.
+    assert!(load(false).await.is_err());
+    let app = load(true).await.unwrap();
+    let answer = app
+        .handle(request("open default\nrun SELECT 1 AS well"))
+        .await;
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, "opened\nwell [1]\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

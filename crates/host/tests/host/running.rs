@@ -8,7 +8,7 @@ use std::{
 
 use http_body_util::{BodyExt, Full};
 use parlour_host::{App, Body, Options};
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 /// The components are compiled once for all tests.
 pub fn guests() {
@@ -55,6 +55,13 @@ pub fn options(name: &str, state: &Path) -> Options {
         cache_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("components")),
         ..Options::default()
     }
+}
+
+/// The runtime configuration that the case `databases` needs.
+pub fn databases_config() -> NamedTempFile {
+    let config = NamedTempFile::new().unwrap();
+    std::fs::write(config.path(), "[sqlite_database.other]\ntype = \"spin\"\n").unwrap();
+    config
 }
 
 pub async fn start(name: &str) -> Running {

@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use crate::running::{Running, start_with};
+use crate::running::{Running, databases_config, start_with};
 
 async fn start(name: &str) -> Running {
-    let config = tempfile::NamedTempFile::new().unwrap();
-    let text = "[sqlite_database.other]\ntype = \"spin\"\n";
-    std::fs::write(config.path(), text).unwrap();
+    let config = databases_config();
     start_with(name, |options| {
         options.runtime_config = Some(config.path().to_owned())
     })
@@ -98,12 +96,96 @@ async fn an_error_is_the_result_and_not_the_call() {
         r#"
         open default => opened
         start nonsense => started
-        run nonsense => result: Error::Io("near \"nonsense\": syntax error")
+        run nonsense => result: Error::Io("near \"nonsense\": syntax error in nonsense at offset 0")
         run CREATE TABLE t(a UNIQUE) => []
         run INSERT INTO t VALUES (1) => []
         run INSERT INTO t VALUES (1) => result: Error::Io("UNIQUE constraint failed: t.a")
         run SELECT ? => result: Error::Io("Wrong number of parameters passed to query. Got 0, needed 1")
         run SELECT 1|x => result: Error::Io("Wrong number of parameters passed to query. Got 1, needed 0")
+        "#,
+    )
+    .await;
+}
+
+/// A prepared statement whose table has changed is prepared again. As on Spin, its first result still
+/// has the names of the columns there were.
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_may_change_under_a_prepared_statement() {
+    let app = start("databases").await;
+    expect(
+        &app,
+        r#"
+        open default => opened
+        run CREATE TABLE t(a) => []
+        run INSERT INTO t VALUES (1) => []
+        run SELECT * FROM t => a [1]
+        run ALTER TABLE t ADD COLUMN b DEFAULT 2 => []
+        run SELECT * FROM t => a [1,2]
+        run SELECT * FROM t => a,b [1,2]
+        open default => opened
+        run ALTER TABLE t ADD COLUMN c DEFAULT 3 => []
+        use 0 => used
+        run SELECT * FROM t => a,b [1,2,3]
+        run INSERT INTO t VALUES (4, 5, 6) RETURNING * => a,b,c [4,5,6]
+        use 1 => used
+        run DROP TABLE t => []
+        run CREATE TABLE t(x) => []
+        run INSERT INTO t VALUES (7) => []
+        use 0 => used
+        run SELECT * FROM t => a,b,c [7]
+        run SELECT * FROM t => x [7]
+        run BEGIN IMMEDIATE => []
+        run INSERT INTO t VALUES (8) => []
+        run ALTER TABLE t ADD COLUMN y DEFAULT 9 => []
+        run SELECT * FROM t => x [7,9 8,9]
+        run COMMIT => []
+        run SELECT * FROM t => x,y [7,9 8,9]
+        "#,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn named_parameters_are_bound_by_their_place() {
+    let app = start("databases").await;
+    expect(
+        &app,
+        r#"
+        open default => opened
+        run SELECT :a AS x|hi => x ["hi"]
+        run SELECT @a AS x|hi => x ["hi"]
+        run SELECT $a AS x|hi => x ["hi"]
+        run SELECT :a AS x, :a AS y, ?1 AS z|hi => x,y,z ["hi","hi","hi"]
+        run SELECT :a|hi => :a ["hi"]
+        run SELECT :a, :b|hi => result: Error::Io("Wrong number of parameters passed to query. Got 1, needed 2")
+        "#,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_without_a_statement_is_an_error() {
+    let app = start("databases").await;
+    for nothing in ["", "-- nothing", "/* nothing */", ";", " ; ;"] {
+        let script = format!("open default\nrun {nothing}\nrun SELECT 1 AS well");
+        let answer = lines(&app, "/", &script).await;
+        assert!(answer[1].starts_with("result: Error::Io"), "{answer:?}");
+        assert_eq!(answer[2], "well [1]");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_ends_early_is_an_error() {
+    let app = start("databases").await;
+    expect(
+        &app,
+        r#"
+        open default => opened
+        run CREATE TABLE t(a) => []
+        run INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9) SELECT i FROM n => []
+        run SELECT abs(CASE WHEN a = 8 THEN -9223372036854775808 ELSE a END) FROM t => result: Error::Io("integer overflow")
+        run SELECT CASE WHEN a = 8 THEN CAST(x'ff' AS TEXT) ELSE a END AS b FROM t => result: Error::Io("column 0 holds a text that is not UTF-8: invalid utf-8 sequence of 1 bytes from index 0")
+        run SELECT count(*) AS n FROM t => n [9]
         "#,
     )
     .await;
@@ -148,6 +230,27 @@ async fn a_deferred_transaction_cannot_be_upgraded_behind_anothers_back() {
         run INSERT INTO t VALUES (2) => result: Error::Io("database is locked")
         run ROLLBACK => []
         run SELECT a FROM t => a [1]
+        "#,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_database_is_an_error_and_works_again() {
+    let app = start("databases").await;
+    expect(
+        &app,
+        r#"
+        open default => opened
+        run CREATE TABLE t(a) => []
+        run BEGIN IMMEDIATE => []
+        open default => opened
+        run INSERT INTO t VALUES (1) => result: Error::Io("database is locked")
+        use 0 => used
+        run COMMIT => []
+        use 1 => used
+        run INSERT INTO t VALUES (2) => []
+        run SELECT a FROM t => a [2]
         "#,
     )
     .await;

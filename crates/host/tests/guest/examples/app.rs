@@ -33,6 +33,16 @@ async fn handle(request: Request) -> Result<String> {
             eprintln!("{argument}");
             Ok(String::new())
         }
+        "loop" => loop {
+            std::hint::spin_loop();
+        },
+        "allocate" => {
+            let mut kept = Vec::new();
+            loop {
+                kept.push(vec![1_u8; 1 << 20]);
+                std::hint::black_box(&kept);
+            }
+        }
         "read" => Ok(format!("{:?}", std::fs::read_to_string(&argument))),
         "write" => Ok(format!("{:?}", std::fs::write(&argument, "x").is_ok())),
         "sql" => {
