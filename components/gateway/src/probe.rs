@@ -20,8 +20,8 @@ pub async fn answer() -> Result<types::Response, Failure> {
     let config = Config::known(forward::variable("namespaces").await?)?;
     let asked = config.components().into_iter().map(|component| async move {
         let answer = forward::ask(component, PROBE, HeaderMap::new(), Vec::new()).await;
-        let (status, body) = answer.map_err(|failure| unready(component, &failure.to_string()))?;
-        judge(component, status, &body)
+        let answer = answer.map_err(|failure| unready(component, &failure.to_string()))?;
+        judge(component, answer.status, &answer.body)
     });
     let all = stream::iter(asked).buffer_unordered(MAX_AT_ONCE);
     all.try_collect::<Vec<()>>().await?;
