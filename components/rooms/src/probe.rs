@@ -16,10 +16,10 @@ pub async fn run() -> Result<(), Error> {
 }
 
 async fn write(database: &Database) -> Result<(), Error> {
-    database.run(sql::BEGIN, []).await?;
+    database.begin().await?;
     database.run(sql::PROBE, [number(0)]).await?;
     database.run(sql::END_PROBE, []).await?;
-    database.run(sql::COMMIT, []).await
+    database.commit().await
 }
 
 #[cfg(test)]
@@ -53,13 +53,13 @@ mod tests {
         let other = Database::open().await.unwrap();
         schema::bring_up_to_date(&other).await.unwrap();
         run().await.unwrap();
-        other.run(sql::BEGIN, []).await.unwrap();
+        other.begin().await.unwrap();
         let error = run().await.unwrap_err();
         assert!(
             matches!(&error, Error::Storage(text) if text.contains("locked")),
             "{error:?}"
         );
-        other.run(sql::COMMIT, []).await.unwrap();
+        other.commit().await.unwrap();
         run().await.unwrap();
     }
 }
