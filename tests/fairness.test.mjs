@@ -134,7 +134,8 @@ describe("fairness", () => {
     }
     for (const raw of crowd) raw.send(`420["join",${JSON.stringify(room)}]`);
     const frames = await Promise.all(crowd.map((raw) => raw.until((frame) => frame.startsWith("430["))));
-    const answers = frames.map((read) => JSON.parse(read.at(-1).slice("430".length))[0]);
+    const ack = (read) => read.find((frame) => frame.startsWith("430["));
+    const answers = frames.map((read) => JSON.parse(ack(read).slice("430".length))[0]);
 
     const watcher = await connected(t, server.url);
     const last = await ask(watcher, "join", room);

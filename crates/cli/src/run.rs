@@ -25,7 +25,7 @@ use crate::variables;
 pub async fn up(flags: flags::Up) -> Result<()> {
     let stop = Stop::on_signals()?;
     let state_dir = state_dir(&flags.application);
-    let _only = only_server(&state_dir)?;
+    let _only = only_server(&state_dir, &flags.bus)?;
     let identity = identity::of(flags.engine.relay_id.as_deref(), flags.listen, &state_dir)?;
     let secrets = secrets::keep(&state_dir)?;
     let app = load(&flags.application, secrets).await?;
@@ -164,17 +164,21 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
         .with_context(|| format!("cannot listen on {address}"))
 }
 
-/// Two relays with one name and secrets of their own making would each take the other's clients for
-/// gone.
-fn only_server(state_dir: &Path) -> Result<File> {
+/// Two servers on one database that do not hear of each other would each keep their messages from the
+/// other's clients. A bus joins them.
+fn only_server(state_dir: &Path, bus: &flags::Bus) -> Result<Option<File>> {
     host::state_dir::prepare(state_dir)?;
-    host::state_dir::lock(state_dir, "up")?.with_context(|| {
+    if bus.url.is_some() {
+        return Ok(None);
+    }
+    let lock = host::state_dir::lock(state_dir, "up")?.with_context(|| {
         format!(
-            "another `parlour up` uses the state directory {}: stop it, or give this one a directory of \
-             its own with --state-dir",
+            "another `parlour up` uses the state directory {}: stop it, give this one a directory of \
+             its own with --state-dir, or join the two with --bus",
             state_dir.display()
         )
-    })
+    })?;
+    Ok(Some(lock))
 }
 
 /// The flag, or `.spin` beside the manifest, as Spin has it.

@@ -79,13 +79,29 @@ pub fn restore(
     for pair in &pairs {
         sqlite::verify(&pair.backup)?;
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let suffix = unused_suffix(&pairs)?;
     for pair in &mut pairs {
-        let suffix = format!(".before-restore-{now}");
         pair.kept = sqlite::restore(&pair.backup, &pair.database, &suffix)?;
     }
     alone.leave_in_good_order();
     Ok(pairs)
+}
+
+/// What the names of the present databases get, so that they can be kept: the time, and a number where
+/// databases of the same second are there already.
+fn unused_suffix(pairs: &[Copied]) -> Result<String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let numbered = (2..).map(|number| format!(".before-restore-{now}-{number}"));
+    let is_unused = |suffix: &String| {
+        let mut kept = pairs
+            .iter()
+            .map(|pair| sqlite::beside(&pair.database, suffix));
+        !kept.any(|kept| kept.exists())
+    };
+    let mut suffixes = [format!(".before-restore-{now}")]
+        .into_iter()
+        .chain(numbered);
+    Ok(suffixes.find(is_unused).expect("numbers do not end"))
 }
 
 /// Each database of the directory and its place in a backup, whether they exist or not.
