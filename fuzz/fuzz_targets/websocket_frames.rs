@@ -23,8 +23,9 @@ impl Handler for Seen {
         self.0.push(('b', data.into()));
         Step::Continue
     }
-    fn ping(&mut self, data: &[u8]) {
+    fn ping(&mut self, data: &[u8]) -> Step {
         self.0.push(('p', data.into()));
+        Step::Continue
     }
 }
 

@@ -46,6 +46,12 @@ const TESTS: &[Need] = &[
         package: "haproxy",
         purpose: "the tests behind a proxy",
     },
+    Need {
+        variable: "OPENSSL",
+        places: &["openssl"],
+        package: "openssl",
+        purpose: "the certificates of those proxies",
+    },
 ];
 
 /// For `cargo xtask torture`.

@@ -10,6 +10,8 @@ use parlour_relay::{AllowedOrigins, Cors, Tls, Transports};
 
 use crate::variables::Source;
 
+use crate::limits::LimitFlags;
+
 /// A Socket.IO server whose logic is a Spin application.
 #[derive(Parser)]
 #[command(name = "parlour", version, max_term_width = 100)]
@@ -233,6 +235,8 @@ pub struct Engine {
     pub tls_key: Option<PathBuf>,
     #[command(flatten)]
     pub stall: Stall,
+    #[command(flatten)]
+    pub limits: LimitFlags,
 }
 
 /// The value of `--cors-origin`; none: no page of another origin.
@@ -252,6 +256,7 @@ impl Engine {
             (Some(cert), Some(key)) => Some(Tls::load(cert, key)?),
             _ => None,
         };
+        let max_payload = usize::try_from(self.max_payload).unwrap_or(usize::MAX);
         Ok(parlour_relay::Config {
             tls,
             stall_timeout: self.stall.timeout(),
@@ -261,11 +266,12 @@ impl Engine {
             path: self.path.clone(),
             ping_interval: Duration::from_millis(self.ping_interval),
             ping_timeout: Duration::from_millis(self.ping_timeout),
-            max_payload: usize::try_from(self.max_payload).unwrap_or(usize::MAX),
+            max_payload,
             connect_timeout: Duration::from_millis(self.connect_timeout),
             upgrade_timeout: Duration::from_millis(self.upgrade_timeout),
             transports: self.transports,
             allow_upgrades: self.allow_upgrades,
+            limits: self.limits.limits(max_payload)?,
         })
     }
 }

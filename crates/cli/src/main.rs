@@ -7,6 +7,7 @@ mod flags;
 mod guard;
 mod guests;
 mod identity;
+mod limits;
 mod run;
 mod secrets;
 mod signals;

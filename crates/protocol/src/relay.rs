@@ -60,6 +60,8 @@ pub mod header {
     /// How many of the batch's events are `connect` or `renew`. Lets the app forward a batch unread when it
     /// is 0.
     pub const CONNECTS: &str = "parlour-connects";
+    /// How many rooms a socket may be in. The app refuses more; the relay does what the app says.
+    pub const MAX_ROOMS: &str = "parlour-max-rooms";
 }
 
 /// The body of a batch: the sockets it speaks of, once each, and the events in order.

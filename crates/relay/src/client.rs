@@ -2,13 +2,18 @@
 //! rules of the reference's `client.js`. What an event means is the app's business.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parlour_protocol::socket::{self, AckId, Kind, Malformed, Packet, Reassembler};
 use serde_json::value::RawValue;
 
-use crate::config::{MAX_NAMESPACE_BYTES, MAX_NAMESPACES};
-use crate::connection::{Connection, How, Inner, Membership, close};
-use crate::lane::Pushed;
+use crate::config::MAX_NAMESPACE_BYTES;
+use crate::connection::{
+    Connection, How, Inner, Membership, Receiving, Sent, close, close_over_limit, close_too_fast,
+};
+use crate::hub::Place;
+use crate::lane::{Lane, Pushed};
+use crate::ledger::Hold;
 use crate::message::Message;
 use crate::reason;
 use crate::shared::Shared;
@@ -16,14 +21,61 @@ use crate::shared::Shared;
 /// What the reader of a connection does next.
 pub enum Next {
     Continue,
-    /// Wait until the namespace can take more of this client.
-    Wait(Membership),
+    /// Read nothing more until then: see [`pause`].
+    Wait(Until),
     /// The connection is closed.
     Stop,
 }
 
+/// Until when a client is not read.
+pub enum Until {
+    /// This namespace has room, for more of this socket if it has one.
+    Room(Arc<Lane>, Option<Place>),
+    /// So much time has passed.
+    Later(Duration),
+    /// The app has taken, or the client has read, enough of what is kept for it.
+    Relief,
+}
+
+/// Waits until a client may be read again.
+pub async fn pause(shared: &Shared, connection: &Connection, until: Until) {
+    connection.pause(shared, true);
+    match until {
+        Until::Room(lane, place) => lane.wait_for_room(place).await,
+        Until::Later(time) => tokio::time::sleep(time).await,
+        Until::Relief => {}
+    }
+    connection.account().relieved().await;
+    connection.pause(shared, false);
+}
+
 /// An Engine.IO message that is text.
 pub fn on_text(shared: &Arc<Shared>, connection: &Arc<Connection>, text: &str) -> Next {
+    let next = handle_text(shared, connection, text);
+    within_limits(shared, connection, next)
+}
+
+/// An Engine.IO message that is binary: an attachment.
+pub fn on_binary(shared: &Arc<Shared>, connection: &Arc<Connection>, data: &[u8]) -> Next {
+    let next = handle_binary(shared, connection, data);
+    within_limits(shared, connection, next)
+}
+
+/// What follows a message, whatever it was: a client for which much is kept is not read, or closed.
+fn within_limits(shared: &Arc<Shared>, connection: &Arc<Connection>, next: Next) -> Next {
+    let account = connection.account();
+    match next {
+        Next::Stop => Next::Stop,
+        _ if account.is_over() => {
+            close_over_limit(shared, connection);
+            Next::Stop
+        }
+        Next::Continue if account.is_slow() => Next::Wait(Until::Relief),
+        next => next,
+    }
+}
+
+fn handle_text(shared: &Arc<Shared>, connection: &Arc<Connection>, text: &str) -> Next {
     let packet = match socket::decode(text) {
         Ok(packet) => packet,
         Err(error) => return malformed(shared, connection, error),
@@ -32,12 +84,16 @@ pub fn on_text(shared: &Arc<Shared>, connection: &Arc<Connection>, text: &str) -
     if !inner.open {
         return Next::Stop;
     }
-    if inner.reassembler.is_some() {
+    if inner.receiving.is_some() {
         drop(inner);
         return malformed(shared, connection, Malformed::TextInsteadOfAttachment);
     }
     if matches!(packet.kind, Kind::BinaryEvent | Kind::BinaryAck) {
-        inner.reassembler = Some(Box::new(Reassembler::new(&packet)));
+        inner.receiving = Some(Box::new(Receiving {
+            reassembler: Reassembler::new(&packet),
+            charge: connection.account().charge(Hold::Kept, text.len()),
+            progress: shared.timers.now(),
+        }));
         if packet.attachments > 0 {
             return Next::Continue;
         }
@@ -60,21 +116,22 @@ pub fn on_text(shared: &Arc<Shared>, connection: &Arc<Connection>, text: &str) -
     }
 }
 
-/// An Engine.IO message that is binary: an attachment.
-pub fn on_binary(shared: &Arc<Shared>, connection: &Arc<Connection>, data: &[u8]) -> Next {
+fn handle_binary(shared: &Arc<Shared>, connection: &Arc<Connection>, data: &[u8]) -> Next {
     let mut inner = connection.lock();
     if !inner.open {
         return Next::Stop;
     }
-    let Some(reassembler) = &mut inner.reassembler else {
+    let Some(receiving) = &mut inner.receiving else {
         drop(inner);
         return malformed(shared, connection, Malformed::UnexpectedAttachment);
     };
-    if !reassembler.add(data) {
+    if !receiving.reassembler.add(data) {
+        receiving.charge.grow(data.len());
+        receiving.progress = shared.timers.now();
         return Next::Continue;
     }
-    let complete = inner.reassembler.take().expect("it was there").finish();
-    let packet = match complete {
+    let receiving = inner.receiving.take().expect("it was there");
+    let packet = match receiving.reassembler.finish() {
         Ok(packet) => packet,
         Err(error) => {
             drop(inner);
@@ -116,22 +173,28 @@ fn member(inner: &Inner, namespace: &str) -> Option<Membership> {
 
 fn connect(shared: &Arc<Shared>, connection: &Arc<Connection>, packet: &Packet<'_>) -> Next {
     let namespace = packet.namespace;
+    let limits = &shared.config.limits;
     let refusal = if namespace.len() > MAX_NAMESPACE_BYTES {
         Some("Invalid namespace")
-    } else if connection.lock().memberships.len() >= MAX_NAMESPACES {
+    } else if connection.lock().memberships.len() >= limits.namespaces_per_connection {
         Some("Too many namespaces")
     } else {
         None
     };
     if let Some(message) = refusal {
         let refusal = socket::connect_error(namespace, message, None);
-        let _ = connection.send_message(&Message::text(&refusal));
+        if connection.send_message(&Message::text(&refusal)) == Sent::Overflow {
+            close_over_limit(shared, connection);
+            return Next::Stop;
+        }
         return Next::Continue;
     }
     shared.with_lane(namespace, |lane| {
-        lane.enter(connection, packet.data.map(RawValue::get))
-    });
-    Next::Continue
+        match lane.enter(connection, packet.data.map(RawValue::get)) {
+            Pushed::Fine => Next::Continue,
+            _ => Next::Wait(Until::Room(lane.clone(), None)),
+        }
+    })
 }
 
 fn event(
@@ -146,14 +209,13 @@ fn event(
     let Some(data) = data else {
         return Next::Continue;
     };
-    match member
-        .lane
-        .event(shared, member, id, data.get(), attachments)
-    {
+    let lane = &member.lane;
+    match lane.event(shared, member, id, data.get(), attachments) {
         Pushed::Fine => Next::Continue,
-        Pushed::Full => Next::Wait(member.clone()),
-        Pushed::TooMuchHeld => {
-            invalid_state(shared, connection);
+        Pushed::Full => Next::Wait(Until::Room(lane.clone(), Some(member.place))),
+        Pushed::TooFast(wait) => Next::Wait(Until::Later(wait)),
+        Pushed::TooFastForLong => {
+            close_too_fast(shared, connection);
             Next::Stop
         }
     }
@@ -172,8 +234,8 @@ fn acknowledged(
     };
     let lane = &member.lane;
     match lane.acknowledged(shared, member, id, data.get(), attachments) {
-        Pushed::Full => Next::Wait(member.clone()),
-        Pushed::Fine | Pushed::TooMuchHeld => Next::Continue,
+        Pushed::Fine => Next::Continue,
+        _ => Next::Wait(Until::Room(lane.clone(), Some(member.place))),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::limits::Limits;
 use crate::tls::Tls;
 
 /// A relay's settings. `Default` has Socket.IO's values; `secret` must be set.
@@ -34,6 +35,7 @@ pub struct Config {
     pub stall_timeout: Duration,
     /// Clients come by TLS.
     pub tls: Option<Tls>,
+    pub limits: Limits,
 }
 
 impl Default for Config {
@@ -52,6 +54,7 @@ impl Default for Config {
             cors: None,
             stall_timeout: Duration::from_millis(30_000),
             tls: None,
+            limits: Limits::default(),
         }
     }
 }
@@ -72,6 +75,7 @@ impl std::fmt::Debug for Config {
             .field("cors", &self.cors)
             .field("stall_timeout", &self.stall_timeout)
             .field("tls", &self.tls)
+            .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
 }
@@ -127,14 +131,8 @@ pub(crate) const MAX_PENDING_BYTES: usize = 8 * 1024 * 1024;
 pub(crate) const MAX_SHARE_EVENTS: u32 = 256;
 pub(crate) const MAX_SHARE_BYTES: usize = 512 * 1024;
 
-/// Bytes that may wait for one client that does not read; then it is closed.
-pub(crate) const MAX_OUTBOX_BYTES: usize = 16 * 1024 * 1024;
-
-/// Bytes of events that a client may send to a namespace before it is let in.
-pub(crate) const MAX_HELD_BYTES: usize = 1024 * 1024;
-
-/// Namespaces that one connection may be in or ask for: each may be a lane of its own.
-pub(crate) const MAX_NAMESPACES: usize = 256;
+/// How long a packet may wait for its next attachment. It is looked at with every heartbeat.
+pub(crate) const ATTACHMENTS_WAIT: Duration = Duration::from_secs(30);
 
 /// Bytes of a namespace's name. It travels in a header of every batch, percent-encoded.
 pub(crate) const MAX_NAMESPACE_BYTES: usize = 1024;
@@ -197,6 +195,19 @@ pub(crate) const PROBE_LASTS: Duration = Duration::from_secs(1);
 /// How often the runtime shows that it is alive, and after how long without that it counts as stuck.
 pub(crate) const PULSE_EVERY: Duration = Duration::from_secs(1);
 pub(crate) const PULSE_LATE: Duration = Duration::from_secs(10);
+
+/// What a TCP connection is counted for while it is served as HTTP: its buffers, first of all.
+pub(crate) const HTTP_CONNECTION_BYTES: usize = 12 * 1024;
+
+/// A client that sends more events than it may, or pings without reading the pongs, is not read for this long,
+/// again and again.
+pub(crate) const SLOWED_FOR: Duration = Duration::from_millis(100);
+
+/// After this many times in a row its connection is closed: it has sent more than it may for a minute.
+pub(crate) const MAX_SLOWED: u32 = 600;
+
+/// How often the clients for whom most is kept are closed while all is too much.
+pub(crate) const RELIEF_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long the app may work on what an earlier life of this relay has asked.
 pub(crate) const EARLIER_LIFE: Duration = Duration::from_secs(60);

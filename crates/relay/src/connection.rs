@@ -16,18 +16,28 @@ use std::task::Poll;
 use parlour_protocol::socket::Reassembler;
 use tokio::sync::oneshot;
 
-use crate::config::MAX_OUTBOX_BYTES;
+use crate::addresses::Session;
 use crate::hub::Place;
 use crate::lane::Lane;
+use crate::ledger::{Account, CONNECTION_BYTES, Charge, Hold};
 use crate::message::Message;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Weight};
 use crate::sid::Sid;
 use crate::stream::WriteHalf;
 use crate::ws;
 
-pub use close::{How, close, close_kicked};
+pub use close::{How, close, close_kicked, close_over_limit, close_too_fast};
 pub use heartbeat::on_timer;
-pub use polling::{PollAnswer, PollGuard, Polling};
+pub use polling::{Packets, PollAnswer, PollGuard, Polling};
+
+/// What a connection is opened with.
+pub struct Opening {
+    pub id: Sid,
+    /// The request, as the relay protocol's JSON.
+    pub handshake: Box<str>,
+    pub account: Arc<Account>,
+    pub place: Session,
+}
 
 pub struct Connection {
     pub id: Sid,
@@ -39,6 +49,10 @@ pub struct Connection {
     websocket: AtomicBool,
     /// Something waits because the client does not read.
     blocked: AtomicBool,
+    /// The connection itself, in its client's account.
+    charge: Charge,
+    /// One of the connections that its address may have.
+    _place: Session,
     inner: Mutex<Inner>,
 }
 
@@ -47,13 +61,13 @@ pub struct Inner {
     transport: Transport,
     upgrade: Upgrade,
     /// Frames that the WebSocket did not take. While there are any, a task waits to write them.
-    backlog: Option<Box<Outbox>>,
+    backlog: Option<Box<Backlog>>,
     /// The WebSocket is finished once the backlog is written.
     finishing: bool,
     /// Has been in a namespace.
     pub joined: bool,
     awaiting_pong: bool,
-    /// Reading pauses because a lane is full: a missing pong is our fault.
+    /// The client is not read for now.
     paused: bool,
     /// Which of the heartbeat's timers counts.
     turn: u8,
@@ -65,7 +79,24 @@ pub struct Inner {
     /// Who wants to know whether the client is there.
     asking: Vec<oneshot::Sender<()>>,
     pub memberships: Vec<Membership>,
-    pub reassembler: Option<Box<Reassembler>>,
+    /// A binary packet that waits for its attachments.
+    pub receiving: Option<Box<Receiving>>,
+}
+
+/// Frames that a WebSocket did not take at once.
+#[derive(Default)]
+struct Backlog {
+    outbox: Outbox,
+    /// The last of the client's pings that is not answered yet. Only the last needs to be (RFC 6455,
+    /// section 5.5.3), so that pings make nothing grow.
+    ping: Option<Box<[u8]>>,
+}
+
+pub struct Receiving {
+    pub reassembler: Reassembler,
+    pub charge: Charge,
+    /// Milliseconds of the relay's clock: when the last part came.
+    pub progress: u64,
 }
 
 /// That the client is in a namespace, or asks to be.
@@ -110,33 +141,30 @@ enum Upgrade {
 #[must_use]
 pub enum Sent {
     Fine,
-    /// More waits than [`MAX_OUTBOX_BYTES`]: it must be closed.
+    /// It makes the relay keep more than it may: it must be closed, see [`close_over_limit`].
     Overflow,
 }
 
 impl Connection {
-    pub fn polling(id: Sid, handshake: Box<str>, key: u32, stamp: u32) -> Connection {
-        Connection::new(
+    pub fn polling(opening: Opening, key: u32, stamp: u32) -> Connection {
+        let polling = Box::new(Polling::new(&opening.account));
+        Connection::new(opening, key, stamp, Transport::Polling(polling))
+    }
+
+    pub fn websocket(opening: Opening, key: u32, stamp: u32, half: WriteHalf) -> Connection {
+        Connection::new(opening, key, stamp, Transport::WebSocket(half))
+    }
+
+    fn new(opening: Opening, key: u32, stamp: u32, transport: Transport) -> Connection {
+        let Opening {
             id,
             handshake,
-            key,
-            stamp,
-            Transport::Polling(Box::default()),
-        )
-    }
-
-    pub fn websocket(
-        id: Sid,
-        handshake: Box<str>,
-        key: u32,
-        stamp: u32,
-        half: WriteHalf,
-    ) -> Connection {
-        Connection::new(id, handshake, key, stamp, Transport::WebSocket(half))
-    }
-
-    fn new(id: Sid, handshake: Box<str>, key: u32, stamp: u32, transport: Transport) -> Connection {
+            account,
+            place,
+        } = opening;
         Connection {
+            _place: place,
+            charge: account.charge(Hold::Kept, CONNECTION_BYTES + handshake.len()),
             id,
             handshake,
             key,
@@ -158,9 +186,14 @@ impl Connection {
                 expiry_turn: 0,
                 asking: Vec::new(),
                 memberships: Vec::new(),
-                reassembler: None,
+                receiving: None,
             }),
         }
+    }
+
+    /// What is kept for this client.
+    pub fn account(&self) -> &Arc<Account> {
+        self.charge.account()
     }
 
     /// Never taken before a lane's lock.
@@ -184,7 +217,8 @@ impl Connection {
         }
     }
 
-    /// Appends a packet for a client that polls. It leaves with the next [`Connection::send`].
+    /// Appends a packet for a client that polls. It leaves with the next [`Connection::send`], which also
+    /// says whether it was too much.
     pub fn queue(self: &Arc<Self>, message: &Message<'_>) {
         let mut inner = self.lock();
         if !inner.open {
@@ -196,7 +230,7 @@ impl Connection {
             Transport::WebSocket(_) => {
                 let mut outbox = Outbox::default();
                 outbox.write(|out| message.write_frames(out));
-                let _ = self.transmit(&mut inner, &mut outbox);
+                self.transmit(&mut inner, &mut outbox);
             }
             Transport::Abandoned { .. } | Transport::Gone => {}
         }
@@ -211,16 +245,19 @@ impl Connection {
             return Sent::Fine;
         }
         match &mut inner.transport {
-            Transport::Polling(polling) => {
-                polling.release();
-                if polling.waiting() > MAX_OUTBOX_BYTES {
-                    Sent::Overflow
-                } else {
-                    Sent::Fine
-                }
-            }
+            Transport::Polling(polling) => polling.release(),
             Transport::WebSocket(_) => self.transmit(&mut inner, outbox),
-            Transport::Abandoned { .. } | Transport::Gone => Sent::Fine,
+            Transport::Abandoned { .. } | Transport::Gone => return Sent::Fine,
+        }
+        self.sent()
+    }
+
+    /// Whether what the client has been sent, with all else that is kept for it, is within its limit.
+    fn sent(&self) -> Sent {
+        if self.account().is_over() {
+            Sent::Overflow
+        } else {
+            Sent::Fine
         }
     }
 
@@ -245,34 +282,50 @@ impl Connection {
             Transport::WebSocket(_) => {
                 let mut outbox = Outbox::default();
                 outbox.write(|out| ws::write_text(out, &[packet]));
-                let _ = self.transmit(inner, &mut outbox);
+                self.transmit(inner, &mut outbox);
             }
             Transport::Abandoned { .. } | Transport::Gone => {}
         }
     }
 
-    /// Answers a ping of WebSocket's own.
-    pub fn send_pong_frame(self: &Arc<Self>, data: &[u8]) {
-        let mut outbox = Outbox::default();
-        outbox.write(|out| ws::write_frame(out, ws::Opcode::Pong, data));
-        let _ = self.send(&mut outbox);
-    }
-
-    fn append(&self, inner: &mut Inner, outbox: &mut Outbox) -> Sent {
-        let backlog = inner.backlog.get_or_insert_default();
-        backlog.append(outbox);
-        if backlog.len() > MAX_OUTBOX_BYTES {
-            Sent::Overflow
-        } else {
-            Sent::Fine
+    /// Answers a ping of WebSocket's own: at once, or after what the client has yet to read. False if an
+    /// earlier one will not be answered: the client sends more pings than it reads pongs.
+    #[must_use]
+    pub fn send_pong_frame(self: &Arc<Self>, data: &[u8]) -> bool {
+        let mut inner = self.lock();
+        if !inner.open {
+            return true;
+        }
+        match &mut inner.backlog {
+            Some(backlog) => backlog.ping.replace(data.into()).is_none(),
+            None => {
+                let mut outbox = Outbox::default();
+                outbox.write(|out| ws::write_frame(out, ws::Opcode::Pong, data));
+                self.transmit(&mut inner, &mut outbox);
+                true
+            }
         }
     }
 
-    /// Writes to the WebSocket what it takes now; a task of its own writes the rest.
-    fn transmit(self: &Arc<Self>, inner: &mut Inner, outbox: &mut Outbox) -> Sent {
+    fn append(&self, inner: &mut Inner, outbox: &mut Outbox) {
+        let backlog = &mut inner.backlog.get_or_insert_default().outbox;
+        let before = backlog.weight();
+        backlog.append(outbox);
+        self.recount(before, backlog.weight());
+    }
+
+    /// The backlog had one weight and has another.
+    fn recount(&self, before: Weight, after: Weight) {
+        self.account().change(Hold::Passing, before.own, after.own);
+        self.account()
+            .change(Hold::Shared, before.shared, after.shared);
+    }
+
+    /// Writes to the WebSocket what it takes now; a task of its own writes the rest. Who has told the client
+    /// something asks [`Connection::sent`] afterwards.
+    fn transmit(self: &Arc<Self>, inner: &mut Inner, outbox: &mut Outbox) {
         let Transport::WebSocket(half) = &inner.transport else {
-            outbox.clear();
-            return Sent::Fine;
+            return outbox.clear();
         };
         if inner.backlog.is_some() {
             return self.append(inner, outbox);
@@ -283,12 +336,11 @@ impl Connection {
             outbox.clear();
         }
         if outbox.is_empty() {
-            return Sent::Fine;
+            return;
         }
         self.blocked.store(true, Ordering::Relaxed);
-        let sent = self.append(inner, outbox);
+        self.append(inner, outbox);
         tokio::spawn(drain(self.clone()));
-        sent
     }
 
     /// Nothing more will be sent: the WebSocket ends after its backlog.
@@ -333,17 +385,30 @@ async fn drain(connection: Arc<Connection>) {
             if half.poll_write_ready(cx).is_pending() {
                 return Poll::Pending;
             }
-            if waiting.write_to(half.writer()).is_err() {
+            let before = waiting.outbox.weight();
+            let written = waiting.outbox.write_to(half.writer());
+            connection.recount(before, waiting.outbox.weight());
+            if written.is_err() {
                 break;
             }
-            if waiting.is_empty() {
-                if *finishing {
-                    half.shutdown(Shutdown::Write);
-                }
+            if !waiting.outbox.is_empty() {
+                continue;
+            }
+            if *finishing {
+                half.shutdown(Shutdown::Write);
                 break;
             }
+            let Some(ping) = waiting.ping.take() else {
+                break;
+            };
+            waiting
+                .outbox
+                .write(|out| ws::write_frame(out, ws::Opcode::Pong, &ping));
+            connection.recount(Weight::default(), waiting.outbox.weight());
         }
-        inner.backlog = None;
+        if let Some(backlog) = inner.backlog.take() {
+            connection.recount(backlog.outbox.weight(), Weight::default());
+        }
         connection.blocked.store(false, Ordering::Relaxed);
         if matches!(inner.transport, Transport::Abandoned { .. }) {
             inner.transport = Transport::Gone;

@@ -116,7 +116,7 @@ async fn route(shared: Arc<Shared>, main: &Handle, request: Request<Incoming>) -
         (&Method::GET, "/metrics") => respond(
             StatusCode::OK,
             "text/plain; version=0.0.4",
-            shared.metrics.render(),
+            shared.metrics.render(shared.ledger.total()),
         ),
         (&Method::POST, "/publish") => {
             elsewhere(main, async move { publish(&shared, request).await })

@@ -14,9 +14,12 @@ use hyper::body::Incoming;
 use parlour_protocol::engine::{Open, REVISION};
 use parlour_protocol::relay::Handshake;
 use percent_encoding::percent_decode_str;
+use tokio::net::TcpStream;
 
-use crate::connection::{How, close};
+use crate::addresses::TooMany;
+use crate::connection::{How, Opening, close};
 use crate::lane::Verdict;
+use crate::ledger::Hold;
 use crate::origin::Body;
 use crate::reason;
 use crate::server::Peer;
@@ -28,6 +31,8 @@ use crate::sid::Sid;
 pub struct Refusal {
     code: u8,
     message: String,
+    /// It is over a limit of the relay, which Engine.IO has no code for: this is the status of the answer.
+    limit: Option<StatusCode>,
 }
 
 impl Refusal {
@@ -57,10 +62,48 @@ impl Refusal {
         Refusal {
             code,
             message: message.into(),
+            limit: None,
+        }
+    }
+
+    fn too_many(why: TooMany) -> Refusal {
+        let (status, message) = match why {
+            TooMany::InAll => (StatusCode::SERVICE_UNAVAILABLE, "Too many connections"),
+            TooMany::FromAddress => {
+                let message = "Too many connections from this address";
+                (StatusCode::TOO_MANY_REQUESTS, message)
+            }
+            TooMany::TooOften => {
+                let message = "Too many new connections from this address";
+                (StatusCode::TOO_MANY_REQUESTS, message)
+            }
+        };
+        Refusal {
+            limit: Some(status),
+            ..Refusal::new(3, message)
+        }
+    }
+
+    /// The handshake is kept as long as the connection, and goes with every CONNECT.
+    fn too_large() -> Refusal {
+        Refusal {
+            limit: Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+            ..Refusal::new(3, "The request's headers are too large")
+        }
+    }
+
+    /// The relay keeps as much for its clients as it may.
+    fn full() -> Refusal {
+        Refusal {
+            limit: Some(StatusCode::SERVICE_UNAVAILABLE),
+            ..Refusal::new(3, "The server is full")
         }
     }
 
     fn response(&self) -> Response<Body> {
+        if let Some(status) = self.limit {
+            return over_limit(status, &self.message);
+        }
         let status = if self.code == Refusal::FORBIDDEN {
             StatusCode::FORBIDDEN
         } else {
@@ -72,6 +115,9 @@ impl Refusal {
 
     /// Instead of a WebSocket the reference answers with the bare message, always 400.
     fn upgrade_response(self) -> Response<Body> {
+        if let Some(status) = self.limit {
+            return over_limit(status, &self.message);
+        }
         let mut response = respond(StatusCode::BAD_REQUEST, "text/html", self.message);
         response
             .headers_mut()
@@ -79,6 +125,9 @@ impl Refusal {
         response
     }
 }
+
+/// Seconds. Clients that are refused at one time add some of their own, as socket.io-client does.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// The query parameters that Engine.IO reads. Of repeated ones, the last counts, as in the reference.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -178,19 +227,39 @@ fn verify(
     Ok(())
 }
 
-/// Asks the app whether the client may open a connection. Gives the new session's id and the handshake
-/// as the relay protocol's JSON.
+/// Asks the app whether the client may open a connection.
 async fn admit(
     shared: &Shared,
     peer: Peer,
     request: &Request<Incoming>,
-) -> Result<(Sid, Box<str>), Refusal> {
-    let sid = Sid::random();
+) -> Result<Opening, Refusal> {
+    if shared.ledger.is_nearly_full() {
+        shared.metrics.refused.add(1);
+        return Err(Refusal::full());
+    }
+    let place = shared.addresses.open(peer.address).map_err(|why| {
+        shared.metrics.refused.add(1);
+        tracing::debug!(address = %peer.address, ?why, "refusing a connection");
+        Refusal::too_many(why)
+    })?;
+    let id = Sid::random();
     let handshake: Box<str> = describe(peer, request).into();
+    if handshake.len() > shared.config.limits.header_bytes {
+        shared.metrics.refused.add(1);
+        return Err(Refusal::too_large());
+    }
+    let account = shared.ledger.account();
+    let _waiting = account.charge(Hold::Kept, handshake.len());
     shared.handshakes.wait_for_room(None).await;
-    let verdict = shared.handshakes.open(sid, &handshake);
+    let event = account.charge(Hold::Passing, handshake.len());
+    let verdict = shared.handshakes.open(id, &handshake, event);
     match verdict.await {
-        Ok(Verdict::Admitted) => Ok((sid, handshake)),
+        Ok(Verdict::Admitted) => Ok(Opening {
+            id,
+            handshake,
+            account,
+            place,
+        }),
         Ok(Verdict::Rejected { code, message }) => Err(Refusal::new(code, message)),
         Err(_) => Err(Refusal::bad_request()),
     }
@@ -229,6 +298,35 @@ fn open_packet(shared: &Shared, sid: &Sid, upgrades: &[&str]) -> String {
         max_payload: shared.config.max_payload,
     }
     .packet()
+}
+
+/// The answer to a request that the relay has no room for.
+pub fn full(shared: &Shared) -> Response<Body> {
+    shared.metrics.refused.add(1);
+    Refusal::full().response()
+}
+
+/// Ends a TCP connection that is one too many, with an answer to whatever it was to ask.
+pub async fn turn_away(shared: &Shared, stream: TcpStream, why: TooMany) {
+    shared.metrics.refused.add(1);
+    let Refusal { limit, message, .. } = Refusal::too_many(why);
+    let status = limit.unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    let answer = format!(
+        "HTTP/1.1 {status}\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{message}.\n",
+        message.len() + 2
+    );
+    let _ = stream.try_write(answer.as_bytes());
+}
+
+/// Turns a request away. Its TCP connection is closed: it costs as much as a client's.
+fn over_limit(status: StatusCode, message: &str) -> Response<Body> {
+    let mut response = respond(status, "text/plain; charset=utf-8", format!("{message}.\n"));
+    let headers = response.headers_mut();
+    if status != StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE {
+        headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 pub fn respond(

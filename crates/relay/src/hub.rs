@@ -11,6 +11,8 @@ use slab::Slab;
 use crate::config::MAX_ODD_ACKS;
 use crate::connection::Connection;
 use crate::lane::Expected;
+use crate::ledger::{Account, Charge, Hold};
+use crate::pace::Pace;
 use crate::sid::Sid;
 
 /// A socket's number in its namespace's hub. Another socket may have it later.
@@ -45,11 +47,15 @@ pub struct Socket {
     pub place: Place,
     pub id: Sid,
     /// What the app last gave: JSON.
-    pub state: Option<Box<str>>,
+    state: Option<Box<str>>,
     /// In the order of joining.
     rooms: Vec<Seat>,
     /// What their names take as JSON.
     rooms_bytes: usize,
+    /// How many events it sends.
+    pub pace: Pace,
+    /// How often it was slowed for that without a pause.
+    pub slowed: u32,
     pub odd_acks: Option<Box<OddAcks>>,
     /// What the app wants it to acknowledge.
     pub expected: Option<Box<Expected>>,
@@ -81,6 +87,17 @@ impl Socket {
     /// Whether the app was asked to let it in, and has not answered.
     pub fn is_unanswered(&self) -> bool {
         matches!(&self.phase, Phase::Connecting(entering) if !entering.contested)
+    }
+
+    pub fn state(&self) -> Option<&str> {
+        self.state.as_deref()
+    }
+
+    pub fn set_state(&mut self, state: Option<Box<str>>) {
+        let bytes = |state: &Option<Box<str>>| state.as_ref().map_or(0, |state| state.len());
+        let account = self.connection.account();
+        account.change(Hold::Kept, bytes(&self.state), bytes(&state));
+        self.state = state;
     }
 
     /// Whether its client has a WebSocket: once it has, it does not poll again.
@@ -148,12 +165,38 @@ pub enum Phase {
 #[derive(Default)]
 pub struct Entering {
     /// Its events that came too early.
-    pub held: Vec<Box<str>>,
+    held: Vec<Box<str>>,
+    charge: Option<Charge>,
     /// Why the client left meanwhile.
     pub left: Option<&'static str>,
     /// The app has answered that it wants a session which somebody has, and will be asked again.
     pub contested: bool,
 }
+
+impl Entering {
+    pub fn hold(&mut self, account: &Arc<Account>, event: Box<str>) {
+        let charge = self
+            .charge
+            .get_or_insert_with(|| account.charge(Hold::Passing, 0));
+        charge.grow(event.len() + HELD_BYTES);
+        self.held.push(event);
+    }
+
+    pub fn held(&self) -> &[Box<str>] {
+        &self.held
+    }
+
+    pub fn drop_held(&mut self) {
+        (self.held, self.charge) = (Vec::new(), None);
+    }
+}
+
+/// What a held event is counted for besides its JSON.
+const HELD_BYTES: usize = 32;
+
+/// What a client is counted for each of its sockets, and for each of its rooms besides the room's name.
+const SOCKET_BYTES: usize = 512;
+const SEAT_BYTES: usize = 128;
 
 struct Seat {
     room: RoomIndex,
@@ -191,6 +234,7 @@ impl Hub {
             slot: self.sockets.vacant_key() as Slot,
             stamp: self.stamps,
         };
+        connection.account().add(Hold::Kept, SOCKET_BYTES);
         self.sockets.insert(Socket {
             seen: 0,
             outgoing: (0, 0),
@@ -204,6 +248,8 @@ impl Hub {
             state: None,
             rooms: Vec::new(),
             rooms_bytes: 0,
+            pace: Pace::default(),
+            slowed: 0,
             odd_acks: None,
             expected: None,
             mentioned: Mention::default(),
@@ -217,6 +263,9 @@ impl Hub {
         self.sockets.get(slot as usize)?;
         self.leave_all(slot);
         let socket = self.sockets.try_remove(slot as usize)?;
+        let state = socket.state.as_ref().map_or(0, |state| state.len());
+        let account = socket.connection.account();
+        account.sub(Hold::Kept, SOCKET_BYTES + state);
         self.unindex(socket.id, slot);
         Some(socket)
     }
@@ -281,6 +330,8 @@ impl Hub {
             members, quoted, ..
         } = &mut self.rooms[room as usize];
         socket.rooms_bytes += quoted.len() + 1;
+        let account = socket.connection.account();
+        account.add(Hold::Kept, SEAT_BYTES + quoted.len());
         if socket.rooms.capacity() == 0 {
             socket.rooms.reserve_exact(1);
         }
@@ -302,7 +353,10 @@ impl Hub {
             return;
         };
         let seat = socket.rooms.remove(seat);
-        socket.rooms_bytes -= self.rooms[room as usize].quoted.len() + 1;
+        let name = self.rooms[room as usize].quoted.len();
+        socket.rooms_bytes -= name + 1;
+        let account = socket.connection.account();
+        account.sub(Hold::Kept, SEAT_BYTES + name);
         self.vacate(seat);
     }
 
@@ -310,8 +364,13 @@ impl Hub {
         let Some(socket) = self.sockets.get_mut(slot as usize) else {
             return;
         };
+        let rooms = std::mem::take(&mut socket.rooms);
+        // Each name was counted with a comma.
+        let bytes = socket.rooms_bytes - rooms.len() + rooms.len() * SEAT_BYTES;
         socket.rooms_bytes = 0;
-        for seat in std::mem::take(&mut socket.rooms) {
+        let account = socket.connection.account();
+        account.sub(Hold::Kept, bytes);
+        for seat in rooms {
             self.vacate(seat);
         }
     }

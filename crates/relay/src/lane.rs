@@ -14,6 +14,7 @@ mod sockets;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use http::HeaderValue;
 use parlour_protocol::relay::HANDSHAKE_LANE;
@@ -23,9 +24,11 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::bus::Report;
 use crate::commits::UnderWay;
-use crate::config::{MAX_HELD_BYTES, MAX_PENDING_BYTES};
+use crate::config::{MAX_PENDING_BYTES, MAX_SLOWED, SLOWED_FOR};
 use crate::connection::{Connection, Membership};
 use crate::hub::{Hub, Phase, Place, Socket};
+use crate::ledger::{Charge, Hold};
+use crate::limits::Limits;
 use crate::shared::Shared;
 use crate::sid::Sid;
 use crate::turns::Courtesy;
@@ -108,8 +111,10 @@ pub enum Pushed {
     Fine,
     /// Taken; but more should come only when there is room again, or this socket's earlier events have left.
     Full,
-    /// The client sent too much before it was let in.
-    TooMuchHeld,
+    /// Taken; but its socket sends more than it may. It should not be read for so long.
+    TooFast(Duration),
+    /// And has done so for long.
+    TooFastForLong,
 }
 
 impl Lane {
@@ -168,24 +173,29 @@ impl Lane {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A client asks to be admitted. `handshake` is JSON.
-    pub fn open(&self, connection: Sid, handshake: &str) -> oneshot::Receiver<Verdict> {
+    /// A client asks to be admitted. `handshake` is JSON, `charge` what the event is counted as.
+    pub fn open(
+        &self,
+        connection: Sid,
+        handshake: &str,
+        charge: Charge,
+    ) -> oneshot::Receiver<Verdict> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.lock();
         state.waiting.insert(connection, sender);
-        state.queue.push_open(connection, handshake);
+        state.queue.push_open(connection, handshake, charge);
         drop(state);
         self.work.notify_one();
         receiver
     }
 
     /// A client asks to enter the namespace. `auth` is JSON.
-    pub fn enter(self: &Arc<Self>, connection: &Arc<Connection>, auth: Option<&str>) {
+    pub fn enter(self: &Arc<Self>, connection: &Arc<Connection>, auth: Option<&str>) -> Pushed {
         let mut state = self.lock();
         let id = Sid::random();
         let mut inner = connection.lock();
         if !inner.open {
-            return;
+            return Pushed::Fine;
         }
         let State { hub, queue, .. } = &mut *state;
         let place = hub.insert(id, connection.clone());
@@ -200,8 +210,17 @@ impl Lane {
         if let Some(socket) = hub.at(place) {
             queue.push_connect(socket, auth);
         }
+        self.pushed(state, place)
+    }
+
+    /// Something of this socket was put into the queue.
+    fn pushed(&self, mut state: MutexGuard<'_, State>, place: Place) -> Pushed {
+        let State { hub, queue, .. } = &mut *state;
+        let socket = hub.at(place);
+        let is_full = socket.is_some_and(|socket| queue.is_full_for(socket, MAX_PENDING_BYTES));
         drop(state);
         self.work.notify_one();
+        if is_full { Pushed::Full } else { Pushed::Fine }
     }
 
     /// A client sent an event. `data` is its JSON array.
@@ -224,17 +243,15 @@ impl Lane {
             return Pushed::Fine;
         };
         let id = id.map(|id| id.exact().unwrap_or_else(|| remember(socket, odd_acks, id)));
+        let pace = keep_pace(socket, shared.timers.nanos(), &shared.config.limits);
         match &mut socket.phase {
             Phase::Left => return Pushed::Fine,
             Phase::Connecting(entering) => {
-                let held = &mut entering.held;
-                held.push(batch::packet(id, data, attachments));
-                let held: usize = held.iter().map(|event| event.len()).sum();
-                return if held > MAX_HELD_BYTES {
-                    Pushed::TooMuchHeld
-                } else {
-                    Pushed::Fine
-                };
+                entering.hold(
+                    socket.connection.account(),
+                    batch::packet(id, data, attachments),
+                );
+                return pace;
             }
             Phase::In => match identity::renewal(socket, data, attachments) {
                 Some(auth) => queue.push_renew(socket, id, auth),
@@ -242,10 +259,10 @@ impl Lane {
             },
         }
         shared.metrics.events.add(1);
-        let full = queue.is_full_for(socket, MAX_PENDING_BYTES);
-        drop(state);
-        self.work.notify_one();
-        if full { Pushed::Full } else { Pushed::Fine }
+        match (self.pushed(state, member.place), pace) {
+            (Pushed::Fine, pace) => pace,
+            (full, _) => full,
+        }
     }
 
     /// A client acknowledged a packet. `data` is its JSON array.
@@ -270,10 +287,7 @@ impl Lane {
         };
         self.conclude(shared, queue, outcome);
         shared.metrics.events.add(1);
-        let full = queue.bytes() > MAX_PENDING_BYTES;
-        drop(state);
-        self.work.notify_one();
-        if full { Pushed::Full } else { Pushed::Fine }
+        self.pushed(state, member.place)
     }
 
     /// The time to acknowledge is over. True if other relays can still tell of their clients.
@@ -333,7 +347,10 @@ impl Lane {
     /// Tells who has asked.
     fn conclude(&self, shared: &Shared, queue: &mut Queue, outcome: Outcome) {
         match outcome {
-            Outcome::App(event) => queue.push_acks(&event),
+            Outcome::App(event) => {
+                let charge = shared.common.charge(Hold::Passing, event.len());
+                queue.push_acks(&event, charge);
+            }
             Outcome::Relay(relay, ask, replies) => {
                 for report in asks::reports(replies) {
                     shared.report(&self.namespace, &relay, ask, &report);
@@ -356,7 +373,7 @@ impl Lane {
             // The app was asked and must have its answer heard: then it is told.
             Phase::Connecting(entering) => {
                 entering.left.get_or_insert(reason);
-                entering.held.clear();
+                entering.drop_held();
                 return;
             }
             Phase::In => {}
@@ -426,6 +443,25 @@ impl Lane {
         match state.in_flight {
             true => state.carried.arrivals.push(Arrival::Doubt(doubt)),
             false => state.offsets.doubt(doubt),
+        }
+    }
+}
+
+/// Whether a socket that has sent an event should be slowed: it has used up its burst. It is not read then
+/// until it may send some more at once, so that it need not wait before each event.
+fn keep_pace(socket: &mut Socket, now: u64, limits: &Limits) -> Pushed {
+    let Some(rate) = limits.events else {
+        return Pushed::Fine;
+    };
+    if socket.pace.is_full(now) {
+        socket.slowed = 0;
+    }
+    match socket.pace.take_anyway(now, rate) {
+        Ok(()) => Pushed::Fine,
+        Err(_) if socket.slowed >= MAX_SLOWED => Pushed::TooFastForLong,
+        Err(wait) => {
+            socket.slowed += 1;
+            Pushed::TooFast(wait + SLOWED_FOR)
         }
     }
 }

@@ -13,8 +13,11 @@
 //! | `lane`, `hub` | one namespace: its batches, its sockets and rooms |
 //! | `commits` | up to which offset everything has come |
 //! | `bus`, `resync` | the seam to other relays, and what happens when something of theirs was missed |
+//! | `addresses`, `forwarded`, `pace` | who is connected from where, and how often something may happen |
+//! | `ledger`, `overload`, `limits` | how much memory is kept for each client, and what clients may make the relay keep and do |
 //! | `ws`, `outbox`, `message`, `sid` | frames, buffers, packets, ids |
 
+mod addresses;
 mod bus;
 mod client;
 mod commits;
@@ -23,16 +26,21 @@ mod connection;
 mod contests;
 mod control;
 mod engine;
+mod forwarded;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
 mod health;
 mod hub;
 mod lane;
+mod ledger;
+mod limits;
 mod message;
 mod metrics;
 mod origin;
 mod outbox;
+mod overload;
+mod pace;
 mod proxy;
 mod reason;
 mod resync;
@@ -57,8 +65,12 @@ use lane::Asker;
 use shared::Shared;
 
 pub use bus::{Bus, Report};
+pub use ipnet::IpNet;
+
 pub use config::{AllowedOrigins, Config, Cors, Transports};
+pub use limits::Limits;
 pub use origin::{Body, HttpOrigin, Origin, OriginError};
+pub use pace::Rate;
 pub use tls::Tls;
 
 /// Characters of a relay's name.
@@ -102,6 +114,7 @@ impl Relay {
             self.shared.handshakes.clone().start(self.shared.clone());
             tokio::spawn(run_timers(self.shared.clone()));
             tokio::spawn(health::beat(self.shared.clone()));
+            tokio::spawn(overload::run(self.shared.clone()));
         }
         server::serve(self.shared.clone(), listener, stop).await
     }

@@ -21,6 +21,8 @@ pub struct Metrics {
     pub bus_received: Counter,
     pub resyncs: Counter,
     pub resynced_connections: Counter,
+    pub closed_over_limit: Counter,
+    pub refused: Counter,
 }
 
 #[derive(Default)]
@@ -46,7 +48,8 @@ impl Gauge {
 }
 
 impl Metrics {
-    pub fn render(&self) -> String {
+    /// `client_memory`: bytes that are kept for clients.
+    pub fn render(&self, client_memory: usize) -> String {
         let mut text = String::new();
         let mut line = |name: &str, kind: &str, help: &str, value: &AtomicU64| {
             let value = value.load(Ordering::Relaxed);
@@ -66,6 +69,12 @@ impl Metrics {
             "gauge",
             "Sockets in namespaces.",
             &self.sockets.0,
+        );
+        line(
+            "client_memory_bytes",
+            "gauge",
+            "Memory kept for clients, which --max-memory limits.",
+            &AtomicU64::new(client_memory as u64),
         );
         line(
             "batches_total",
@@ -138,6 +147,18 @@ impl Metrics {
             "counter",
             "Connections ended for that, so that their clients get it.",
             &self.resynced_connections.0,
+        );
+        line(
+            "closed_over_limit_total",
+            "counter",
+            "Connections closed because too much was kept for them.",
+            &self.closed_over_limit.0,
+        );
+        line(
+            "refused_total",
+            "counter",
+            "Connections and requests refused for a limit.",
+            &self.refused.0,
         );
         text
     }

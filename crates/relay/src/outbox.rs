@@ -18,13 +18,35 @@ const MAX_SLICES: usize = 64;
 #[derive(Default)]
 pub struct Outbox {
     /// Leaves first.
-    pieces: VecDeque<Bytes>,
+    pieces: VecDeque<Piece>,
     /// Leaves after the pieces.
     tail: Vec<u8>,
     /// How much of the first piece (or of the tail, if there are no pieces) has left.
     sent: usize,
     /// What has not left.
     len: usize,
+    weight: Weight,
+}
+
+struct Piece {
+    bytes: Bytes,
+    shared: bool,
+}
+
+/// The memory that an outbox takes: its own, and that of frames which it shares.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Weight {
+    pub own: usize,
+    pub shared: usize,
+}
+
+impl Weight {
+    fn of(&mut self, shared: bool) -> &mut usize {
+        match shared {
+            true => &mut self.shared,
+            false => &mut self.own,
+        }
+    }
 }
 
 impl Outbox {
@@ -36,6 +58,10 @@ impl Outbox {
         self.len == 0
     }
 
+    pub fn weight(&self) -> Weight {
+        self.weight
+    }
+
     /// What this outbox keeps allocated.
     pub fn capacity(&self) -> usize {
         self.tail.capacity()
@@ -44,6 +70,7 @@ impl Outbox {
     pub fn push(&mut self, frame: &[u8]) {
         self.tail.extend_from_slice(frame);
         self.len += frame.len();
+        self.weight.own += frame.len();
     }
 
     /// Appends by writing to the buffer itself.
@@ -51,12 +78,17 @@ impl Outbox {
         let before = self.tail.len();
         frame(&mut self.tail);
         self.len += self.tail.len() - before;
+        self.weight.own += self.tail.len() - before;
     }
 
     pub fn push_shared(&mut self, frame: Bytes) {
         self.len += frame.len();
         self.close_tail();
-        self.pieces.push_back(frame);
+        self.weight.shared += frame.len();
+        self.pieces.push_back(Piece {
+            bytes: frame,
+            shared: true,
+        });
     }
 
     /// Moves everything from `other` to the end, and leaves it empty.
@@ -69,6 +101,8 @@ impl Outbox {
         }
         self.close_tail();
         self.len += other.len;
+        self.weight.own += other.weight.own;
+        self.weight.shared += other.weight.shared;
         self.pieces.append(&mut other.pieces);
         self.tail = std::mem::take(&mut other.tail);
         other.clear();
@@ -78,6 +112,7 @@ impl Outbox {
         self.pieces.clear();
         self.tail.clear();
         (self.sent, self.len) = (0, 0);
+        self.weight = Weight::default();
     }
 
     /// Writes what the socket takes now. `WouldBlock` is no error: then something remains.
@@ -104,7 +139,7 @@ impl Outbox {
         for piece in self
             .pieces
             .iter()
-            .map(Bytes::as_ref)
+            .map(|piece| piece.bytes.as_ref())
             .chain([self.tail.as_slice()])
         {
             if slices.len() == MAX_SLICES {
@@ -119,13 +154,14 @@ impl Outbox {
     fn advance(&mut self, mut count: usize) {
         self.len -= count;
         while let Some(first) = self.pieces.front() {
-            let rest = first.len() - self.sent;
+            let rest = first.bytes.len() - self.sent;
             if count < rest {
                 self.sent += count;
                 return;
             }
             count -= rest;
             self.sent = 0;
+            *self.weight.of(first.shared) -= first.bytes.len();
             self.pieces.pop_front();
         }
         self.sent += count;
@@ -140,14 +176,23 @@ impl Outbox {
             self.drop_sent();
         }
         if !self.tail.is_empty() {
-            self.pieces.push_back(std::mem::take(&mut self.tail).into());
+            self.pieces.push_back(Piece {
+                bytes: std::mem::take(&mut self.tail).into(),
+                shared: false,
+            });
         }
     }
 
     fn drop_sent(&mut self) {
         match self.pieces.front_mut() {
-            Some(first) => drop(first.split_to(self.sent)),
-            None => drop(self.tail.drain(..self.sent)),
+            Some(first) => {
+                drop(first.bytes.split_to(self.sent));
+                *self.weight.of(first.shared) -= self.sent;
+            }
+            None => {
+                self.tail.drain(..self.sent);
+                self.weight.own -= self.sent;
+            }
         }
         self.sent = 0;
     }
@@ -185,8 +230,11 @@ mod tests {
                 expected.extend_from_slice(b"after");
                 outbox.append(&mut other);
                 assert!(other.is_empty());
+                assert_eq!(other.weight(), Weight::default());
             }
             outbox.write_to(Writer::Plain(&writer)).unwrap();
+            let Weight { own, shared } = outbox.weight();
+            assert!(own + shared >= outbox.len() && own <= 200 * 15);
             blocked |= !outbox.is_empty();
         }
         assert!(
@@ -202,6 +250,7 @@ mod tests {
         };
         let (_, read) = tokio::join!(write, reader.read_exact(&mut received));
         read.unwrap();
+        assert_eq!(outbox.weight(), Weight::default());
         assert!(received == expected);
     }
 }

@@ -17,13 +17,14 @@ use parlour_listener::{Accepted, Listener, WriteDeadline, turn_away};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
-use crate::config::{MAX_HTTP_BUFFER, SHUTDOWN_WAIT};
+use crate::config::{HTTP_CONNECTION_BYTES, MAX_HTTP_BUFFER, SHUTDOWN_WAIT};
 use crate::connection::{How, close};
 use crate::engine::{self, respond};
+use crate::ledger::Hold;
 use crate::origin::Body;
 use crate::shared::{Life, Shared};
 use crate::stream::Stream;
-use crate::{proxy, reason};
+use crate::{forwarded, proxy, reason};
 
 /// Where the app serves the files of Socket.IO's client.
 const CLIENT_FILES: &str = "/socket.io/";
@@ -123,6 +124,14 @@ async fn connection(
     mut stopping: watch::Receiver<bool>,
     alive: mpsc::Sender<()>,
 ) {
+    // Dropped when the connection ends or becomes a WebSocket.
+    let is_proxy = forwarded::is_trusted(address, &shared.config.limits.trusted_proxies);
+    let _place = match shared.addresses.accept(address, is_proxy) {
+        Ok(place) => place,
+        Err(why) => return engine::turn_away(&shared, stream, why).await,
+    };
+    let account = shared.ledger.account();
+    let _charge = account.charge(Hold::Kept, HTTP_CONNECTION_BYTES);
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
@@ -183,7 +192,11 @@ async fn route(shared: Arc<Shared>, peer: Peer, mut request: Request<Incoming>) 
             *request.uri_mut() = there.parse().unwrap_or_default();
         }
         // Boxed: while it waits for the app's answer it is all that a client costs.
-        Some(_) => return Box::pin(engine::handle(shared, peer, request)).await,
+        Some(_) => {
+            let trusted = &shared.config.limits.trusted_proxies;
+            let sender = forwarded::sender(peer, request.headers(), trusted);
+            return Box::pin(engine::handle(shared, sender, request)).await;
+        }
         None if proxy::is_private(path) => {
             return respond(
                 StatusCode::NOT_FOUND,
@@ -192,6 +205,9 @@ async fn route(shared: Arc<Shared>, peer: Peer, mut request: Request<Incoming>) 
             );
         }
         None => {}
+    }
+    if shared.ledger.is_nearly_full() {
+        return engine::full(&shared);
     }
     Box::pin(proxy::handle(&shared, peer, request)).await
 }

@@ -11,6 +11,7 @@ use rustc_hash::FxBuildHasher;
 use slab::Slab;
 use tokio::sync::{Notify, Semaphore, watch};
 
+use crate::addresses::Addresses;
 use crate::bus::{Bus, Report};
 use crate::commits::{Commits, UnderWay};
 use crate::config::{Config, EXPIRY_LOOK, MAX_EXCHANGES};
@@ -19,6 +20,7 @@ use crate::contests::Contests;
 use crate::health::Health;
 use crate::hub::Expires;
 use crate::lane::{AskId, Lane};
+use crate::ledger::{Account, Ledger};
 use crate::metrics::Metrics;
 use crate::origin::Origin;
 use crate::sid::Sid;
@@ -32,6 +34,10 @@ pub struct Shared {
     pub epoch: u64,
     sequence: AtomicU64,
     pub connections: Connections,
+    pub ledger: Arc<Ledger>,
+    /// What is kept for clients, but for none of them alone.
+    pub common: Arc<Account>,
+    pub addresses: Addresses,
     pub timers: Timers,
     pub metrics: Metrics,
     pub health: Health,
@@ -60,6 +66,7 @@ pub enum Life {
 
 impl Shared {
     pub fn new(config: Config, origin: Arc<dyn Origin>, bus: Option<Arc<dyn Bus>>) -> Shared {
+        let ledger = Ledger::new(config.limits.memory, config.limits.client_memory);
         Shared {
             timers: Timers::new(
                 config
@@ -67,6 +74,9 @@ impl Shared {
                     .min(config.ping_timeout)
                     .min(config.connect_timeout),
             ),
+            addresses: Addresses::new(&config.limits),
+            common: ledger.account(),
+            ledger,
             config,
             origin,
             epoch: unix_millis(),

@@ -54,6 +54,11 @@ impl Timers {
         self.start.elapsed().as_millis() as u64
     }
 
+    /// Nanoseconds of the same clock.
+    pub fn nanos(&self) -> u64 {
+        self.start.elapsed().as_nanos() as u64
+    }
+
     pub fn at(&self, due: u64, timer: Timer) {
         let bucket = due.div_ceil(self.bucket);
         let mut buckets = self.lock();

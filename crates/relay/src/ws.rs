@@ -15,7 +15,9 @@ pub mod code {
     /// Stands for a close frame without a code.
     pub const NO_STATUS: u16 = 1005;
     pub const INVALID_TEXT: u16 = 1007;
+    pub const POLICY_VIOLATION: u16 = 1008;
     pub const TOO_BIG: u16 = 1009;
+    pub const TRY_AGAIN_LATER: u16 = 1013;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

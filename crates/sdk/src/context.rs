@@ -29,6 +29,8 @@ pub(crate) use emit::{OnceAcked, Target};
 pub(crate) struct Scope {
     pub namespace: String,
     pub policy: Policy,
+    /// How many rooms a socket may be in, if the relay says so.
+    pub max_rooms: Option<usize>,
 }
 
 pub(crate) struct Context {

@@ -115,6 +115,7 @@ async fn events(
     request: Request,
 ) -> Result<String, Failure> {
     let key = key(request.headers())?;
+    let max_rooms = max_rooms(request.headers())?;
     let body = body(request).await?;
     let batch: relay::Batch = relay::from_slice(&body)
         .map_err(|error| Failure::Malformed(format!("the batch is not one: {error}")))?;
@@ -123,6 +124,7 @@ async fn events(
     let scope = Scope {
         namespace: key.namespace.clone(),
         policy,
+        max_rooms,
     };
     let begun = Transaction::begin(key, policy).await;
     let transaction = match begun.map_err(Failure::Storage)? {
@@ -196,6 +198,17 @@ fn key(headers: &HeaderMap) -> Result<interface::Batch, Failure> {
     })
 }
 
+/// Relays that set no limit do not send it.
+fn max_rooms(headers: &HeaderMap) -> Result<Option<usize>, Failure> {
+    match headers.contains_key(header::MAX_ROOMS) {
+        true => {
+            let limit = number(headers, header::MAX_ROOMS)?;
+            Ok(usize::try_from(limit).ok())
+        }
+        false => Ok(None),
+    }
+}
+
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Failure> {
     let value = headers.get(name).and_then(|value| value.to_str().ok());
     value
@@ -266,6 +279,9 @@ mod tests {
         let error = key(&headers).unwrap_err().to_string();
         assert!(error.contains("parlour-attempt"), "{error}");
         headers.insert(header::ATTEMPT, "2".parse().unwrap());
+        assert_eq!(max_rooms(&headers).unwrap(), None);
+        headers.insert(header::MAX_ROOMS, "1000".parse().unwrap());
+        assert_eq!(max_rooms(&headers).unwrap(), Some(1000));
         let key = key(&headers).unwrap();
         assert_eq!(
             (key.namespace.as_str(), key.sequence, key.attempt),

@@ -122,13 +122,20 @@ impl Socket {
         members::other_sockets(&self.context, self.index, room).await
     }
 
-    /// Enters a room, or several; nothing happens where it is already.
+    /// Enters a room, or several; nothing happens where it is already. The error is `too_many_rooms` if the
+    /// relay's limit is reached (`--max-rooms-per-socket`); a handler that fails with it has entered none.
     pub fn join(&self, rooms: impl RoomNames) -> Result<()> {
         for room in list(rooms) {
             if self.is_in(&room) || room == self.id() {
                 continue;
             }
             let mut now = self.rooms();
+            if let Some(most) = self.context.scope.max_rooms
+                && now.len() >= most
+            {
+                let message = format!("a socket may be in {most} rooms");
+                return Err(Error::new("too_many_rooms", message));
+            }
             now.push(room.clone());
             self.context.set_rooms(self.index, now);
             self.context

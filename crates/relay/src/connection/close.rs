@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::polling::{CLOSE, NOOP};
-use super::{Connection, Inner, Membership, Transport};
+use super::{Connection, Inner, Membership, Sent, Transport};
 use crate::config::{LINGER, POLLING_CLOSE_WAIT};
 use crate::outbox::Outbox;
 use crate::reason;
@@ -50,7 +50,10 @@ pub fn close(shared: &Arc<Shared>, connection: &Arc<Connection>, reason: &'stati
 pub fn close_kicked(shared: &Arc<Shared>, connection: &Arc<Connection>) {
     let memberships = connection.lock().memberships.clone();
     for Membership { lane, .. } in &memberships {
-        let _ = connection.send_message(&crate::message::Message::text(lane.disconnect_packet()));
+        let packet = crate::message::Message::text(lane.disconnect_packet());
+        if connection.send_message(&packet) == Sent::Overflow {
+            return close_over_limit(shared, connection);
+        }
     }
     close(
         shared,
@@ -58,6 +61,31 @@ pub fn close_kicked(shared: &Arc<Shared>, connection: &Arc<Connection>) {
         reason::SERVER_NAMESPACE_DISCONNECT,
         How::Orderly,
     );
+}
+
+/// Closes a connection whose client makes the relay keep more than it may. What waits for the client is
+/// dropped at once.
+pub fn close_over_limit(shared: &Arc<Shared>, connection: &Arc<Connection>) {
+    tracing::warn!(
+        connection = connection.id.shown(),
+        bytes = connection.account().size(),
+        "closing a client that makes the relay keep too much: it does not read, or sends without end"
+    );
+    shared.metrics.closed_over_limit.add(1);
+    let code = code::TRY_AGAIN_LATER;
+    close(shared, connection, reason::TRANSPORT_ERROR, How::Code(code));
+    connection.abandon();
+}
+
+/// Closes a connection that went on sending more events than it may.
+pub fn close_too_fast(shared: &Arc<Shared>, connection: &Arc<Connection>) {
+    tracing::warn!(
+        connection = connection.id.shown(),
+        "closing a client that sends too many events"
+    );
+    shared.metrics.closed_over_limit.add(1);
+    let how = How::Code(code::POLICY_VIOLATION);
+    close(shared, connection, reason::TRANSPORT_ERROR, how);
 }
 
 /// Ends the transport and gives back what the client was in. None if that has happened before.
@@ -70,13 +98,13 @@ fn shut(
     if !inner.open {
         return None;
     }
-    inner.reassembler = None;
+    inner.receiving = None;
     inner.asking.clear();
     match &mut inner.transport {
         Transport::Polling(polling) => {
             // What waits comes first and by itself, as engine.io has it: socket.io-client would take what it
             // gets together with the end for something that it has after it, and not count its offset.
-            let can_tell = polling.is_polled() && polling.payload.is_empty();
+            let can_tell = polling.is_polled() && polling.is_empty();
             polling.closing = how == How::Orderly && !can_tell;
             if polling.closing {
                 polling.release();
@@ -96,7 +124,7 @@ fn shut(
                 };
                 let mut outbox = Outbox::default();
                 outbox.write(|out| ws::write_close(out, code));
-                let _ = connection.transmit(inner, &mut outbox);
+                connection.transmit(inner, &mut outbox);
                 connection.finish(inner);
                 shared.set_timer(connection, LINGER, Purpose::Linger);
             }

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Connection, How, Inner, Transport, close, identity};
+use super::{Connection, How, Inner, Sent, Transport, close, close_over_limit, identity};
+use crate::config::ATTACHMENTS_WAIT;
 use crate::reason;
 use crate::shared::Shared;
 use crate::timers::{Purpose, Timer};
@@ -72,7 +73,7 @@ impl Connection {
         inner.open && inner.is_overdue() && shared.timers.now() >= inner.due
     }
 
-    /// While reading pauses, a missing pong is no fault of the client's.
+    /// The client is not read for now, or again.
     pub fn pause(&self, shared: &Shared, paused: bool) {
         let mut inner = self.lock();
         inner.paused = paused;
@@ -99,9 +100,26 @@ impl Connection {
 }
 
 impl Inner {
-    /// Whether the end of the present wait is the end of the connection.
+    /// Whether the end of the present wait is the end of the connection. While the client is not read, a
+    /// missing pong is no fault of its, unless it is not read because it does not read either.
     fn is_overdue(&self) -> bool {
-        self.awaiting_pong && !self.paused
+        self.awaiting_pong && (!self.paused || self.is_behind())
+    }
+
+    /// Whether the attachments of a packet have not come for long. Looked at with every heartbeat.
+    fn has_stalled(&self, now: u64) -> bool {
+        let wait = ATTACHMENTS_WAIT.as_millis() as u64;
+        self.receiving
+            .as_ref()
+            .is_some_and(|it| !self.paused && now > it.progress + wait)
+    }
+
+    /// Whether something waits that the client has not read.
+    fn is_behind(&self) -> bool {
+        match &self.transport {
+            Transport::Polling(polling) => !polling.is_empty(),
+            _ => self.backlog.is_some(),
+        }
     }
 }
 
@@ -138,6 +156,15 @@ fn heartbeat(shared: &Arc<Shared>, connection: &Arc<Connection>, turn: u8) {
     if !inner.open || inner.turn != turn {
         return;
     }
+    if inner.has_stalled(shared.timers.now()) {
+        drop(inner);
+        tracing::debug!(
+            connection = connection.id.shown(),
+            "attachments do not come"
+        );
+        close(shared, connection, reason::TRANSPORT_ERROR, How::Orderly);
+        return;
+    }
     if shared.timers.now() >= inner.due {
         if inner.is_overdue() {
             drop(inner);
@@ -147,6 +174,10 @@ fn heartbeat(shared: &Arc<Shared>, connection: &Arc<Connection>, turn: u8) {
         if !inner.awaiting_pong {
             connection.send_control(&mut inner, PING);
             inner.awaiting_pong = true;
+            if connection.sent() == Sent::Overflow {
+                drop(inner);
+                return close_over_limit(shared, connection);
+            }
         }
         // From when it was due, so that timers' lateness does not add up; but a relay that was held up
         // itself does not take that from the client's time.

@@ -7,6 +7,7 @@ use parlour_protocol::engine;
 use tokio::sync::oneshot;
 
 use super::{Connection, How, Transport, close};
+use crate::ledger::{Account, Charge, Hold};
 use crate::message::Message;
 use crate::reason;
 use crate::shared::Shared;
@@ -14,24 +15,53 @@ use crate::shared::Shared;
 pub(super) const CLOSE: &str = "1";
 pub(super) const NOOP: &str = "6";
 
-#[derive(Default)]
 pub struct Polling {
-    /// Packets for the next poll.
-    pub(super) payload: String,
+    /// For the next poll.
+    waiting: Packets,
     /// The poll that waits for packets.
-    pub(super) poll: Option<oneshot::Sender<String>>,
+    pub(super) poll: Option<oneshot::Sender<Packets>>,
     /// A request with the client's packets is being read.
     posting: bool,
     /// The session is closed, and the next poll will be told.
     pub(super) closing: bool,
 }
 
+/// A payload. It is in its client's account until it has been sent.
+#[derive(Debug)]
+pub struct Packets {
+    text: String,
+    charge: Charge,
+}
+
+impl Packets {
+    pub fn new(account: &Arc<Account>, text: String) -> Packets {
+        let charge = account.charge(Hold::Passing, text.len());
+        Packets { text, charge }
+    }
+
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn write(&mut self, write: impl FnOnce(&mut String)) {
+        let before = self.text.len();
+        write(&mut self.text);
+        self.charge.grow(self.text.len() - before);
+    }
+}
+
+impl AsRef<[u8]> for Packets {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+}
+
 /// What a poll gets.
 pub enum PollAnswer {
-    Now(String),
-    Wait(oneshot::Receiver<String>),
+    Now(Packets),
+    Wait(oneshot::Receiver<Packets>),
     /// The session was closed and now the client knows: it can be forgotten.
-    Last(String),
+    Last(Packets),
     /// Another poll waits already.
     Overlap,
     /// This session does not poll, or not any more.
@@ -39,33 +69,49 @@ pub enum PollAnswer {
 }
 
 impl Polling {
+    pub(super) fn new(account: &Arc<Account>) -> Polling {
+        Polling {
+            waiting: Packets::new(account, String::new()),
+            poll: None,
+            posting: false,
+            closing: false,
+        }
+    }
+
     pub(super) fn push(&mut self, message: &Message<'_>) {
-        message.write_payload(&mut self.payload);
+        self.waiting.write(|out| message.write_payload(out));
     }
 
     pub(super) fn push_packet(&mut self, packet: &str) {
-        engine::push_packet(&mut self.payload, &[packet]);
+        self.waiting
+            .write(|out| engine::push_packet(out, &[packet]));
+    }
+
+    /// Takes what waits for the next poll.
+    pub(super) fn take(&mut self) -> Packets {
+        let nothing = Packets::new(self.waiting.charge.account(), String::new());
+        std::mem::replace(&mut self.waiting, nothing)
     }
 
     pub(super) fn is_polled(&self) -> bool {
         self.poll.is_some()
     }
 
-    /// Bytes that wait for the next poll.
-    pub(super) fn waiting(&self) -> usize {
-        self.payload.len()
+    /// Whether nothing waits for the next poll.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.text.is_empty()
     }
 
     /// Answers the waiting poll, if there is one and something to say.
     pub(super) fn release(&mut self) {
-        if self.payload.is_empty() {
+        if self.is_empty() {
             return;
         }
         if let Some(poll) = self.poll.take()
-            && let Err(unsent) = poll.send(std::mem::take(&mut self.payload))
+            && let Err(unsent) = poll.send(self.take())
         {
             // That client is about to be found gone.
-            self.payload = unsent;
+            self.waiting = unsent;
         }
     }
 }
@@ -78,11 +124,11 @@ impl Connection {
             return PollAnswer::No;
         };
         if polling.closing {
-            if !polling.payload.is_empty() {
-                return PollAnswer::Now(std::mem::take(&mut polling.payload));
+            if !polling.is_empty() {
+                return PollAnswer::Now(polling.take());
             }
             polling.push_packet(CLOSE);
-            return PollAnswer::Last(std::mem::take(&mut polling.payload));
+            return PollAnswer::Last(polling.take());
         }
         if !inner.open {
             return PollAnswer::No;
@@ -90,8 +136,8 @@ impl Connection {
         if polling.is_polled() {
             return PollAnswer::Overlap;
         }
-        if !polling.payload.is_empty() {
-            return PollAnswer::Now(std::mem::take(&mut polling.payload));
+        if !polling.is_empty() {
+            return PollAnswer::Now(polling.take());
         }
         let (sender, receiver) = oneshot::channel();
         polling.poll = Some(sender);

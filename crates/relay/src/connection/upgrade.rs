@@ -63,7 +63,7 @@ impl Connection {
         if !inner.open {
             return Err(half);
         }
-        let waiting = std::mem::take(&mut polling.payload);
+        let waiting = polling.take();
         // A client that polls still is told that polling has ended, as the reference does.
         polling.push_packet(CLOSE);
         polling.release();
@@ -71,8 +71,8 @@ impl Connection {
         inner.upgrade = Upgrade::Done;
         self.websocket.store(true, Ordering::Release);
         let mut outbox = Outbox::default();
-        outbox.write(|out| write_payload_as_frames(&waiting, out));
-        let _ = self.transmit(inner, &mut outbox);
+        outbox.write(|out| write_payload_as_frames(waiting.text(), out));
+        self.transmit(inner, &mut outbox);
         self.expect_ping(shared, inner);
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -9,7 +10,8 @@ use parlour_protocol::engine::{self, Packet};
 
 use super::{Refusal, admit, open_packet, respond};
 use crate::client::{self, Next};
-use crate::connection::{Connection, How, PollAnswer, PollGuard, close};
+use crate::connection::{Connection, How, Packets, PollAnswer, PollGuard, close};
+use crate::ledger::{Charge, Hold};
 use crate::origin::Body;
 use crate::reason;
 use crate::server::Peer;
@@ -36,18 +38,19 @@ pub async fn handle(
 }
 
 async fn open(shared: Arc<Shared>, peer: Peer, request: Request<Incoming>) -> Response<Body> {
-    let (sid, handshake) = match admit(&shared, peer, &request).await {
-        Ok(admitted) => admitted,
+    let opening = match admit(&shared, peer, &request).await {
+        Ok(opening) => opening,
         Err(refusal) => return refusal.response(),
     };
     let connection = shared
         .connections
-        .open(|key, stamp| Connection::polling(sid, handshake, key, stamp));
+        .open(|key, stamp| Connection::polling(opening, key, stamp));
     shared.metrics.connections.up();
     connection.start_timers(&shared);
     let can_upgrade = shared.config.allow_upgrades && shared.config.transports.websocket;
     let upgrades: &[&str] = if can_upgrade { &["websocket"] } else { &[] };
-    payload(open_packet(&shared, &sid, upgrades))
+    let packet = open_packet(&shared, &connection.id, upgrades);
+    payload(Packets::new(connection.account(), packet))
 }
 
 async fn poll(shared: Arc<Shared>, connection: Arc<Connection>) -> Response<Body> {
@@ -88,22 +91,18 @@ async fn post(
         return respond(StatusCode::BAD_REQUEST, "", "");
     }
     let guard = PollGuard::new(shared.clone(), connection.clone());
-    let body = Limited::new(request.into_body(), shared.config.max_payload).collect();
+    let mut received = connection.account().charge(Hold::Kept, 0);
+    let max_payload = shared.config.max_payload;
+    let body = collect(request.into_body(), max_payload, &mut received);
     // The client's next pong comes with its next request: one that takes longer outlives the session.
     let patience = shared.config.ping_interval + shared.config.ping_timeout;
-    let response = match tokio::time::timeout(patience, body).await {
+    let body = tokio::time::timeout(patience, body).await;
+    let response = match body {
         Err(_) => {
             close(&shared, &connection, reason::TRANSPORT_ERROR, How::Abort);
             respond(StatusCode::REQUEST_TIMEOUT, "", "")
         }
-        Ok(Ok(body)) => {
-            take(
-                &shared,
-                &connection,
-                &String::from_utf8_lossy(&body.to_bytes()),
-            )
-            .await
-        }
+        Ok(Ok(body)) => take(&shared, &connection, &String::from_utf8_lossy(&body)).await,
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             respond(StatusCode::PAYLOAD_TOO_LARGE, "", "")
         }
@@ -116,6 +115,23 @@ async fn post(
     guard.answered();
     connection.end_post();
     response
+}
+
+/// Reads a request's body, and counts it as it comes.
+async fn collect(
+    body: Incoming,
+    max_payload: usize,
+    received: &mut Charge,
+) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
+    let mut body = Limited::new(body, max_payload);
+    let mut all = Vec::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            received.grow(data.len());
+            all.extend_from_slice(&data);
+        }
+    }
+    Ok(all)
 }
 
 /// Handles the packets of a payload, in order.
@@ -136,11 +152,7 @@ async fn take(shared: &Arc<Shared>, connection: &Arc<Connection>, payload: &str)
         };
         match next {
             Next::Continue => {}
-            Next::Wait(member) => {
-                connection.pause(shared, true);
-                member.lane.wait_for_room(Some(member.place)).await;
-                connection.pause(shared, false);
-            }
+            Next::Wait(until) => client::pause(shared, connection, until).await,
             Next::Stop => return respond(StatusCode::BAD_REQUEST, "", ""),
         }
     }
@@ -161,11 +173,11 @@ pub fn other(shared: &Arc<Shared>, connection: &Arc<Connection>, packet: &Packet
     Next::Continue
 }
 
-fn payload(packets: String) -> Response<Body> {
+fn payload(packets: Packets) -> Response<Body> {
     no_store(respond(
         StatusCode::OK,
         "text/plain; charset=UTF-8",
-        packets,
+        Bytes::from_owner(packets),
     ))
 }
 

@@ -15,14 +15,15 @@ use tokio::io::ReadBuf;
 
 use super::polling::other;
 use super::{Refusal, admit, open_packet, respond};
-use crate::client::{self, Next};
-use crate::connection::{Connection, How, Membership, close};
+use crate::client::{self, Next, Until};
+use crate::config::SLOWED_FOR;
+use crate::connection::{Connection, How, Opening, Sent, close, close_over_limit};
+use crate::ledger::Hold;
 use crate::origin::Body;
 use crate::outbox::Outbox;
 use crate::reason;
 use crate::server::Peer;
 use crate::shared::Shared;
-use crate::sid::Sid;
 use crate::stream::{HttpIo, ReadHalf, Stream, Writer};
 use crate::ws::{self, Handler, Reader, Step, code};
 
@@ -52,12 +53,12 @@ pub async fn handle(
         return Refusal::bad_request().upgrade_response();
     };
     if sid.is_empty() {
-        let (sid, handshake) = match admit(&shared, peer, &request).await {
-            Ok(admitted) => admitted,
+        let opening = match admit(&shared, peer, &request).await {
+            Ok(opening) => opening,
             Err(refusal) => return refusal.upgrade_response(),
         };
         let upgraded = hyper::upgrade::on(&mut request);
-        tokio::spawn(Box::pin(open(shared, sid, handshake, upgraded)));
+        tokio::spawn(Box::pin(open(shared, opening, upgraded)));
     } else {
         let connection = shared.connections.find(sid);
         let Some(connection) = connection else {
@@ -93,18 +94,21 @@ async fn raw(upgraded: OnUpgrade) -> Option<(Stream, Bytes)> {
 }
 
 /// Opens a session on a new WebSocket.
-async fn open(shared: Arc<Shared>, sid: Sid, handshake: Box<str>, upgraded: OnUpgrade) {
+async fn open(shared: Arc<Shared>, opening: Opening, upgraded: OnUpgrade) {
     let Some((stream, received)) = raw(upgraded).await else {
         return;
     };
     let (read, write) = stream.into_split();
     let connection = shared
         .connections
-        .open(|key, stamp| Connection::websocket(sid, handshake, key, stamp, write));
+        .open(|key, stamp| Connection::websocket(opening, key, stamp, write));
     shared.metrics.connections.up();
     let mut outbox = Outbox::default();
-    outbox.write(|out| ws::write_text(out, &[&open_packet(&shared, &sid, &[])]));
-    let _ = connection.send(&mut outbox);
+    let packet = open_packet(&shared, &connection.id, &[]);
+    outbox.write(|out| ws::write_text(out, &[&packet]));
+    if connection.send(&mut outbox) == Sent::Overflow {
+        close_over_limit(&shared, &connection);
+    }
     connection.start_timers(&shared);
     tokio::spawn(run(shared, connection, read, Reader::new(&received)));
 }
@@ -117,15 +121,25 @@ async fn run(
     mut reader: Reader,
 ) {
     let mut waits = None;
+    // What the reader keeps, as it is counted in the client's account.
+    let mut kept = 0;
     loop {
         let step =
             poll_fn(|cx| poll_read(cx, &shared, &connection, &mut read, &mut reader, &mut waits))
                 .await;
+        if reader.kept() != kept {
+            let before = std::mem::replace(&mut kept, reader.kept());
+            connection.account().change(Hold::Kept, before, kept);
+            if connection.account().is_over() {
+                close_over_limit(&shared, &connection);
+                break;
+            }
+        }
         match step {
             Step::Continue => {}
             Step::Pause => {
-                if let Some(member) = waits.take() {
-                    Box::pin(pause(&shared, &connection, member)).await;
+                if let Some(until) = waits.take() {
+                    Box::pin(client::pause(&shared, &connection, until)).await;
                 }
             }
             Step::Stop => break,
@@ -149,6 +163,8 @@ async fn run(
             }
         }
     }
+    drop(reader);
+    connection.account().sub(Hold::Kept, kept);
     // The client may still have to hear why: what it sends meanwhile is nobody's concern.
     let _ = poll_fn(|cx| poll_discard(cx, &mut read)).await;
     connection.abandon();
@@ -162,7 +178,7 @@ fn poll_read(
     connection: &Arc<Connection>,
     read: &mut ReadHalf,
     reader: &mut Reader,
-    waits: &mut Option<Membership>,
+    waits: &mut Option<Until>,
 ) -> Poll<Step> {
     let max_payload = shared.config.max_payload;
     let mut session = Session {
@@ -198,18 +214,12 @@ fn poll_discard(cx: &mut Context<'_>, read: &mut ReadHalf) -> Poll<()> {
     })
 }
 
-async fn pause(shared: &Shared, connection: &Connection, member: Membership) {
-    connection.pause(shared, true);
-    member.lane.wait_for_room(Some(member.place)).await;
-    connection.pause(shared, false);
-}
-
 /// Handles the messages of one connection.
 struct Session<'a> {
     shared: &'a Arc<Shared>,
     connection: &'a Arc<Connection>,
-    /// The namespace that must be able to take more first.
-    waits: &'a mut Option<Membership>,
+    /// Until when it is not read.
+    waits: &'a mut Option<Until>,
 }
 
 impl Session<'_> {
@@ -217,8 +227,8 @@ impl Session<'_> {
         match next {
             Next::Continue => Step::Continue,
             Next::Stop => Step::Stop,
-            Next::Wait(member) => {
-                *self.waits = Some(member);
+            Next::Wait(until) => {
+                *self.waits = Some(until);
                 Step::Pause
             }
         }
@@ -250,8 +260,11 @@ impl Handler for Session<'_> {
         self.step(next)
     }
 
-    fn ping(&mut self, data: &[u8]) {
-        self.connection.send_pong_frame(data);
+    fn ping(&mut self, data: &[u8]) -> Step {
+        match self.connection.send_pong_frame(data) {
+            true => Step::Continue,
+            false => self.step(Next::Wait(Until::Later(SLOWED_FOR))),
+        }
     }
 }
 

@@ -1,8 +1,24 @@
 use super::*;
+use crate::addresses::Addresses;
+use crate::connection::Opening;
+use crate::ledger::Ledger;
+use crate::limits::Limits;
 
 struct Fixture {
     hub: Hub,
     slots: Vec<Slot>,
+}
+
+fn connection(key: u32) -> Arc<Connection> {
+    let address = std::net::IpAddr::from([127, 0, 0, 1]);
+    let place = Addresses::new(&Limits::default()).open(address);
+    let opening = Opening {
+        id: Sid::random(),
+        handshake: "{}".into(),
+        place: place.ok().unwrap(),
+        account: Ledger::new(1 << 20, 1 << 20).account(),
+    };
+    Arc::new(Connection::polling(opening, key, key))
 }
 
 /// Four sockets that were accepted.
@@ -10,8 +26,7 @@ fn four() -> Fixture {
     let mut hub = Hub::default();
     let slots = (0..4)
         .map(|key| {
-            let connection = Arc::new(Connection::polling(Sid::random(), "{}".into(), key, key));
-            let slot = hub.insert(Sid::random(), connection).slot;
+            let slot = hub.insert(Sid::random(), connection(key)).slot;
             hub.get(slot).unwrap().phase = Phase::In;
             slot
         })
@@ -166,4 +181,32 @@ fn a_place_is_one_sockets_even_when_another_has_its_slot_and_its_id() {
     assert_eq!(second.slot, place.slot, "slots are used again");
     assert!(f.hub.at(place).is_none());
     assert_eq!(f.hub.at(second).unwrap().id, id);
+}
+
+#[test]
+fn what_a_socket_keeps_is_counted_until_it_is_gone() {
+    let mut hub = Hub::default();
+    let connection = connection(0);
+    let account = connection.account().clone();
+    let alone = account.size();
+    let slot = hub.insert(Sid::random(), connection).slot;
+    let socket = hub.get(slot).unwrap();
+    socket.set_state(Some("{}".into()));
+    let bare = account.size();
+    assert_eq!(bare, alone + SOCKET_BYTES + 2);
+    for room in 0..100 {
+        hub.join(slot, &format!("room \"{room}\""));
+        hub.join(slot, "twice");
+    }
+    assert!(account.size() > bare + 101 * SEAT_BYTES);
+    hub.leave(slot, "twice");
+    hub.leave(slot, "never");
+    let socket = hub.get(slot).unwrap();
+    socket.set_state(Some("[1, 2]".into()));
+    socket.set_state(None);
+    let ninety_nine = (0..100).skip(1).map(|room| format!("room \"{room}\""));
+    ninety_nine.for_each(|room| hub.leave(slot, &room));
+    assert!(account.size() > alone + SOCKET_BYTES + SEAT_BYTES);
+    assert!(hub.remove(slot).is_some());
+    assert_eq!(account.size(), 0, "its connection is gone, too");
 }

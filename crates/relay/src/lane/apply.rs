@@ -256,7 +256,7 @@ impl Lane {
             Command::State(new) => {
                 let slot = self.find(state, &new.socket, command, run);
                 if let Some(socket) = slot.and_then(|slot| state.hub.get(slot)) {
-                    socket.state = Some(new.state.get().into());
+                    socket.set_state(Some(new.state.get().into()));
                 }
             }
             Command::Disconnect(kick) => {

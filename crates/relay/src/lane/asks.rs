@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use crate::bus::Report;
 use crate::config::MAX_REPORT_BYTES;
 use crate::hub::{Slot, Socket};
+use crate::ledger::{Charge, Hold};
 use crate::sid::Sid;
 
 /// One emit that asked for acknowledgements.
@@ -43,6 +44,8 @@ struct Ask {
     elsewhere: HashMap<Box<str>, FxHashSet<Sid>>,
     /// Each is JSON.
     replies: Vec<String>,
+    /// What those of this relay's clients are counted as.
+    charges: Vec<Charge>,
     missing: Vec<Sid>,
 }
 
@@ -90,6 +93,7 @@ impl Asks {
             waiting: HashMap::default(),
             elsewhere: elsewhere.collect(),
             replies: Vec::new(),
+            charges: Vec::new(),
             missing: Vec::new(),
         };
         self.open.insert(self.last, ask);
@@ -129,7 +133,10 @@ impl Asks {
         let ask = socket.expected.as_mut()?.take(id)?;
         let open = self.open.get_mut(&ask)?;
         open.waiting.remove(&socket.place.slot)?;
-        open.replies.push(reply(socket.id, data, attachments));
+        let reply = reply(socket.id, data, attachments);
+        let account = socket.connection.account();
+        open.charges.push(account.charge(Hold::Kept, reply.len()));
+        open.replies.push(reply);
         self.settled(ask)
     }
 

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::config::{MAX_SHARE_BYTES, MAX_SHARE_EVENTS};
 use crate::hub::{Hub, Mention, Place, Share, Slot, Socket};
+use crate::ledger::{Charge, Hold};
 use crate::sid::Sid;
 
 /// What a socket's description has besides its state and rooms, about.
@@ -43,6 +44,11 @@ pub struct Batch {
     /// How many `renew` events it has: middleware judges those as well.
     pub renewing: usize,
     pub leaving: Vec<Slot>,
+    /// What the events are counted as in their clients' accounts until the batch is answered, by the index of
+    /// the socket.
+    charges: Vec<Charge>,
+    /// The same for what none of them is counted for.
+    common: Vec<Charge>,
 }
 
 /// How an event that names a socket goes on after that socket's index.
@@ -80,8 +86,9 @@ impl Queue {
         Some(batch)
     }
 
-    pub fn push_open(&mut self, connection: Sid, handshake: &str) {
+    pub fn push_open(&mut self, connection: Sid, handshake: &str, charge: Charge) {
         let batch = self.with_room(EVENT_BYTES + handshake.len());
+        batch.common.push(charge);
         batch.opening.push(connection);
         batch.begin_event();
         let _ = write!(
@@ -161,8 +168,9 @@ impl Queue {
     }
 
     /// What came of an emit that asked for acknowledgements: the event as JSON.
-    pub fn push_acks(&mut self, event: &str) {
+    pub fn push_acks(&mut self, event: &str, charge: Charge) {
         let batch = self.with_room(event.len() + 1);
+        batch.common.push(charge);
         batch.begin_event();
         batch.extend(&[event]);
     }
@@ -175,8 +183,9 @@ impl Queue {
 
     /// Writes the beginning of an event, up to the index of its socket.
     fn begin(&mut self, socket: &mut Socket, payload: usize, kind: &Kind) -> &mut Batch {
-        let description = DESCRIPTION_BYTES + socket.state.as_ref().map_or(0, |state| state.len());
-        let batch = self.with_room(EVENT_BYTES + payload + description + socket.rooms_bytes());
+        let description = DESCRIPTION_BYTES + socket.state().map_or(0, str::len);
+        let size = EVENT_BYTES + payload + description + socket.rooms_bytes();
+        let batch = self.with_room(size);
         let mention = &mut socket.mentioned;
         if mention.serial != batch.serial {
             *mention = Mention {
@@ -185,10 +194,13 @@ impl Queue {
                 share: Share::default(),
             };
             batch.sockets.push(socket.place.slot);
+            let account = socket.connection.account();
+            batch.charges.push(account.charge(Hold::Passing, 0));
         }
         mention.share.events += 1;
         mention.share.bytes = mention.share.bytes.saturating_add(payload as u32);
         let index = mention.index;
+        batch.charges[index as usize].grow(size);
         batch.begin_event();
         batch.extend(&[match kind {
             Kind::Connect => r#"{"connect":{"socket":"#,
@@ -235,6 +247,11 @@ impl Batch {
         }
     }
 
+    /// Counts something as long as the batch is not answered.
+    pub fn keep(&mut self, charge: Charge) {
+        self.common.push(charge);
+    }
+
     /// Whether nothing happened but time.
     pub fn is_tick(&self) -> bool {
         self.events.starts_with(b"{\"tick") && self.count == 1
@@ -278,9 +295,12 @@ impl Batch {
     }
 
     /// One batch for each event.
-    pub fn split(self) -> Vec<Batch> {
+    pub fn split(mut self) -> Vec<Batch> {
+        let charges = std::mem::take(&mut self.charges);
+        let common = std::mem::take(&mut self.common);
         let (mut opening, mut connecting) = (self.opening.iter(), self.connecting.iter());
-        self.events()
+        let mut split: Vec<Batch> = self
+            .events()
             .iter()
             .map(|event| {
                 let mut one = Batch {
@@ -308,7 +328,12 @@ impl Batch {
                 }
                 one
             })
-            .collect()
+            .collect();
+        // They are over with the last one.
+        if let Some(last) = split.last_mut() {
+            (last.charges, last.common) = (charges, common);
+        }
+        split
     }
 }
 
@@ -335,7 +360,7 @@ fn describe(hub: &mut Hub, slot: Slot, out: &mut Vec<u8>) {
     ] {
         out.extend_from_slice(part.as_bytes());
     }
-    if let Some(state) = &socket.state {
+    if let Some(state) = socket.state() {
         out.extend_from_slice(b",\"state\":");
         out.extend_from_slice(state.as_bytes());
     }

@@ -18,6 +18,7 @@ use crate::config::{
     ANSWER_TIMEOUT, MAX_ANSWER_BYTES, MAX_BACKOFF, MAX_FAILURES, MAX_PENDING_BYTES, MIN_BACKOFF,
     TICK_AFTER, TICK_EVERY, TRIM_AFTER,
 };
+use crate::ledger::Hold;
 use crate::origin::Body;
 use crate::shared::Shared;
 
@@ -253,7 +254,7 @@ fn request(
     *request.method_mut() = Method::POST;
     *request.uri_mut() = http::Uri::from_static(relay::PATH);
     let headers = request.headers_mut();
-    headers.reserve(10);
+    headers.reserve(11);
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
@@ -271,6 +272,8 @@ fn request(
     headers.insert(relay::header::ATTEMPT, attempt.into());
     let judged = batch.connecting.len() + batch.renewing;
     headers.insert(relay::header::CONNECTS, judged.into());
+    let max_rooms = shared.config.limits.rooms_per_socket;
+    headers.insert(relay::header::MAX_ROOMS, max_rooms.into());
     request
 }
 
@@ -294,13 +297,14 @@ impl Lane {
         let mut state = self.lock();
         let batch = state.queue.take();
         state.in_flight = batch.is_some();
-        let batch = batch?;
+        let mut batch = batch?;
         if !self.is_handshakes() {
             let certain = shared.commits.certain(None);
             state.offsets.advance(certain.unwrap_or(0));
             state.under_way = Some(shared.commits.begin());
         }
         let body = batch.body(&mut state.hub);
+        batch.keep(shared.common.charge(Hold::Passing, body.len()));
         if state.queue.bytes() <= MAX_PENDING_BYTES / 2 {
             self.room.notify_waiters();
         }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::apply::{Afterwards, INTERNAL, Run};
 use super::{Lane, State, offsets};
-use crate::hub::{Entering, Expires, Phase, Slot, Socket};
+use crate::hub::{Expires, Phase, Slot, Socket};
 use crate::message::Message;
 use crate::reason;
 use crate::sid::Sid;
@@ -30,9 +30,8 @@ impl Lane {
         let Phase::Connecting(entering) = std::mem::replace(&mut socket.phase, Phase::In) else {
             return;
         };
-        let Entering { held, left, .. } = *entering;
-        socket.state = accept.state.map(|state| state.get().into());
-        if let Some(reason) = left {
+        socket.set_state(accept.state.map(|state| state.get().into()));
+        if let Some(reason) = entering.left {
             // The client did not wait for it; the app has to know.
             socket.phase = Phase::Left;
             queue.push_disconnect(socket, reason);
@@ -57,8 +56,8 @@ impl Lane {
         }
         let packet = socket::connect(&self.namespace, socket.id.as_str(), accept.pid.as_deref());
         run.outgoing.send(socket, &Message::text(&packet));
-        for event in held {
-            queue.push_held(socket, &event);
+        for event in entering.held() {
+            queue.push_held(socket, event);
         }
     }
 
@@ -141,7 +140,7 @@ impl Lane {
         let Phase::Connecting(entering) = &socket.phase else {
             return;
         };
-        if !entering.held.is_empty() {
+        if !entering.held().is_empty() {
             run.afterwards(Afterwards::InvalidState(socket.connection.clone()));
         }
         let packet = socket::connect_error(&self.namespace, message, data);

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::connection::{Connection, How, Sent, close};
+use crate::connection::{Connection, Sent, close_over_limit};
 use crate::hub::{Slot, Socket};
+use crate::ledger::Ledger;
 use crate::message::Message;
 use crate::outbox::{Outbox, SHARE_FROM};
-use crate::reason;
 use crate::shared::Shared;
 
 /// Bytes that a buffer may keep until the next answer.
@@ -119,19 +119,20 @@ impl Outgoing {
         }
         self.deliveries += 1;
         let Broadcast { message, frames } = broadcast;
-        let piece = frames.get_or_insert_with(|| self.make(message)).clone();
+        let ledger = socket.connection.account().ledger();
+        let piece = frames.get_or_insert_with(|| self.make(message, ledger));
+        let piece = piece.clone();
         self.entry(socket).push(piece);
     }
 
     /// Writes a broadcast's frames.
-    fn make(&mut self, message: &Message<'_>) -> Piece {
+    fn make(&mut self, message: &Message<'_>, ledger: &Arc<Ledger>) -> Piece {
         let frames = self.write(message);
         if frames.len() < SHARE_FROM {
             return Piece::Frames(frames);
         }
-        self.large
-            .push(Bytes::copy_from_slice(&self.frames[frames.clone()]));
-        self.frames.truncate(frames.start);
+        let frame = self.frames.split_off(frames.start);
+        self.large.push(ledger.share(frame));
         Piece::Large(self.large.len() - 1)
     }
 
@@ -174,7 +175,7 @@ impl Outgoing {
             };
             bytes += self.outbox.len();
             if connection.send(&mut self.outbox) == Sent::Overflow {
-                overflow(shared, &connection);
+                close_over_limit(shared, &connection);
             }
             self.outbox.clear();
         }
@@ -191,14 +192,4 @@ impl Outgoing {
             self.outbox = Outbox::default();
         }
     }
-}
-
-/// A client that does not read what it is sent cannot be kept.
-fn overflow(shared: &Arc<Shared>, connection: &Arc<Connection>) {
-    tracing::warn!(
-        connection = connection.id.shown(),
-        "closing a client that does not read"
-    );
-    close(shared, connection, reason::TRANSPORT_ERROR, How::Gone);
-    connection.abandon();
 }

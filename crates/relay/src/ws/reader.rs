@@ -8,7 +8,7 @@ pub trait Handler {
     fn text(&mut self, text: &str) -> Step;
     fn binary(&mut self, data: &[u8]) -> Step;
     /// A ping of WebSocket's own, to be answered with a pong.
-    fn ping(&mut self, data: &[u8]);
+    fn ping(&mut self, data: &[u8]) -> Step;
 }
 
 /// What comes after a message.
@@ -70,6 +70,12 @@ impl Reader {
     /// Whether there is something to handle without reading more.
     pub fn is_due(&self) -> bool {
         self.due
+    }
+
+    /// Bytes that wait for more to come.
+    pub fn kept(&self) -> usize {
+        let fragments = self.fragments.as_ref();
+        self.rest.len() + fragments.map_or(0, |fragments| fragments.data.len())
     }
 
     /// Handles what is complete. `received` may be empty: then what was kept is looked at again.
@@ -154,10 +160,7 @@ impl Reader {
         handler: &mut impl Handler,
     ) -> Step {
         match (header.opcode, &mut self.fragments) {
-            (Opcode::Ping, _) => {
-                handler.ping(payload);
-                Step::Continue
-            }
+            (Opcode::Ping, _) => handler.ping(payload),
             (Opcode::Pong, _) => Step::Continue,
             (Opcode::Close, _) => close(payload),
             (Opcode::Text, None) if header.last => text(payload, handler),

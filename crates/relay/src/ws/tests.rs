@@ -22,8 +22,9 @@ impl Handler for Seen {
         self.messages.push(format!("binary {data:?}"));
         Step::Continue
     }
-    fn ping(&mut self, data: &[u8]) {
+    fn ping(&mut self, data: &[u8]) -> Step {
         self.messages.push(format!("ping {data:?}"));
+        Step::Continue
     }
 }
 

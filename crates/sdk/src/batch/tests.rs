@@ -39,6 +39,7 @@ fn commands_under(
     let scope = Scope {
         namespace: "/".into(),
         policy,
+        max_rooms: Some(4),
     };
     let text = batch.to_string();
     let batch: Batch = serde_json::from_str(&text).unwrap();
@@ -287,6 +288,29 @@ fn who_is_in_a_room_follows_what_the_batch_does() {
     let expected = json!([["ada"], ["ada", "bob"], no, ["ada", "eve"], ["eve"], []]);
     assert_eq!(acks.collect::<Value>(), expected);
     assert!(memory.tables.borrow().members.is_empty());
+}
+
+#[test]
+fn a_socket_may_be_in_so_many_rooms_and_the_event_that_wants_more_changes_nothing() {
+    fn register(ns: &mut Namespace) {
+        ns.on("join", async |socket, rooms: Vec<String>, ack| {
+            socket.join(&rooms)?;
+            ack.send(socket.rooms().len())
+        });
+    }
+    let memory = Memory::default();
+    let events = json!([
+        packet(0, 1, json!(["join", ["x", "y"]])),
+        packet(0, 2, json!(["join", ["z", "one too many"]])),
+        packet(0, 3, json!(["join", ["x", "z"]])),
+    ]);
+    let found = commands(&memory, register, batch(events));
+    let acks = found.iter().filter_map(|command| command.get("ack"));
+    let acks: Vec<&Value> = acks.map(|ack| &ack["data"][0]).collect();
+    assert_eq!((acks[0], acks[2]), (&json!(3), &json!(4)));
+    assert_eq!(acks[1]["error"]["code"], "too_many_rooms");
+    let members = &memory.tables.borrow().members;
+    assert!(!members.iter().any(|(room, _)| room == "one too many"));
 }
 
 #[test]

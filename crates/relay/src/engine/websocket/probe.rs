@@ -10,6 +10,7 @@ use tokio::io::AsyncReadExt;
 use super::{raw, turn_away};
 use crate::config::RELEASE_EVERY;
 use crate::connection::Connection;
+use crate::ledger::Hold;
 use crate::outbox::Outbox;
 use crate::shared::Shared;
 use crate::stream::Stream;
@@ -52,6 +53,8 @@ async fn probe(
     stream: &mut Stream,
     reader: &mut Reader,
 ) -> bool {
+    // All that comes is counted. A client has no reason to send much before it is answered.
+    let mut charge = connection.account().charge(Hold::Kept, 0);
     let mut buffer = vec![0; 1024];
     let mut candidate = Candidate {
         connection,
@@ -72,6 +75,7 @@ async fn probe(
         let Ok(count @ 1..) = read else {
             return false;
         };
+        charge.grow(count);
         step = reader.feed(
             &mut buffer[..count],
             shared.config.max_payload,
@@ -87,17 +91,24 @@ struct Candidate<'a> {
     upgraded: bool,
 }
 
+impl Candidate<'_> {
+    /// Answers at once or not at all: who does not read a few bytes is turned away.
+    fn answer(&self, frame: impl FnOnce(&mut Vec<u8>)) -> Step {
+        let mut outbox = Outbox::default();
+        outbox.write(frame);
+        match outbox.write_to(self.stream.writer()) {
+            Ok(()) if outbox.is_empty() => Step::Continue,
+            _ => Step::Stop,
+        }
+    }
+}
+
 impl Handler for Candidate<'_> {
     fn text(&mut self, text: &str) -> Step {
         match engine::decode(text) {
             Ok(Packet::Ping(PROBE)) => {
-                let mut outbox = Outbox::default();
-                outbox.write(|out| ws::write_text(out, &[PROBE_ANSWER]));
-                if outbox.write_to(self.stream.writer()).is_err() {
-                    return Step::Stop;
-                }
                 self.connection.upgrade_probed();
-                Step::Continue
+                self.answer(|out| ws::write_text(out, &[PROBE_ANSWER]))
             }
             // What follows is for the session: it is kept.
             Ok(Packet::Upgrade) => {
@@ -112,9 +123,7 @@ impl Handler for Candidate<'_> {
         Step::Stop
     }
 
-    fn ping(&mut self, data: &[u8]) {
-        let mut outbox = Outbox::default();
-        outbox.write(|out| ws::write_frame(out, ws::Opcode::Pong, data));
-        let _ = outbox.write_to(self.stream.writer());
+    fn ping(&mut self, data: &[u8]) -> Step {
+        self.answer(|out| ws::write_frame(out, ws::Opcode::Pong, data))
     }
 }
