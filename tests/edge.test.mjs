@@ -82,6 +82,7 @@ async function until(condition, complaint) {
 /** The file that the lobby's database is in. */
 async function databaseOf(stateDir) {
   const [file] = (await filesBelow(stateDir)).filter((name) => name.endsWith(".db"));
+  assert.ok(file, `there is no database in ${stateDir}`);
   return file;
 }
 

@@ -17,6 +17,7 @@ export class Faults {
   /** Of losses of power: changes that were not durable, and changes of which something was lost. */
   losses = { changes: 0, lost: 0 };
   #full = false;
+  #powerLosses = 0;
 
   /**
    * @param {object} world
@@ -78,12 +79,33 @@ export class Faults {
   }
 
   async "power-loss"(fault) {
-    killAfter(this.server.journal, fault.changes);
+    await this.#killAmidChanges(fault, fault.changes);
+    await this.#losePower(fault);
+  }
+
+  /**
+   * The process is killed, but keeps what it had not synced; it starts again, goes on from there, and then power is
+   * lost: what the second life took over from the first and told others must be durable all the same.
+   */
+  async "kill-power-loss"(fault) {
+    await this.#killAmidChanges(fault, fault.changes);
+    killAfter(this.server.journal, fault.changesAfter);
+    this.#process(fault).doomed = true;
+    await this.#process(fault).start();
     await this.#process(fault).endsWithin(WITHIN);
+    await this.#losePower(fault);
+  }
+
+  async #killAmidChanges(fault, changes) {
+    killAfter(this.server.journal, changes);
+    await this.#process(fault).endsWithin(WITHIN);
+  }
+
+  async #losePower(fault) {
     killAfter(this.server.journal, 0);
     await this.disk.unlock();
     if (this.#full) this.disk.free();
-    const random = stream(this.seed, "power loss", this.counts.get("power-loss") ?? 0);
+    const random = stream(this.seed, "power loss", this.#powerLosses++);
     const loss = lose({ folder: this.disk.folder, journal: this.server.journal, mode: fault.mode, random });
     this.log(`power loss: of ${loss.changes} changes that were not durable, ${loss.lost} are lost`);
     this.losses.changes += loss.changes;
@@ -146,12 +168,12 @@ export class Faults {
 }
 
 /** A fault in one line. @param {Fault} fault */
-export function describe({ kind, target, seconds, milliseconds, mode, changes, share, at, end }) {
+export function describe({ kind, target, seconds, milliseconds, mode, changes, changesAfter, share, at, end }) {
   const number = (value) => Number(value.toFixed(1));
   const details = [`for ${number(seconds)} s`];
   if (milliseconds !== undefined) details.push(`${milliseconds} ms`);
   if (share !== undefined) details.push(`${Math.round(share * 100)} % of them`);
-  if (mode !== undefined) details.push(`after ${changes} changes, losing ${mode}`);
+  if (mode !== undefined) details.push(`after ${[changes, changesAfter].filter(Boolean).join(" and ")} changes, losing ${mode}`);
   if (end !== undefined) details.push(`the ${end} end`);
   return `${number(at)} s: ${kind} ${target} ${details.join(", ")}`;
 }

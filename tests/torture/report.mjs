@@ -42,7 +42,7 @@ export function table({ form, seed, seconds, rounds, faults, crowd, checker, mem
     ["form, seed", `${form}, ${seed}`],
     ["time, rounds", `${seconds.toFixed(0)} s, ${rounds}`],
     ["kills, stops, pauses", `${fault("kill")}, ${fault("stop")}, ${fault("pause")}`],
-    ["losses of power (changes not durable, lost)", `${fault("power-loss")} (${faults.losses.changes}, ${faults.losses.lost})`],
+    ["losses of power (changes not durable, lost)", `${fault("power-loss") + fault("kill-power-loss")} (${faults.losses.changes}, ${faults.losses.lost})`],
     ["links cut, half open, stalled, slowed", ["cut", "half-open", "stall", "delay"].map(fault).join(", ")],
     ["disk full, database locked", `${fault("disk-full")}, ${fault("lock")}`],
     ["clients dropped, away, replaced (times)", ["drop", "away", "replace"].map(fault).join(", ")],

@@ -55,6 +55,7 @@ export function choices(random) {
  * @property {number} [milliseconds] how late a link is
  * @property {import("./powerloss.mjs").Mode} [mode] what a loss of power loses
  * @property {number} [changes] before so many changes of files are done, power is lost
+ * @property {number} [changesAfter] the same, for its next life
  * @property {"near" | "far"} [end] of a link's connections: at that end they are gone
  * @property {number} [share] of the clients, from 0 to 1
  * @property {number} [number] chooses the clients
@@ -127,6 +128,10 @@ function deck(form, longest, random) {
   const lasting = (most) => (random() < 0.3 ? between(most / 2, most) : between(0.1, Math.min(3, most)));
   const clients = (kind, seconds, share) => ({ kind, target: "clients", seconds, share, number: whole(0, 1e9) });
   const faults = MODES.map((mode) => ({ kind: "power-loss", target: form.app, seconds: down(), mode, changes: whole(1, 150) }));
+  for (const mode of MODES) {
+    const changes = { changes: whole(1, 150), changesAfter: whole(1, 8) };
+    faults.push({ kind: "kill-power-loss", target: form.app, seconds: down(), mode, ...changes });
+  }
   for (const target of [form.app, ...form.processes]) {
     faults.push({ kind: "kill", target, seconds: down() }, { kind: "pause", target, seconds: lasting(9) });
   }

@@ -19,7 +19,7 @@ test("the same seed gives the same schedule, another seed another", () => {
 test("each kind of fault comes, to each process and link, and nothing that is left out", () => {
   const all = rounds().flat();
   const kinds = new Set(all.map(({ kind }) => kind));
-  for (const kind of ["kill", "stop", "pause", "power-loss", "cut", "delay", "stall", "half-open", "drop", "away", "replace", "lock", "disk-full"]) assert.ok(kinds.has(kind), kind);
+  for (const kind of ["kill", "stop", "pause", "power-loss", "kill-power-loss", "cut", "delay", "stall", "half-open", "drop", "away", "replace", "lock", "disk-full"]) assert.ok(kinds.has(kind), kind);
   for (const name of [...FORMS.split.processes, ...FORMS.split.links]) assert.ok(all.some(({ target }) => target === name), name);
   assert.ok(rounds({ without: ["lock"] }).flat().every(({ kind }) => kind !== "lock"));
 });

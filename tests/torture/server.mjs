@@ -41,6 +41,8 @@ export class Supervised {
   lives = 0;
   /** When it ended although nobody had ended it: how. @type {string[]} */
   deaths = [];
+  /** It is going to end by itself, as it was told to. */
+  doomed = false;
   #child;
   #wanted = false;
 
@@ -73,8 +75,7 @@ export class Supervised {
   }
 
   async #ended(child, how) {
-    if (this.#child !== child) return;
-    if (!this.#wanted) return;
+    if (this.#child !== child || !this.#wanted || this.doomed) return;
     this.deaths.push(`${this.name} ended by itself (${how}) in its life ${this.lives}`);
     await sleep(RESTART_AFTER);
     if (this.#wanted && this.#child === child) await this.#spawn();
@@ -92,10 +93,11 @@ export class Supervised {
 
   /** Waits until it has ended by itself, as it was told to; after that time it is killed. */
   async endsWithin(milliseconds) {
-    this.#wanted = false;
+    this.doomed = true;
     const ended = once(this.#child, "exit");
     if (this.#child.exitCode === null && this.#child.signalCode === null) await Promise.race([ended, sleep(milliseconds)]);
     await this.end("SIGKILL");
+    this.doomed = false;
   }
 
   pause() {

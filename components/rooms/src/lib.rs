@@ -3,6 +3,7 @@
 
 mod database;
 mod digest;
+mod durable;
 mod pending;
 mod plan;
 mod pool;

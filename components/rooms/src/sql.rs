@@ -25,6 +25,9 @@ pub const NOTE_LIFE: &str = "\
 INSERT INTO relay (id, epoch, heard) VALUES (?1, ?2, ?3)
 ON CONFLICT (id) DO UPDATE SET epoch = excluded.epoch, heard = excluded.heard";
 
+/// relay, time: it was heard. The row is another than before in any case, or nothing would be written.
+pub const HEARD: &str = "UPDATE relay SET heard = max(heard + 1, ?2) WHERE id = ?1";
+
 /// time → [[relay, epoch]] of those that have sockets and were last heard before
 pub const ABSENT: &str = "\
 SELECT json_group_array(json_array(id, epoch)) FROM relay

@@ -10,6 +10,7 @@ use spin_sdk::sqlite::Value;
 use crate::{
     database::{Database, integer, list, number},
     digest::digest,
+    durable,
     interface::{
         self, Applied, Batch, Begun, Change, Claim, Entry, Error, GuestTransaction, Member, Page,
         Place, Policy, Position, Recovery, Repetition, Room,
@@ -260,8 +261,11 @@ impl GuestTransaction for Transaction {
             }
             let pending = self.pending.take().unwrap_or_else(Pending::none);
             self.finish(&database, pending, Some(response)).await?;
+        } else if !durable::is_certain() {
+            durable::write(&database, &self.batch.relay, log::now()).await?;
         }
         database.commit().await?;
+        durable::has_committed();
         pool::give_back(database);
         Ok(())
     }
@@ -279,6 +283,10 @@ impl Transaction {
             ];
             let row = database.row(sql::RESPONSE, key).await?;
             if let Some(Value::Blob(response)) = row.and_then(|row| row.into_iter().next()) {
+                if !durable::is_certain() {
+                    durable::write(&database, &batch.relay, log::now()).await?;
+                    durable::has_committed();
+                }
                 pool::give_back(database);
                 let response = String::from_utf8(response);
                 let response = response.map_err(|error| {

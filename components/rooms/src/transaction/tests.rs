@@ -11,6 +11,7 @@ use crate::{
     },
 };
 
+mod durable;
 mod identity;
 mod lives;
 mod members;

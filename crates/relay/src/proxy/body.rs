@@ -209,3 +209,58 @@ impl HttpBody for AnswerBody {
         hint
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt, Full};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_is_handed_on_in_pieces_and_keeps_its_place_until_the_last() {
+        let places = Arc::new(Semaphore::new(1));
+        let place = places.clone().acquire_owned().await.unwrap();
+        let whole: Vec<u8> = (0..100_000_u32).map(|n| n as u8).collect();
+        let body = Full::new(Bytes::from(whole.clone())).map_err(|never| match never {});
+        let mut body = AnswerBody::new(body.boxed_unsync(), Duration::from_secs(60), place);
+        assert_eq!(body.size_hint().exact(), Some(100_000));
+        let mut received = Vec::new();
+        while !body.is_end_stream() {
+            let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            assert!(piece.len() <= MAX_PIECE);
+            received.extend_from_slice(&piece);
+            assert_eq!(
+                body.size_hint().exact(),
+                Some(100_000 - received.len() as u64)
+            );
+        }
+        assert_eq!(received, whole);
+        assert_eq!(places.available_permits(), 0);
+        drop(body);
+        assert_eq!(places.available_permits(), 1);
+    }
+
+    /// An app that has begun to answer and says no more.
+    struct Silent;
+
+    impl HttpBody for Silent {
+        type Data = Bytes;
+        type Error = io::Error;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn an_app_that_stops_in_the_middle_ends_the_answer() {
+        let place = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
+        let mut body = AnswerBody::new(Silent.boxed_unsync(), Duration::from_millis(50), place);
+        let error = body.frame().await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+    }
+}
