@@ -54,8 +54,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// What the relay does with each status is in docs/relay-protocol.md: a 500 is tried again a few
-    /// times and then event by event, so that one poisonous event does not hold up the others.
+    /// What the relay does with each status is in docs/relay-protocol.md: after a 500 it sends halves of the
+    /// batch, so that one poisonous event does not hold up the others; after a 503 it waits.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,

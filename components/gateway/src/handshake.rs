@@ -31,7 +31,11 @@ pub fn answer(body: &[u8], allowed: &str) -> Result<Option<Vec<u8>>, Failure> {
             _ => None,
         })
         .collect();
-    let answer = serde_json::to_vec(&Response { commands });
+    let response = Response {
+        commands,
+        ..Response::default()
+    };
+    let answer = serde_json::to_vec(&response);
     answer.map(Some).map_err(Failure::Encode)
 }
 

@@ -120,6 +120,8 @@ async fn judged(
 /// What an event shows that must be judged: whose, how it came, what it says.
 fn shown<'b, 'a>(event: &'b Event<'a>) -> Option<(usize, &'b Handshake<'a>, Option<&'a RawValue>)> {
     match event {
+        // It comes again, with what was said the first time.
+        Event::Connect(connect) if connect.progress.is_some() => None,
         Event::Connect(connect) => Some((connect.socket, &connect.handshake, connect.auth)),
         Event::Renew(renew) => Some((renew.socket, &renew.handshake, renew.auth)),
         _ => None,
@@ -208,6 +210,19 @@ mod tests {
             )
             .replace(r#""time":1}}}]}"#, r#""time":1},"claims":1}}]}"#);
         assert_eq!(changed, expected);
+    }
+
+    #[test]
+    fn who_comes_again_in_the_rest_of_a_batch_is_not_judged_again() {
+        let body = r#"{"sockets":[{"id":"s1","connection":"c1"},{"id":"s2","connection":"c2"}],"events":[{"connect":{"socket":0,"handshake":{"url":"/","headers":[],"address":"::1","secure":false,"time":1},"progress":{"claims":7}}},{"connect":{"socket":1,"handshake":{"url":"/","headers":[],"address":"::1","secure":false,"time":1}}}]}"#;
+        let mut batch: Batch<'_> = serde_json::from_str(body).unwrap();
+        assert_eq!(questions(&batch, "/").unwrap().len(), 1);
+        let verdicts = [Verdict::Admitted(
+            RawValue::from_string("8".into()).unwrap(),
+        )];
+        let changed = with_verdicts(&mut batch, &verdicts).unwrap();
+        let expected = body.replace(r#""time":1}}}]}"#, r#""time":1},"claims":8}}]}"#);
+        assert_eq!(String::from_utf8(changed).unwrap(), expected);
     }
 
     #[test]

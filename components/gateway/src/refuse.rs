@@ -25,7 +25,13 @@ pub fn everyone(body: &[u8]) -> Result<Vec<u8>, Failure> {
             data: None,
         }));
     }
-    serde_json::to_vec(&Response { commands }).map_err(Failure::Encode)
+    let response = Response {
+        commands,
+        // Nothing is committed here, so whatever the relay withdraws has not happened.
+        done: batch.events.is_empty().then_some(0),
+        ..Response::default()
+    };
+    serde_json::to_vec(&response).map_err(Failure::Encode)
 }
 
 /// An event speaks of a socket that the batch does not describe.
@@ -49,6 +55,12 @@ mod tests {
             response,
             r#"{"commands":[{"refuse":{"socket":"s1","message":"Invalid namespace"}}]}"#
         );
+    }
+
+    #[test]
+    fn a_batch_without_events_is_told_that_nothing_was_done() {
+        let response = String::from_utf8(everyone(br#"{"events":[]}"#).unwrap()).unwrap();
+        assert_eq!(response, r#"{"commands":[],"done":0}"#);
     }
 
     #[test]

@@ -205,12 +205,17 @@ SELECT json_group_array(json_array(room, members, messages)) FROM (
 pub const OFFSET_OF: &str = "\
 SELECT min(offset) FROM log WHERE namespace = ?1 AND id = ?2 AND room = ?3 AND event = ?4";
 
-/// namespace, room, event, offset, limit → [[offset, data, attachments]], newest first
+/// namespace, room, event, offset, limit, bytes → [[offset, data, attachments]], newest first; so many that those
+/// but the last have fewer bytes. Sizes are read without the rows.
 pub const HISTORY: &str = "\
+WITH page AS (
+    SELECT offset, sum(size) OVER (ORDER BY offset DESC) - size AS later FROM (
+        SELECT offset, octet_length(data) + coalesce(octet_length(attachments), 0) AS size FROM log
+        WHERE namespace = ?1 AND room = ?2 AND event = ?3 AND offset < ?4
+        ORDER BY offset DESC LIMIT ?5))
 SELECT json_group_array(json_array(offset, data, attachments)) FROM (
-    SELECT offset, data, attachments FROM log
-    WHERE namespace = ?1 AND room = ?2 AND event = ?3 AND offset < ?4
-    ORDER BY offset DESC LIMIT ?5)";
+    SELECT l.offset, l.data, l.attachments FROM page AS p CROSS JOIN log AS l ON l.offset = p.offset
+    WHERE p.later < ?6 ORDER BY p.offset DESC)";
 
 /// pid, namespace → socket, data, private, since, given, [[room, since]], when it went and NULL, or NULL and the
 /// relay that it is connected to, when its time is over
@@ -229,28 +234,36 @@ SELECT EXISTS (
     SELECT 1 FROM json_each(?2) AS j CROSS JOIN horizon AS h ON h.namespace = ?1 AND h.room = j.value
     WHERE h.offset > ?3 AND h.at >= ?4)";
 
-/// namespace, [[room, since]], offset, own room, limit, [[source, after, until]] → [[offset, room, target,
-/// data, attachments]], oldest first. Those to one room, those to the socket alone, those to several rooms or
-/// everyone; not those that were seen though they come after the offset.
+/// namespace, [[room, since]], offset, own room, limit, [[source, after, until]], page → how many were missed, their
+/// bytes, how many are in the page, [[offset, room, target, data, attachments]], oldest first. Those to one room,
+/// those to the socket alone, those to several rooms or everyone; not those that were seen though they come after
+/// the offset. The page has so many that those but the last have fewer bytes.
 pub const MISSED: &str = "\
 WITH seen (source, after, until) AS MATERIALIZED (
-    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?6))
-SELECT json_group_array(json_array(offset, room, target, data, attachments)) FROM (
-    SELECT * FROM (
-        SELECT l.offset, l.room, l.target, l.data, l.attachments, l.source
+    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?6)),
+missed (offset, size) AS MATERIALIZED (
+    SELECT offset, size FROM (
+        SELECT l.offset, l.source, octet_length(l.data) + coalesce(octet_length(l.attachments), 0) AS size
         FROM json_each(?2) AS j
         CROSS JOIN tally AS t ON t.namespace = ?1 AND t.room = j.value ->> 0
         CROSS JOIN log AS l ON l.namespace = ?1 AND l.room = t.room AND l.event = t.event
             AND l.offset > max(?3, j.value ->> 1)
         UNION ALL
-        SELECT offset, room, target, data, attachments, source FROM log
+        SELECT offset, source, octet_length(data) + coalesce(octet_length(attachments), 0) FROM log
         WHERE namespace = ?1 AND room = ?4 AND brief = 1 AND offset > ?3
         UNION ALL
-        SELECT offset, room, target, data, attachments, source FROM log
+        SELECT offset, source, octet_length(data) + coalesce(octet_length(attachments), 0) FROM log
         WHERE namespace = ?1 AND room IS NULL AND brief = 1 AND offset > ?3) AS m
     WHERE NOT EXISTS (
         SELECT 1 FROM seen WHERE seen.source = m.source AND m.offset > after AND m.offset <= until)
-    ORDER BY offset LIMIT ?5)";
+    ORDER BY offset LIMIT ?5),
+page (offset) AS MATERIALIZED (
+    SELECT offset FROM (SELECT offset, sum(size) OVER (ORDER BY offset) - size AS earlier FROM missed)
+    WHERE earlier < ?7)
+SELECT (SELECT count(*) FROM missed), (SELECT coalesce(sum(size), 0) FROM missed), (SELECT count(*) FROM page),
+    (SELECT json_group_array(json_array(offset, room, target, data, attachments)) FROM (
+        SELECT l.offset, l.room, l.target, l.data, l.attachments
+        FROM page AS p CROSS JOIN log AS l ON l.offset = p.offset ORDER BY p.offset))";
 
 /// → the last offset
 pub const LAST: &str = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'log'";

@@ -153,9 +153,17 @@ impl GuestTransaction for Transaction {
         Ok(connected)
     }
 
-    async fn recover(&self, claim: Claim, connection: String) -> Result<Recovery, Error> {
+    async fn recover(
+        &self,
+        claim: Claim,
+        connection: String,
+        after: u64,
+        page: u32,
+    ) -> Result<Recovery, Error> {
         let database = self.locked().await?;
-        let recovery = self.take_up(&database, claim, connection).await?;
+        let recovery = self
+            .take_up(&database, claim, connection, after, page)
+            .await?;
         self.put_back(database);
         Ok(recovery)
     }
@@ -358,7 +366,7 @@ impl Transaction {
             return Err(Error::Stale(known));
         }
         if batch_epoch == Some(batch.epoch) && sequence >= Some(batch.sequence) {
-            return Err(Error::Storage(format!(
+            return Err(Error::Overtaken(format!(
                 "batch {} of relay {} in {} was overtaken: {} is committed",
                 batch.sequence,
                 batch.relay,

@@ -8,12 +8,13 @@ mod command;
 mod seen;
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use command::{
-    Accept, Ack, AckRequest, Admit, Command, Contest, Emit, Kick, Missed, Recovered, Refuse,
+    Accept, Ack, AckRequest, Admit, Command, Contest, Emit, Kick, Missed, Page, Recovered, Refuse,
     Reject, Renewed, Response, Rooms, Sockets, State,
 };
 pub use seen::{NotSeen, Seen, Span, source, write_seen};
@@ -31,6 +32,22 @@ pub const HANDSHAKE_LANE: &str = "handshake";
 /// The most bytes one batch's body has, unless a single event is larger. Spin and Akamai Functions
 /// take 10 MiB.
 pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// Bytes of an answer after which the app begins no further event of the batch: what it has done so far it
+/// commits, and the relay sends the rest again. So answers stay small, whatever a batch asks for.
+pub const SOFT_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+
+/// The most bytes one answer has. An event that makes it longer all by itself is undone, and is an error for its
+/// sender. Akamai Functions take 10 MiB.
+pub const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+
+/// How long a batch may work while it holds the database's write lock before it begins no further event:
+/// other namespaces wait for that lock.
+pub const MAX_BATCH_EFFORT: Duration = Duration::from_millis(50);
+
+/// Bytes of missed events that a client is given at a time when it takes up its session, unless the first
+/// event is larger.
+pub const RECOVERY_PAGE_BYTES: usize = 1024 * 1024;
 
 /// The longest that a relay waits for acknowledgements, in milliseconds; it waits no longer if asked to.
 pub const MAX_ACK_TIMEOUT: u64 = 3_600_000;
@@ -172,6 +189,10 @@ pub struct Connect<'a> {
     /// client's session could be recovered: who cannot take it up now must not enter.
     #[serde(default, skip_serializing_if = "is_false")]
     pub unjudged: bool,
+    /// The event comes again, because the app did not finish it: what the app gave back for it in
+    /// [`Response::progress`] or [`Page::progress`]. The middleware has judged it already.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<&'a RawValue>,
 }
 
 /// Whether the client that had a session until now is still there.
@@ -233,6 +254,9 @@ pub struct Disconnect<'a> {
     /// Socket.IO's reason, such as `transport close` or `client namespace disconnect`.
     #[serde(borrow)]
     pub reason: Cow<'a, str>,
+    /// The app has failed at this event: it must forget the socket without running any handler.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unhandled: bool,
 }
 
 /// What came of an emit that asked for acknowledgements. Sockets are named by their ids, because

@@ -190,7 +190,7 @@ fn connect(shared: &Arc<Shared>, connection: &Arc<Connection>, packet: &Packet<'
         return Next::Continue;
     }
     shared.with_lane(namespace, |lane| {
-        match lane.enter(connection, packet.data.map(RawValue::get)) {
+        match lane.enter(shared, connection, packet.data.map(RawValue::get)) {
             Pushed::Fine => Next::Continue,
             _ => Next::Wait(Until::Room(lane.clone(), None)),
         }

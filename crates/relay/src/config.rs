@@ -28,6 +28,12 @@ pub struct Config {
     pub transports: Transports,
     /// Whether a client that polls is offered WebSocket.
     pub allow_upgrades: bool,
+    /// How long the app may take to answer a batch. Then the batch is withdrawn, and its events are sent
+    /// anew in smaller ones.
+    pub answer_timeout: Duration,
+    /// Bytes of what clients have missed that may wait until they read it. While there are more, nobody else who
+    /// comes back is given theirs.
+    pub max_recovery_bytes: usize,
     /// Cross-origin requests from browsers. `None` sends no CORS headers, as Socket.IO by default.
     pub cors: Option<Cors>,
     /// How long an HTTP exchange may stall: a client with its request's headers or body or with reading the
@@ -51,6 +57,8 @@ impl Default for Config {
             upgrade_timeout: Duration::from_millis(10_000),
             transports: Transports::default(),
             allow_upgrades: true,
+            answer_timeout: Duration::from_millis(30_000),
+            max_recovery_bytes: 64 * 1024 * 1024,
             cors: None,
             stall_timeout: Duration::from_millis(30_000),
             tls: None,
@@ -72,6 +80,8 @@ impl std::fmt::Debug for Config {
             .field("upgrade_timeout", &self.upgrade_timeout)
             .field("transports", &self.transports)
             .field("allow_upgrades", &self.allow_upgrades)
+            .field("answer_timeout", &self.answer_timeout)
+            .field("max_recovery_bytes", &self.max_recovery_bytes)
             .field("cors", &self.cors)
             .field("stall_timeout", &self.stall_timeout)
             .field("tls", &self.tls)
@@ -140,17 +150,21 @@ pub(crate) const MAX_NAMESPACE_BYTES: usize = 1024;
 /// Acknowledgement ids beyond JavaScript's exact numbers that are remembered for one socket.
 pub(crate) const MAX_ODD_ACKS: usize = 32;
 
-/// Bytes of one answer of the app.
+/// Bytes of one answer of the app. Its own limit is far lower: `parlour_protocol::relay::MAX_ANSWER_BYTES`.
 pub(crate) const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
-/// How long the app may take to answer a batch. Then the batch is sent again.
-pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// The most clients that take up their sessions in one batch. The app does a few statements for each, so more
+/// would only be put off.
+pub(crate) const RECOVERIES_AT_ONCE: usize = 64;
+
+/// How long a lane whose clients are to read first waits before it looks again.
+pub(crate) const RECOVERY_PAUSE: Duration = Duration::from_millis(20);
 
 /// The first wait before a batch is sent again; it doubles up to [`MAX_BACKOFF`].
 pub(crate) const MIN_BACKOFF: Duration = Duration::from_millis(50);
 pub(crate) const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
-/// How often a batch (then each event of it) may fail with status 500.
+/// How often the app may fail at one event before the event is given up.
 pub(crate) const MAX_FAILURES: u32 = 3;
 
 /// A lane that was busy and then had nothing for this long sends one `tick`.

@@ -217,6 +217,16 @@ impl Connection {
         }
     }
 
+    /// Bytes that wait until the client reads; none of one that is closed.
+    pub fn waiting_bytes(&self) -> usize {
+        let inner = self.lock();
+        match &inner.transport {
+            _ if !inner.open => 0,
+            Transport::Polling(polling) => polling.waiting(),
+            _ => inner.backlog.as_ref().map_or(0, |backlog| backlog.len()),
+        }
+    }
+
     /// Appends a packet for a client that polls. It leaves with the next [`Connection::send`], which also
     /// says whether it was too much.
     pub fn queue(self: &Arc<Self>, message: &Message<'_>) {

@@ -7,6 +7,7 @@ mod batch;
 mod delivery;
 mod emit;
 mod enter;
+mod give_up;
 mod identity;
 mod offsets;
 mod outgoing;
@@ -24,7 +25,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::bus::Report;
 use crate::commits::UnderWay;
-use crate::config::{MAX_PENDING_BYTES, MAX_SLOWED, SLOWED_FOR};
+use crate::config::{MAX_PENDING_BYTES, MAX_SLOWED, RECOVERIES_AT_ONCE, SLOWED_FOR};
 use crate::connection::{Connection, Membership};
 use crate::hub::{Hub, Phase, Place, Socket};
 use crate::ledger::{Charge, Hold};
@@ -35,13 +36,16 @@ use crate::turns::Courtesy;
 
 pub use asks::{AskId, Asker, Expected};
 use asks::{Asks, Outcome};
-use batch::Queue;
+use batch::{Batch, Queue};
 pub use delivery::probe;
 pub use identity::answer as answer_contest;
 use offsets::Offsets;
 
 /// What a namespace's name may not have in a header.
 const NOT_IN_HEADERS: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%').add(b',').add(b';');
+
+/// Says in a client's `auth` that it asks for an earlier session.
+const PID: &str = "\"pid\"";
 
 /// Stands in for acknowledgement ids that are no exact numbers: even, so that it is one itself.
 const ODD_ACK_BASE: u64 = 1 << 53;
@@ -63,6 +67,11 @@ pub struct Lane {
 struct State {
     hub: Hub,
     queue: Queue,
+    /// Clients that ask for their earlier sessions, if they are many. What each of them is answered can be large,
+    /// so they wait until those before them have read theirs, and nobody else waits for that.
+    recoveries: Queue,
+    /// The last batch was of recoveries: they take turns with everything else.
+    recovered_last: bool,
     asks: Asks,
     offsets: Offsets,
     /// A batch was sent, and what has come meanwhile is not carried out yet.
@@ -135,7 +144,9 @@ impl Lane {
             disconnect_packet: socket::disconnect(namespace).into(),
             state: Mutex::new(State {
                 hub: Hub::default(),
-                queue: Queue::default(),
+                queue: Queue::new(false),
+                recoveries: Queue::new(true),
+                recovered_last: false,
                 asks: Asks::default(),
                 offsets: Offsets::new(relay),
                 in_flight: false,
@@ -190,14 +201,27 @@ impl Lane {
     }
 
     /// A client asks to enter the namespace. `auth` is JSON.
-    pub fn enter(self: &Arc<Self>, connection: &Arc<Connection>, auth: Option<&str>) -> Pushed {
+    pub fn enter(
+        self: &Arc<Self>,
+        shared: &Shared,
+        connection: &Arc<Connection>,
+        auth: Option<&str>,
+    ) -> Pushed {
         let mut state = self.lock();
         let id = Sid::random();
         let mut inner = connection.lock();
         if !inner.open {
             return Pushed::Fine;
         }
-        let State { hub, queue, .. } = &mut *state;
+        let claims_session = auth.is_some_and(|auth| auth.contains(PID));
+        let must_wait = claims_session && state.recoveries_wait(shared);
+        let State {
+            hub,
+            queue,
+            recoveries,
+            ..
+        } = &mut *state;
+        let queue = if must_wait { recoveries } else { queue };
         let place = hub.insert(id, connection.clone());
         if inner.memberships.capacity() == 0 {
             inner.memberships.reserve_exact(1);
@@ -208,7 +232,7 @@ impl Lane {
         });
         drop(inner);
         if let Some(socket) = hub.at(place) {
-            queue.push_connect(socket, auth);
+            queue.push_connect(socket, auth, claims_session);
         }
         self.pushed(state, place)
     }
@@ -429,12 +453,12 @@ impl Lane {
     /// Whether everything was sent and answered.
     pub fn is_idle(&self) -> bool {
         let state = self.lock();
-        state.queue.is_empty() && !state.in_flight
+        state.is_idle()
     }
 
     pub fn is_unused(&self) -> bool {
         let state = self.lock();
-        state.queue.is_empty() && !state.in_flight && state.hub.is_empty()
+        state.is_idle() && state.hub.is_empty()
     }
 
     /// Something of other relays may be missing between what has come and what will come, or not any more.
@@ -463,6 +487,48 @@ fn keep_pace(socket: &mut Socket, now: u64, limits: &Limits) -> Pushed {
             socket.slowed += 1;
             Pushed::TooFast(wait + SLOWED_FOR)
         }
+    }
+}
+
+impl State {
+    fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.recoveries.is_empty() && !self.in_flight
+    }
+
+    /// Whether a client that asks for its earlier session must wait for others that do.
+    fn recoveries_wait(&self, shared: &Shared) -> bool {
+        !self.recoveries.is_empty()
+            || self.queue.recoveries() >= RECOVERIES_AT_ONCE
+            || !shared.feeding.may_go_on()
+    }
+
+    /// The next batch to send, if there is one that may be sent now.
+    fn next_batch(&mut self, shared: &Shared) -> Option<Batch> {
+        let has_turn = !self.recovered_last || self.queue.is_empty();
+        self.recovered_last = has_turn && !self.recoveries.is_empty() && shared.feeding.may_go_on();
+        match self.recovered_last {
+            true => self.recoveries.take(),
+            false => self.queue.take(),
+        }
+    }
+
+    /// A part of a batch is sent before anything that came later.
+    fn put_back(&mut self, part: Batch) {
+        match part.is_of_recoveries {
+            true => self.recoveries.put_back(part),
+            false => self.queue.put_back(part),
+        }
+    }
+
+    /// What the app has left of a batch, of which it has done so many events. As it will not do many more at
+    /// once, it is not sent all of the rest again each time.
+    fn put_back_rest(&mut self, rest: Batch, done: usize) {
+        if rest.count <= 2 * done {
+            return self.put_back(rest);
+        }
+        let (next, later) = rest.split_at(2 * done);
+        self.put_back(later);
+        self.put_back(next);
     }
 }
 

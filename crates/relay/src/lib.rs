@@ -12,6 +12,7 @@
 //! | `client` | Socket.IO's rules on one connection |
 //! | `lane`, `hub` | one namespace: its batches, its sockets and rooms |
 //! | `commits` | up to which offset everything has come |
+//! | `feeding` | how much of what they have missed clients have not read yet |
 //! | `bus`, `resync` | the seam to other relays, and what happens when something of theirs was missed |
 //! | `addresses`, `forwarded`, `pace` | who is connected from where, and how often something may happen |
 //! | `ledger`, `overload`, `limits` | how much memory is kept for each client, and what clients may make the relay keep and do |
@@ -26,6 +27,7 @@ mod connection;
 mod contests;
 mod control;
 mod engine;
+mod feeding;
 mod forwarded;
 #[cfg(fuzzing)]
 #[doc(hidden)]

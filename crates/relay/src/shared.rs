@@ -17,6 +17,7 @@ use crate::commits::{Commits, UnderWay};
 use crate::config::{Config, EXPIRY_LOOK, MAX_EXCHANGES};
 use crate::connection::Connection;
 use crate::contests::Contests;
+use crate::feeding::Feeding;
 use crate::health::Health;
 use crate::hub::Expires;
 use crate::lane::{AskId, Lane};
@@ -53,6 +54,7 @@ pub struct Shared {
     pub commits: Commits,
     pub contests: Contests,
     pub turns: Turns,
+    pub feeding: Feeding,
     /// What other relays emit may be missing.
     in_doubt: AtomicBool,
 }
@@ -77,6 +79,7 @@ impl Shared {
             addresses: Addresses::new(&config.limits),
             common: ledger.account(),
             ledger,
+            feeding: Feeding::new(config.max_recovery_bytes),
             config,
             origin,
             epoch: unix_millis(),

@@ -1,12 +1,15 @@
-//! Runs a batch: each event's handler in order, each on its own feet, then one commit for all.
+//! Runs a batch: each event's handler in order, each on its own feet, then one commit for all; or for the first
+//! ones, if that is much already. The relay sends the rest again.
 
+mod budget;
 mod connect;
 mod disconnect;
+mod overflown;
 mod renew;
 
-use std::{borrow::Cow, rc::Rc};
+use std::{borrow::Cow, rc::Rc, time::Instant};
 
-use parlour_protocol::relay::{self, Batch, Event};
+use parlour_protocol::relay::{self, Batch, Event, MAX_ANSWER_BYTES};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -14,7 +17,7 @@ use crate::{
     ack::Ack,
     asked::Acks,
     binary::{Raw, reading},
-    context::{Context, Scope},
+    context::{Context, Part, Scope},
     error::Error,
     interface,
     namespace::{Namespace, Packet},
@@ -23,8 +26,10 @@ use crate::{
     socket::Socket,
     store::Store,
 };
+use budget::Budget;
 pub(crate) use connect::{claims, with_pids};
 use disconnect::Stale;
+use overflown::Overflown;
 
 /// Says what is wrong with a batch, if it speaks of sockets it does not have or of what is not for
 /// a namespace.
@@ -52,13 +57,22 @@ pub(crate) fn check(batch: &Batch<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// Runs the handlers and commits. An error is the database's, and nothing has happened.
+/// Why a batch was not done. Nothing has happened then.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failed {
+    #[error("cannot use the rooms' database: {0}")]
+    Storage(#[from] interface::Error),
+    #[error("the answer would have {0} bytes, more than {MAX_ANSWER_BYTES}")]
+    TooLarge(usize),
+}
+
+/// Runs the handlers and commits.
 pub(crate) async fn run(
     namespace: &Namespace,
     scope: Scope,
     batch: Batch<'_>,
     store: Box<dyn Store>,
-) -> Result<String, interface::Error> {
+) -> Result<String, Failed> {
     let sockets: Vec<Peer> = batch.sockets.into_iter().map(Peer::new).collect();
     for event in &batch.events {
         if let Event::Connect(connect) = event {
@@ -71,26 +85,75 @@ pub(crate) async fn run(
         _ => None,
     };
     context.expect_leaving(batch.events.iter().filter_map(leaving).collect());
-    let mut stale = Stale::among(&context, &batch.events).await?;
-    for event in batch.events {
+    let mut events = batch.events;
+    let done = run_events(namespace, &context, &mut events).await?;
+    let part = Part {
+        done,
+        progress: connect::progress(&events[done..]),
+    };
+    // A batch without events asks whether it was committed before, and is told that nothing was done.
+    let is_part = done < events.len() || events.is_empty();
+    let (response, stored) = context.responses(is_part.then_some(&part)).await?;
+    if response.len() > MAX_ANSWER_BYTES {
+        return Err(Failed::TooLarge(response.len()));
+    }
+    context.commit(stored).await?;
+    Ok(response)
+}
+
+/// Runs handlers until all events are done, or enough of them. Returns how many.
+async fn run_events(
+    namespace: &Namespace,
+    context: &Rc<Context>,
+    events: &mut [Event<'_>],
+) -> Result<usize, interface::Error> {
+    let mut stale = Stale::among(context, events).await?;
+    let mut budget = Budget::default();
+    for place in 0..events.len() {
+        let before = context.answer_bytes();
         context.begin_event();
-        let outcome = match event {
-            Event::Connect(connect) => {
-                connect::run(namespace, &context, &connect, &mut stale).await
-            }
-            Event::Renew(renew) => renew::run(&context, &renew),
-            Event::Packet(packet) => on_packet(namespace, &context, packet).await,
-            Event::Disconnect(gone) => disconnect::run(namespace, &context, gone, &stale).await,
-            Event::Acks(acks) => on_acks(namespace, &context, acks).await,
-            Event::Tick {} => tidy(&context).await,
-            Event::Open(_) => Ok(()),
-        };
+        let overflown = Overflown::of(&events[place]);
+        let outcome = run_event(namespace, context, &mut events[place], &mut stale).await;
         if let Some(fault) = context.take_fault() {
             return Err(fault);
         }
         outcome?;
+        let bytes = context.answer_bytes();
+        if bytes > MAX_ANSWER_BYTES
+            && let Some(overflown) = overflown
+        {
+            context.abandon_event().await?;
+            if before > 0 && bytes - before <= MAX_ANSWER_BYTES {
+                // As the first of the next batch it fits.
+                return Ok(place);
+            }
+            overflown.answer(context)?;
+        }
+        if budget.is_spent(context.bytes(), context.is_locked(), Instant::now) {
+            return Ok(place + 1);
+        }
     }
-    context.finish().await
+    Ok(events.len())
+}
+
+/// Runs the handlers of an event. A `connect` event stays what it is; any other is used up.
+async fn run_event(
+    namespace: &Namespace,
+    context: &Rc<Context>,
+    event: &mut Event<'_>,
+    stale: &mut Stale,
+) -> Result<(), interface::Error> {
+    if let Event::Connect(connect) = event {
+        return connect::run(namespace, context, connect, stale).await;
+    }
+    match std::mem::replace(event, Event::Tick {}) {
+        Event::Renew(renew) => renew::run(context, &renew),
+        Event::Packet(packet) => on_packet(namespace, context, packet).await,
+        Event::Disconnect(gone) => disconnect::run(namespace, context, gone, stale).await,
+        Event::Acks(acks) => on_acks(namespace, context, acks).await,
+        Event::Tick {} => tidy(context).await,
+        Event::Connect(_) | Event::Open(_) => Ok(()),
+    }
 }
 
 fn socket(context: &Rc<Context>, index: usize) -> Socket {
@@ -148,6 +211,12 @@ async fn on_packet(
         Ok(()) => Ok(()),
         Err(error) => {
             context.abandon_event().await?;
+            if error.is_internal() || packet.id.is_none() {
+                // Nobody else hears of it.
+                let name = name.as_deref().unwrap_or_default();
+                let namespace = &context.scope.namespace;
+                context.log.failed(namespace, name, &error.to_string());
+            }
             answer_error(context, packet.socket, packet.id, &error)
         }
     }
@@ -196,16 +265,17 @@ async fn on_acks(
     context: &Rc<Context>,
     acks: relay::Acks<'_>,
 ) -> Result<(), interface::Error> {
+    let name = format!("on_ack({:?})", acks.handler);
+    let failed = |problem: &str| context.log.failed(&context.scope.namespace, &name, problem);
     let Some(handler) = namespace.acks.get(&*acks.handler) else {
-        eprintln!("there is no on_ack({:?}, …)", acks.handler);
+        failed("there is no such handler");
         return Ok(());
     };
-    let name = acks.handler.to_string();
     let nsp = Nsp {
         context: context.clone(),
     };
     if let Err(error) = handler(nsp, Acks::new(acks)).await {
-        eprintln!("on_ack({name:?}, …) failed: {error}");
+        failed(&error.to_string());
         context.abandon_event().await?;
     }
     Ok(())

@@ -9,9 +9,10 @@ use std::{
     vec,
 };
 
-use parlour_protocol::relay::Command;
+use parlour_protocol::relay::{Command, RECOVERY_PAGE_BYTES};
 use serde_json::value::RawValue;
 
+use crate::log::Log;
 use crate::{
     args::{Rendered, ToArgs, write_array},
     error::{Error, Result},
@@ -21,6 +22,7 @@ use crate::{
     store::Store,
 };
 use commands::Commands;
+pub(crate) use commands::Part;
 use emit::Link;
 pub(crate) use emit::{OnceAcked, Target};
 
@@ -39,6 +41,11 @@ pub(crate) struct Context {
     pub members: RefCell<Members>,
     /// Sockets that go with this batch, and that nothing was asked about yet.
     leaving: RefCell<vec::IntoIter<usize>>,
+    pub log: Log,
+    /// Bytes that were read for the handlers.
+    read: Cell<usize>,
+    /// The database was used: the batch holds its write lock.
+    is_locked: Cell<bool>,
     store: Box<dyn Store>,
     record: RefCell<Record>,
     /// Where the answers of acks are written, one after the other.
@@ -73,12 +80,16 @@ enum Was {
 
 impl Context {
     pub fn new(scope: Scope, sockets: Vec<Peer>, store: Box<dyn Store>) -> Self {
-        let (members, leaving, record, scratch, fault) = Default::default();
+        let (members, leaving, log, read, is_locked) = Default::default();
+        let (record, scratch, fault) = Default::default();
         Self {
             scope,
             sockets,
             members,
             leaving,
+            log,
+            read,
+            is_locked,
             store,
             record,
             scratch,
@@ -132,6 +143,31 @@ impl Context {
         } else {
             Ok(())
         }
+    }
+
+    /// Bytes of the answer so far.
+    pub fn answer_bytes(&self) -> usize {
+        self.record.borrow().commands.size()
+    }
+
+    /// Bytes of the answer so far, and of what was read for it.
+    pub fn bytes(&self) -> usize {
+        self.answer_bytes() + self.read.get()
+    }
+
+    /// Notes that so many bytes were read.
+    pub fn note_read(&self, bytes: usize) {
+        self.read.set(self.read.get() + bytes);
+    }
+
+    pub fn is_locked(&self) -> bool {
+        self.is_locked.get()
+    }
+
+    /// The database, which is used from now on.
+    fn store(&self) -> &dyn Store {
+        self.is_locked.set(true);
+        &*self.store
     }
 
     /// The database's failure, if a handler met one.
@@ -212,14 +248,21 @@ impl Context {
         &self,
         claim: Claim,
         connection: &str,
+        after: u64,
     ) -> Result<Recovery, interface::Error> {
         self.flush().await?;
         let saved = std::mem::replace(&mut self.record.borrow_mut().mark.saved, true);
         if !saved {
-            self.store.savepoint().await?;
+            self.store().savepoint().await?;
         }
-        let recovery = self.store.recover(claim, connection.to_owned()).await?;
-        if let Recovery::Taken(session) = &recovery {
+        let page = RECOVERY_PAGE_BYTES as u32;
+        let recovery = self
+            .store()
+            .recover(claim, connection.to_owned(), after, page)
+            .await?;
+        if let Recovery::Taken(session) = &recovery
+            && !session.has_more
+        {
             self.members.borrow_mut().come_back(session);
         }
         Ok(recovery)
@@ -227,7 +270,7 @@ impl Context {
 
     /// Makes the database look at the batch, though it changes nothing.
     pub async fn touch(&self) -> Result<(), interface::Error> {
-        self.store.apply(Vec::new()).await?;
+        self.store().apply(Vec::new()).await?;
         Ok(())
     }
 
@@ -236,7 +279,7 @@ impl Context {
         &self,
         sockets: Vec<(String, String)>,
     ) -> Result<Vec<bool>, interface::Error> {
-        self.store.connected(sockets).await
+        self.store().connected(sockets).await
     }
 
     /// Replaces what the middleware said of a socket. Its event must not fail after that.
@@ -265,7 +308,7 @@ impl Context {
     /// The database, knowing all that was recorded so far.
     pub async fn current(&self) -> Result<&dyn Store> {
         match self.flush().await {
-            Ok(()) => Ok(&*self.store),
+            Ok(()) => Ok(self.store()),
             Err(error) => Err(self.failed(error)),
         }
     }
@@ -277,13 +320,19 @@ impl Context {
         text
     }
 
-    /// Applies what is recorded and commits; gives the response. What is stored of it has no secrets.
-    pub async fn finish(&self) -> Result<String, interface::Error> {
+    /// Applies what is recorded; gives the response, which leaves when it is [committed](Self::commit), and what
+    /// is stored of it, which has no secrets.
+    pub async fn responses(
+        &self,
+        part: Option<&Part>,
+    ) -> Result<(String, String), interface::Error> {
         let changes = std::mem::take(&mut self.record.borrow_mut().changes);
         self.apply(changes).await?;
-        let (response, stored) = self.record.borrow().commands.responses();
-        self.store.commit(stored).await?;
-        Ok(response)
+        Ok(self.record.borrow().commands.responses(part))
+    }
+
+    pub async fn commit(&self, stored: String) -> Result<(), interface::Error> {
+        self.store.commit(stored).await
     }
 
     async fn flush(&self) -> Result<(), interface::Error> {
@@ -298,7 +347,7 @@ impl Context {
         };
         self.apply(earlier).await?;
         if !own.is_empty() && !saved {
-            self.store.savepoint().await?;
+            self.store().savepoint().await?;
         }
         self.apply(own).await
     }

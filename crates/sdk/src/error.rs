@@ -5,13 +5,17 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+/// The code of what is nobody's business but the server's.
+const INTERNAL: &str = "internal";
+
 /// What handlers return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A failure with a code that programs read and a message that people read.
 ///
 /// In an event handler it becomes the ack `{error: {code, message, data?}}`; in `on_connect` the
-/// client's `connect_error`, with `data` (`{code}` if there is none).
+/// client's `connect_error`, with `data` (`{code}` if there is none). The message of an error whose code is
+/// `internal` goes to the log instead, with the namespace and the event's name.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct Error {
@@ -34,9 +38,21 @@ impl Error {
         Self::new("bad_request", message)
     }
 
-    /// Nothing the client could do differently.
+    /// Nothing the client could do differently: it hears no more than that. The message goes to the log.
     pub fn internal(message: impl Into<String>) -> Self {
-        Self::new("internal", message)
+        Self::new(INTERNAL, message)
+    }
+
+    pub(crate) fn is_internal(&self) -> bool {
+        self.code == INTERNAL
+    }
+
+    /// What clients read.
+    pub(crate) fn public_message(&self) -> &str {
+        match self.is_internal() {
+            true => "the app failed at this event",
+            false => &self.message,
+        }
     }
 
     /// Adds data for the client's program.
@@ -61,7 +77,7 @@ impl Error {
         Answer {
             error: Body {
                 code: &self.code,
-                message: &self.message,
+                message: self.public_message(),
                 data: self.data.as_deref(),
             },
         }

@@ -38,6 +38,7 @@ mod context;
 mod emit;
 mod error;
 mod handshake;
+mod log;
 mod members;
 #[cfg(test)]
 mod memory;

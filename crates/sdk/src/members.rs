@@ -26,6 +26,12 @@ pub(crate) struct Known {
     pub data: Rc<str>,
 }
 
+impl Known {
+    pub fn bytes(&self) -> usize {
+        self.id.len() + self.data.len()
+    }
+}
+
 impl From<Member> for Known {
     fn from(member: Member) -> Self {
         Self {

@@ -117,7 +117,7 @@ impl Tables {
         }
     }
 
-    fn recover(&mut self, claim: &Claim, connection: String) -> Recovery {
+    fn recover(&mut self, claim: &Claim, connection: String, after: u64, page: usize) -> Recovery {
         let mut connected = self.connected.values();
         let owner = connected.find(|(new, _)| new.pid.as_ref() == Some(&claim.pid));
         if let Some((owner, _)) = owner {
@@ -129,23 +129,51 @@ impl Tables {
             let resumable = true;
             self.apply(vec![Change::Disconnect(Departure { socket, resumable })]);
         }
-        let taken = self.take_up(claim, connection);
+        let taken = self.take_up(claim, connection, after, page);
         taken.map_or(Recovery::None, Recovery::Taken)
     }
 
-    fn take_up(&mut self, claim: &Claim, connection: String) -> Option<Session> {
-        let (mut new, since, rooms) = self.sessions.remove(&claim.pid)?;
+    fn take_up(
+        &mut self,
+        claim: &Claim,
+        connection: String,
+        after: u64,
+        page: usize,
+    ) -> Option<Session> {
+        let (mut new, since, rooms) = self.sessions.get(&claim.pid)?.clone();
         // Everything here is of one source; its tests are those of `rooms`.
         let seen = claim.seen.as_ref().map_or(0, |seen| seen.offset);
-        let start = seen.max(since);
+        let start = seen.max(since).max(after);
         let log = (1..).zip(&self.log).filter(|(offset, _)| *offset > start);
         let log = log.filter(|(_, e)| {
             let mut meant = rooms.iter().chain([&new.socket]);
             e.rooms.is_empty() || meant.any(|room| e.rooms.contains(room))
         });
-        let missed = log.map(|(offset, e)| e.entry(offset)).collect();
+        let mut missed: Vec<Entry> = log.map(|(offset, e)| e.entry(offset)).collect();
+        let mut given = 0;
+        let in_page = |entry: &&Entry| {
+            let earlier = given;
+            given += entry.data.len();
+            earlier < page
+        };
+        let in_page = missed.iter().take_while(in_page).count();
         let socket = new.socket.clone();
         let (data, private, expires) = (new.data.clone(), new.private.clone(), new.expires);
+        if in_page < missed.len() {
+            missed.truncate(in_page);
+            return Some(Session {
+                socket,
+                data,
+                private,
+                had_left: true,
+                rooms,
+                offset: missed.last().map_or(start, |entry| entry.offset),
+                missed,
+                expires,
+                has_more: true,
+            });
+        }
+        self.sessions.remove(&claim.pid);
         new.connection = connection;
         self.sockets.insert(socket.clone(), data.clone());
         let memberships = rooms.iter().map(|room| (room.clone(), socket.clone()));
@@ -160,6 +188,7 @@ impl Tables {
             missed,
             offset: self.log.len() as u64,
             expires,
+            has_more: false,
         })
     }
 
@@ -196,7 +225,7 @@ impl Emission {
 impl Memory {
     fn read<T: 'static>(&self, read: impl FnOnce(&Tables) -> T) -> Step<'_, T> {
         let result = match *self.broken.borrow() {
-            true => Err(Error::Storage("the disk is on fire".into())),
+            true => Err(Error::Unavailable("the disk is on fire".into())),
             false => Ok(read(&self.tables.borrow())),
         };
         Box::pin(async move { result })
@@ -273,8 +302,15 @@ impl Store for Memory {
         })
     }
 
-    fn recover(&self, claim: Claim, connection: String) -> Step<'_, Recovery> {
-        let recovery = self.tables.borrow_mut().recover(&claim, connection);
+    fn recover(
+        &self,
+        claim: Claim,
+        connection: String,
+        after: u64,
+        page: u32,
+    ) -> Step<'_, Recovery> {
+        let mut tables = self.tables.borrow_mut();
+        let recovery = tables.recover(&claim, connection, after, page as usize);
         Box::pin(async move { Ok(recovery) })
     }
 

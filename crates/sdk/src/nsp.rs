@@ -137,7 +137,8 @@ impl Nsp {
         self.everyone().volatile()
     }
 
-    /// The stored events of that name in a room, oldest first, at most `limit` (1 000). None if the
+    /// The stored events of that name in a room, oldest first, at most `limit` (1 000), fewer if those have
+    /// more than 4 MiB. None if the
     /// position names an emission that is not in this room. Emissions to several rooms at once are
     /// in the history of none.
     pub async fn history(
@@ -152,6 +153,8 @@ impl Nsp {
             .history(room.to_owned(), event.to_owned(), until, limit)
             .await;
         let page = page.map_err(|error| self.context.failed(error))?;
+        let bytes = page.iter().flatten().map(|entry| entry.data.len()).sum();
+        self.context.note_read(bytes);
         Ok(page.map(|entries| {
             let entry = |entry: crate::interface::Entry| Entry {
                 offset: entry.offset,

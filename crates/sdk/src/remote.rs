@@ -153,7 +153,9 @@ async fn everyone(context: &Context) -> Result<Vec<Known>> {
     let store = context.current().await?;
     let everyone = store.members(None).await;
     let everyone = everyone.map_err(|error| context.failed(error))?;
-    Ok(everyone.into_iter().map(Known::from).collect())
+    let everyone: Vec<Known> = everyone.into_iter().map(Known::from).collect();
+    context.note_read(everyone.iter().map(Known::bytes).sum());
+    Ok(everyone)
 }
 
 async fn members(context: &Context, room: String) -> Result<Vec<Known>> {
@@ -164,6 +166,7 @@ async fn members(context: &Context, room: String) -> Result<Vec<Known>> {
     let members = store.members(Some(room.clone())).await;
     let members = members.map_err(|error| context.failed(error))?;
     let members: Vec<Known> = members.into_iter().map(Known::from).collect();
+    context.note_read(members.iter().map(Known::bytes).sum());
     context.members.borrow_mut().learn(room, &members);
     Ok(members)
 }

@@ -5,7 +5,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{
     HeaderMap, Method, Response, StatusCode,
-    header::{CONTENT_LENGTH, CONTENT_TYPE},
+    header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
 };
 use http_body_util::{BodyExt, Full};
 use parlour_protocol::relay::{self, header};
@@ -52,39 +52,58 @@ enum Failure {
     Misconfigured(String),
     #[error("{0}")]
     Malformed(String),
-    #[error("cannot use the rooms' database: {0}")]
-    Storage(interface::Error),
+    #[error("{0}")]
+    Batch(#[from] batch::Failed),
+}
+
+impl From<interface::Error> for Failure {
+    fn from(error: interface::Error) -> Self {
+        Self::Batch(error.into())
+    }
 }
 
 impl Failure {
-    fn response(&self) -> Response<Full<Bytes>> {
+    /// The status, by which the relay knows what to do, and a code and a message for people.
+    fn parts(&self) -> (StatusCode, &'static str, String) {
+        use batch::Failed;
         use interface::Error;
-        let (status, code, message) = match self {
+        let internal = StatusCode::INTERNAL_SERVER_ERROR;
+        match self {
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found", self.to_string()),
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed", self.to_string()),
-            Self::Misconfigured(_) => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "configuration",
-                self.to_string(),
-            ),
-            Self::Storage(Error::Stale(epoch)) => {
-                let message = format!("this epoch of the relay is over, {epoch} is not");
-                (StatusCode::CONFLICT, "stale", message)
+            Self::Misconfigured(_) => (internal, "configuration", self.to_string()),
+            Self::Batch(Failed::TooLarge(_)) => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "too_large", self.to_string())
             }
-            Self::Storage(Error::NewerSchema(text)) => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "newer_schema",
-                text.clone(),
-            ),
-            Self::Storage(Error::Storage(text)) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "storage", text.clone())
-            }
-        };
+            Self::Batch(Failed::Storage(error)) => match error {
+                Error::Stale(epoch) => {
+                    let message = format!("this epoch of the relay is over, {epoch} is not");
+                    (StatusCode::CONFLICT, "stale", message)
+                }
+                Error::NewerSchema(text) => (internal, "newer_schema", text.clone()),
+                Error::Storage(text) => (internal, "storage", text.clone()),
+                Error::Unavailable(text) => {
+                    (StatusCode::SERVICE_UNAVAILABLE, "unavailable", text.clone())
+                }
+                Error::Overtaken(text) => {
+                    (StatusCode::SERVICE_UNAVAILABLE, "overtaken", text.clone())
+                }
+            },
+        }
+    }
+
+    fn response(&self) -> Response<Full<Bytes>> {
+        let (status, code, message) = self.parts();
         if status != StatusCode::NOT_FOUND {
             eprintln!("{status}: {message}");
         }
         let body = json!({ "error": { "code": code, "message": message } });
-        response(status, body.to_string().into())
+        let mut response = response(status, body.to_string().into());
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            let headers = response.headers_mut();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
     }
 }
 
@@ -126,8 +145,7 @@ async fn events(
         policy,
         max_rooms,
     };
-    let begun = Transaction::begin(key, policy).await;
-    let transaction = match begun.map_err(Failure::Storage)? {
+    let transaction = match Transaction::begin(key, policy).await? {
         Begun::Done(response) if policy.recovery > 0 => {
             return Ok(batch::with_pids(&batch, response));
         }
@@ -136,9 +154,7 @@ async fn events(
     };
     let mut namespace = Namespace::new(&scope.namespace);
     register(&mut namespace);
-    batch::run(&namespace, scope, batch, Box::new(transaction))
-        .await
-        .map_err(Failure::Storage)
+    Ok(batch::run(&namespace, scope, batch, Box::new(transaction)).await?)
 }
 
 /// Which of the clients that ask to enter could take up a session of theirs.
@@ -161,8 +177,8 @@ async fn recoverable(request: Request) -> Result<String, Failure> {
         .filter_map(|(place, claim)| Some((place, claim?)))
         .unzip();
     if policy.recovery > 0 && !claims.is_empty() {
-        let found = interface::recoverable(namespace, policy, claims).await;
-        for (place, found) in places.into_iter().zip(found.map_err(Failure::Storage)?) {
+        let found = interface::recoverable(namespace, policy, claims).await?;
+        for (place, found) in places.into_iter().zip(found) {
             answers[place] = found;
         }
     }

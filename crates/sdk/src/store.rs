@@ -18,7 +18,13 @@ pub(crate) trait Store {
     fn sockets_of(&self, places: Vec<Place>) -> Step<'_, Vec<u32>>;
     fn rooms_of(&self, socket: String) -> Step<'_, Vec<String>>;
     fn connected(&self, sockets: Vec<(String, String)>) -> Step<'_, Vec<bool>>;
-    fn recover(&self, claim: Claim, connection: String) -> Step<'_, Recovery>;
+    fn recover(
+        &self,
+        claim: Claim,
+        connection: String,
+        after: u64,
+        page: u32,
+    ) -> Step<'_, Recovery>;
     fn answer(&self, sender: String, id: String) -> Step<'_, Option<String>>;
     fn rooms(&self, event: String) -> Step<'_, Vec<Room>>;
     fn history(
@@ -59,8 +65,14 @@ impl Store for Transaction {
         Box::pin(self.connected(sockets))
     }
 
-    fn recover(&self, claim: Claim, connection: String) -> Step<'_, Recovery> {
-        Box::pin(self.recover(claim, connection))
+    fn recover(
+        &self,
+        claim: Claim,
+        connection: String,
+        after: u64,
+        page: u32,
+    ) -> Step<'_, Recovery> {
+        Box::pin(self.recover(claim, connection, after, page))
     }
 
     fn answer(&self, sender: String, id: String) -> Step<'_, Option<String>> {

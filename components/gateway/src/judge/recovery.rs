@@ -60,12 +60,21 @@ pub async fn coming_back(
     headers.insert("content-type", HeaderValue::from_static("application/json"));
     headers.insert("content-length", HeaderValue::from(body.len()));
     let found = forward::ask(component, RECOVER, headers, body).await?;
+    if matches!(found.status.as_u16(), 502..=504) {
+        // Who would be judged instead could lose the session for that.
+        return Err(Failure::Away {
+            component: component.to_owned(),
+            path: RECOVER,
+            status: found.status,
+        });
+    }
     Ok(answer(found.status, &found.body, clients.len()))
 }
 
 /// The `auth` of each `connect` that claims a session, unless whoever has that session is known to be there.
 fn claims<'a>(batch: &Batch<'a>) -> Vec<Option<&'a RawValue>> {
     let of_event = |event: &Event<'a>| match event {
+        Event::Connect(connect) if connect.progress.is_some() => None,
         Event::Connect(connect) if connect.owner == Some(Owner::Answers) => Some(None),
         Event::Connect(connect) => Some(connect.auth.filter(|auth| auth.get().contains(PID))),
         Event::Renew(_) => Some(None),

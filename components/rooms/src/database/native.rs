@@ -9,6 +9,8 @@ use sqlx::{
 };
 use tokio::sync::Mutex;
 
+use super::cause::Cause;
+
 thread_local! {
     static FILE: RefCell<PathBuf> = RefCell::default();
 }
@@ -21,7 +23,7 @@ pub fn use_file(file: PathBuf) {
 pub struct Engine(Mutex<SqliteConnection>);
 
 impl Engine {
-    pub async fn open() -> Result<Self, String> {
+    pub async fn open() -> Result<Self, Cause> {
         let file = FILE.with_borrow(Clone::clone);
         let options = SqliteConnectOptions::new()
             .filename(file)
@@ -29,14 +31,14 @@ impl Engine {
         let connection = SqliteConnection::connect_with(&options).await;
         connection
             .map(|connection| Self(Mutex::new(connection)))
-            .map_err(|error| error.to_string())
+            .map_err(|error| Cause::of(error.to_string()))
     }
 
     pub async fn rows(
         &self,
         statement: &str,
         parameters: Vec<Value>,
-    ) -> Result<Vec<Vec<Value>>, String> {
+    ) -> Result<Vec<Vec<Value>>, Cause> {
         let mut query = sqlx::query(sqlx::AssertSqlSafe(statement).into_sql_str());
         for parameter in parameters {
             query = match parameter {
@@ -48,7 +50,7 @@ impl Engine {
             };
         }
         let rows = query.fetch_all(&mut *self.0.lock().await).await;
-        let rows = rows.map_err(|error| error.to_string())?;
+        let rows = rows.map_err(|error| Cause::of(error.to_string()))?;
         Ok(rows.iter().map(values).collect())
     }
 }

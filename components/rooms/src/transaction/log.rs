@@ -19,6 +19,9 @@ use crate::{
 /// The most entries of history one call returns.
 const MAX_HISTORY: u32 = 1_000;
 
+/// Bytes of them after which there are no more.
+const MAX_HISTORY_BYTES: u64 = 4 * 1024 * 1024;
+
 impl Transaction {
     pub(super) async fn repetitions(
         &self,
@@ -112,7 +115,8 @@ impl Transaction {
             }
         };
         let limit = number(limit.min(MAX_HISTORY).into());
-        let parameters = [self.namespace(), room, event, number(before), limit];
+        let bytes = number(MAX_HISTORY_BYTES);
+        let parameters = [self.namespace(), room, event, number(before), limit, bytes];
         let rows: Vec<(u64, String, Option<String>)> =
             database.json(sql::HISTORY, parameters).await?;
         let entry = |(offset, data, attachments): (u64, String, Option<String>)| {

@@ -13,10 +13,10 @@ use crate::{
 };
 
 /// Emissions that a client can have missed. Who missed more begins anew.
-const MAX_MISSED: usize = 10_000;
+const MAX_MISSED: u64 = 10_000;
 
 /// Bytes of them.
-const MAX_MISSED_BYTES: usize = 4 * 1024 * 1024;
+const MAX_MISSED_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Milliseconds before its end within which a socket may have missed what was sent to it: a relay
 /// notices that a client is gone when it does not answer a ping.
@@ -53,6 +53,8 @@ impl Transaction {
         database: &Database,
         claim: Claim,
         connection: String,
+        after: u64,
+        page: u32,
     ) -> Result<Recovery, Error> {
         let namespace = &self.batch.namespace;
         let last = self.progress.get().last;
@@ -71,27 +73,32 @@ impl Transaction {
             ..stored
         };
         let seen = claim.seen.map_or_else(Vec::new, |seen| seen.beyond);
-        let missed = missed(database, namespace, &stored, start, &seen).await?;
+        let from = start.max(after);
+        let missed = missed(database, namespace, &stored, from, &seen, page).await?;
         let Some(missed) = missed else {
             return Ok(Recovery::None);
         };
-        self.written();
+        let offset = missed.more_after.unwrap_or(last);
         let stored = Stored {
             since: start,
             given: last,
             ..stored
         };
-        self.connect_again(database, &stored, &claim.pid, &connection)
-            .await?;
+        if missed.more_after.is_none() {
+            self.written();
+            self.connect_again(database, &stored, &claim.pid, &connection)
+                .await?;
+        }
         Ok(Recovery::Taken(Session {
             socket: stored.socket,
             data: stored.data,
             private: stored.private,
             had_left: stored.gone.is_some(),
             rooms: stored.rooms.into_iter().map(|(room, _)| room).collect(),
-            missed,
-            offset: last,
+            missed: missed.entries,
+            offset,
             expires: stored.expires,
+            has_more: missed.more_after.is_some(),
         }))
     }
 
@@ -195,15 +202,23 @@ async fn find(
     Ok((!is_incomplete).then_some((stored, start)))
 }
 
-/// What was emitted to a session after `start`, without what its client has `seen` of it; None if it is too
-/// much.
+/// One page of what a client has missed.
+struct Missed {
+    entries: Vec<Entry>,
+    /// The last offset of the page, if there is more than this page.
+    more_after: Option<u64>,
+}
+
+/// What was emitted to a session after `start`, without what its client has `seen` of it, at most a page; None if
+/// it is too much in all.
 async fn missed(
     database: &Database,
     namespace: &str,
     stored: &Stored,
     start: u64,
     seen: &[Span],
-) -> Result<Option<Vec<Entry>>, Error> {
+    page: u32,
+) -> Result<Option<Missed>, Error> {
     let seen: Vec<_> = seen
         .iter()
         .map(|span| (&span.source, span.after, span.until))
@@ -213,14 +228,23 @@ async fn missed(
         list(&stored.rooms)?,
         number(start),
         Value::Text(stored.socket.clone()),
-        number(MAX_MISSED as u64 + 1),
+        number(MAX_MISSED + 1),
         list(&seen)?,
+        number(page.into()),
     ];
-    let rows: Vec<Row> = database.json(sql::MISSED, values).await?;
-    let bytes: usize = rows.iter().map(|row| row.3.len()).sum();
-    if rows.len() > MAX_MISSED || bytes > MAX_MISSED_BYTES {
+    let row = database.row(sql::MISSED, values).await?.unwrap_or_default();
+    let [count, bytes, in_page, Value::Text(rows)] = row.as_slice() else {
+        let text = "the row of what was missed is not as expected";
+        return Err(Error::Storage(text.into()));
+    };
+    let (count, bytes) = (integer(count).unwrap_or(0), integer(bytes).unwrap_or(0));
+    if count > MAX_MISSED || bytes > MAX_MISSED_BYTES {
         return Ok(None);
     }
+    let rows: Vec<Row> = serde_json::from_str(rows)
+        .map_err(|error| Error::Storage(format!("what was missed is no JSON: {error}")))?;
+    let has_more = integer(in_page).unwrap_or(0) < count;
+    let more_after = rows.last().map(|row| row.0).filter(|_| has_more);
     let rows = rows.into_iter().filter(|row| stored.is_for(row));
     let entry = |(offset, _, _, data, attachments): Row| Entry {
         offset,
@@ -229,7 +253,10 @@ async fn missed(
             .and_then(|list| serde_json::from_str(&list).ok())
             .unwrap_or_default(),
     };
-    Ok(Some(rows.map(entry).collect()))
+    Ok(Some(Missed {
+        entries: rows.map(entry).collect(),
+        more_after,
+    }))
 }
 
 /// The column `target` of the log.

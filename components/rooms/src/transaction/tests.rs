@@ -18,6 +18,7 @@ mod members;
 mod recovery;
 mod schema;
 mod tidy;
+mod withdrawn;
 
 /// Sessions can be recovered; everything is kept.
 const POLICY: Policy = Policy {
@@ -226,7 +227,7 @@ fn a_first_attempt_that_comes_after_the_second_changes_nothing() {
         second.commit("second".into()).await.unwrap();
         let error = late.apply(vec![say("a", "late")]).await.unwrap_err();
         assert!(
-            matches!(&error, Error::Storage(text) if text.contains("overtaken")),
+            matches!(&error, Error::Overtaken(text) if text.contains("overtaken")),
             "{error:?}"
         );
         let next = fresh(batch(1, 2, 1)).await;

@@ -13,6 +13,14 @@ pub struct Response<'a> {
     /// In the order in which the relay carries them out.
     #[serde(borrow)]
     pub commands: Vec<Command<'a>>,
+    /// How many of the batch's events, from the first on, were handled. The relay sends the rest again, as
+    /// another batch. Absent: all of them. 0 answers a batch without events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done: Option<usize>,
+    /// For each `connect` event that was not handled, in order: what the relay gives back with it as
+    /// [`Connect::progress`](super::Connect::progress).
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub progress: Vec<&'a RawValue>,
 }
 
 /// What the relay must do. Sockets are named by their Socket.IO session id, because a command may
@@ -41,6 +49,10 @@ pub enum Command<'a> {
     /// The socket's time ends at another moment.
     #[serde(borrow, rename = "renew")]
     Renew(Renewed<'a>),
+    /// It takes up its session, and has missed more than fits into one answer. The client gets this much;
+    /// its `connect` event comes again, for the rest.
+    #[serde(borrow)]
+    Page(Box<Page<'a>>),
     /// The answer to a packet with an id.
     #[serde(borrow)]
     Ack(Ack<'a>),
@@ -143,6 +155,21 @@ pub struct Recovered<'a> {
     /// What its client gave as `offset`, if that says more than a number: a [`Seen`](super::Seen).
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<Cow<'a, str>>,
+}
+
+/// Some of what a client has missed that takes up its session.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Page<'a> {
+    #[serde(borrow)]
+    pub socket: Cow<'a, str>,
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub missed: Vec<Missed<'a>>,
+    /// As in [`Recovered`].
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Cow<'a, str>>,
+    /// Comes back with the `connect` event, as [`Connect::progress`](super::Connect::progress).
+    #[serde(borrow)]
+    pub progress: &'a RawValue,
 }
 
 /// An event that a client has missed.

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlour_protocol::relay::{self, Command, Contest, Emit};
+use parlour_protocol::relay::{self, Command, Contest, Emit, Response};
+use serde_json::value::RawValue;
 
 use super::asks::{AskId, Asker};
 use super::batch::Batch;
@@ -28,6 +29,9 @@ pub(super) struct Run<'r, 'c> {
     afterwards: Vec<Afterwards<'c>>,
     /// Who wants a session that somebody has.
     pub contests: Vec<(Place, &'c Contest<'c>)>,
+    /// Sockets that connect and are given what they have missed in pages, with what their `connect` event is to
+    /// have when it comes again.
+    pub paged: Vec<(Slot, &'c RawValue)>,
     /// The commands came over the bus, or from another lane: they do not go to the bus.
     from_bus: bool,
 }
@@ -68,8 +72,31 @@ impl<'c> Run<'_, 'c> {
 }
 
 impl Lane {
-    /// Carries out the answer to `batch`.
+    /// Carries out the app's answer to `batch`, which has committed it, or the first part of it. The rest is the
+    /// next batch.
     pub(super) fn apply(
+        &self,
+        shared: &Arc<Shared>,
+        batch: Batch,
+        response: &Response<'_>,
+        outgoing: &mut Outgoing,
+    ) {
+        shared.metrics.batches.add(1);
+        shared.commits.answered();
+        let batch = match response.done {
+            Some(done) if done < batch.count => {
+                let (first, mut rest) = batch.split_at(done);
+                rest.note_progress(&response.progress);
+                self.lock().put_back_rest(rest, done);
+                first
+            }
+            _ => batch,
+        };
+        self.carry_out_all(shared, &batch, &response.commands, outgoing);
+    }
+
+    /// Carries out the commands that answer `batch`.
+    pub(super) fn carry_out_all(
         &self,
         shared: &Arc<Shared>,
         batch: &Batch,
@@ -197,6 +224,7 @@ impl Lane {
             outgoing,
             afterwards: Vec::new(),
             contests: Vec::new(),
+            paged: Vec::new(),
             from_bus,
         };
         let mut state = self.lock();
@@ -237,6 +265,7 @@ impl Lane {
             Command::Refuse(refuse) => self.refuse(state, refuse, run),
             Command::Contest(contest) => self.note_contest(state, contest, run),
             Command::Renew(renewed) => self.renewed(state, renewed, run),
+            Command::Page(page) => self.page(state, page, run),
             Command::Ack(ack) => self.ack(&mut state.hub, ack, run.outgoing),
             Command::Emit(emit) => self.emit_anywhere(state, emit, command, run),
             Command::Sockets(sockets) => {
@@ -329,8 +358,13 @@ impl Lane {
                 });
             }
         }
+        self.connect_again(state, batch, run);
         for place in &batch.connecting {
-            let unanswered = state.hub.at(*place).filter(|socket| socket.is_unanswered());
+            let unanswered = state
+                .hub
+                .at(*place)
+                .filter(|socket| socket.is_unanswered())
+                .filter(|socket| run.paged.iter().all(|(slot, _)| *slot != socket.place.slot));
             if let Some(socket) = unanswered {
                 tracing::error!(namespace = &*self.namespace, socket = %socket.id, "the app did not answer a connect event");
                 self.refuse_internal(state, place.slot, run);

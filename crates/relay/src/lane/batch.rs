@@ -1,15 +1,18 @@
 //! Batches as they fill: events are written as JSON once, when they come; the sockets they speak of
-//! are described when the batch leaves.
+//! are described when the batch leaves. What the app has not done of a batch is a batch again.
+
+mod parts;
 
 use std::collections::VecDeque;
 use std::io::Write;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use parlour_protocol::relay::MAX_BATCH_BYTES;
 use serde_json::value::RawValue;
 
-use crate::config::{MAX_SHARE_BYTES, MAX_SHARE_EVENTS};
+use crate::config::{MAX_SHARE_BYTES, MAX_SHARE_EVENTS, RECOVERIES_AT_ONCE};
 use crate::hub::{Hub, Mention, Place, Share, Slot, Socket};
 use crate::ledger::{Charge, Hold};
 use crate::sid::Sid;
@@ -20,11 +23,15 @@ const DESCRIPTION_BYTES: usize = 96;
 /// What an event has besides its payload, about.
 const EVENT_BYTES: usize = 64;
 
-#[derive(Default)]
 pub struct Queue {
     batches: VecDeque<Batch>,
     bytes: usize,
+    /// How many of its events are clients that ask for their earlier sessions, if they have not been put back.
+    recoveries: usize,
+    /// That of the last batch. A lane's two queues have none in common: one's are odd, the other's even.
     serial: u32,
+    /// Of clients that take up their sessions: so many in one batch.
+    is_of_recoveries: bool,
 }
 
 #[derive(Default)]
@@ -36,6 +43,16 @@ pub struct Batch {
     /// JSON, separated by commas.
     events: Vec<u8>,
     pub count: usize,
+    /// Part of a batch that was sent before: it takes no more events.
+    is_part: bool,
+    /// Of clients that take up their sessions, and of nobody else.
+    pub is_of_recoveries: bool,
+    /// As in its queue.
+    recoveries: usize,
+    /// How many `connect` events come again, with the app's progress. The middleware has judged them.
+    judged: usize,
+    /// How often the app has failed at it.
+    pub failures: u32,
     /// About how many bytes the body will have.
     size: usize,
     /// What must be settled once the batch is answered.
@@ -47,7 +64,7 @@ pub struct Batch {
     /// What the events are counted as in their clients' accounts until the batch is answered, by the index of
     /// the socket.
     charges: Vec<Charge>,
-    /// The same for what none of them is counted for.
+    /// The same for events that name no socket, in their order, but for ticks; and behind those for its body.
     common: Vec<Charge>,
 }
 
@@ -60,8 +77,22 @@ enum Kind {
 }
 
 impl Queue {
+    pub fn new(is_of_recoveries: bool) -> Queue {
+        Queue {
+            batches: VecDeque::new(),
+            bytes: 0,
+            recoveries: 0,
+            serial: u32::from(is_of_recoveries),
+            is_of_recoveries,
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.batches.is_empty()
+    }
+
+    pub fn recoveries(&self) -> usize {
+        self.recoveries
     }
 
     pub fn bytes(&self) -> usize {
@@ -83,7 +114,22 @@ impl Queue {
     pub fn take(&mut self) -> Option<Batch> {
         let batch = self.batches.pop_front()?;
         self.bytes -= batch.size;
+        self.recoveries -= batch.recoveries;
         Some(batch)
+    }
+
+    /// A part of a batch that was taken is the next batch again.
+    pub fn put_back(&mut self, mut part: Batch) {
+        part.is_part = true;
+        self.bytes += part.size;
+        self.batches.push_front(part);
+    }
+
+    /// It is sent after everything that has come up to now.
+    pub fn put_last(&mut self, mut part: Batch) {
+        part.is_part = true;
+        self.bytes += part.size;
+        self.batches.push_back(part);
     }
 
     pub fn push_open(&mut self, connection: Sid, handshake: &str, charge: Charge) {
@@ -97,11 +143,14 @@ impl Queue {
         );
     }
 
-    pub fn push_connect(&mut self, socket: &mut Socket, auth: Option<&str>) {
+    /// A client asks to enter, and maybe claims an earlier session.
+    pub fn push_connect(&mut self, socket: &mut Socket, auth: Option<&str>, claims_session: bool) {
+        self.recoveries += usize::from(claims_session);
         let handshake = socket.connection.clone();
         let size = handshake.handshake.len() + auth.map_or(0, str::len);
         let batch = self.begin(socket, size, &Kind::Connect);
         batch.connecting.push(socket.place);
+        batch.recoveries += usize::from(claims_session);
         let secret = Sid::random();
         batch.extend(&[",\"secret\":\"", secret.as_str(), "\",\"handshake\":"]);
         batch.extend(&[&handshake.handshake]);
@@ -111,16 +160,29 @@ impl Queue {
         batch.extend(&["}}"]);
     }
 
-    /// The same once more, now that it is known whether the session's owner `answers`. `rest`: what
-    /// [`Batch::connect_event`] gave of the first time.
-    pub fn push_connect_again(&mut self, socket: &mut Socket, rest: &str, answers: bool) {
+    /// A `connect` event that comes again: it is known whether the session's owner `answers`.
+    pub fn push_connect_after_contest(&mut self, socket: &mut Socket, event: &str, answers: bool) {
         let owner = match answers {
-            true => ",\"owner\":\"answers\"",
-            false => ",\"owner\":\"silent\"",
+            true => ",\"owner\":\"answers\"}}",
+            false => ",\"owner\":\"silent\"}}",
         };
-        let batch = self.begin(socket, rest.len(), &Kind::Connect);
+        // At the end: what the app gave back for the event comes first.
+        let event = event.strip_suffix("}}").unwrap_or(event);
+        self.push_connect_again(socket, &[event, owner]);
+    }
+
+    /// A `connect` event that comes again: its client is given more of what it has missed.
+    pub fn push_connect_for_more(&mut self, socket: &mut Socket, event: &str, progress: &RawValue) {
+        self.push_connect_again(socket, &[&parts::with_progress(event, progress)]);
+    }
+
+    /// `event`: what [`Batch::connect_event`] gave, changed.
+    fn push_connect_again(&mut self, socket: &mut Socket, event: &[&str]) {
+        let size = event.iter().map(|part| part.len()).sum();
+        let batch = self.begin(socket, size, &Kind::Connect);
         batch.connecting.push(socket.place);
-        batch.extend(&[owner, rest]);
+        batch.judged += usize::from(parts::comes_again(event[0]));
+        batch.extend(event);
     }
 
     /// A client shows another token. `auth` is JSON.
@@ -218,12 +280,16 @@ impl Queue {
         let fits = self
             .batches
             .back()
-            .is_some_and(|batch| batch.size + size <= MAX_BATCH_BYTES);
+            .is_some_and(|batch| batch.has_room(size));
         if !fits {
             // 0 means: in no batch yet.
-            self.serial = self.serial.wrapping_add(1).max(1);
+            self.serial = match self.serial.wrapping_add(2) {
+                0 => 2,
+                next => next,
+            };
             self.batches.push_back(Batch {
                 serial: self.serial,
+                is_of_recoveries: self.is_of_recoveries,
                 ..Batch::default()
             });
         }
@@ -234,6 +300,11 @@ impl Queue {
 }
 
 impl Batch {
+    fn has_room(&self, size: usize) -> bool {
+        let is_full = self.is_of_recoveries && self.count >= RECOVERIES_AT_ONCE;
+        !self.is_part && !is_full && self.size + size <= MAX_BATCH_BYTES
+    }
+
     fn begin_event(&mut self) {
         if self.count > 0 {
             self.events.push(b',');
@@ -273,77 +344,20 @@ impl Batch {
         body
     }
 
-    /// The batch's events, as JSON.
-    pub fn events(&self) -> Vec<Box<RawValue>> {
-        let array = [b"[", &self.events[..], b"]"].concat();
-        serde_json::from_slice(&array).expect("a batch's events are JSON")
+    /// The body of a batch without events.
+    pub fn empty_body() -> Bytes {
+        Bytes::from_static(br#"{"sockets":[],"events":[]}"#)
     }
 
-    /// A `connect` event of the batch, after the index of its socket.
-    pub fn connect_event(&self, place: Place) -> Option<Box<str>> {
-        let number = self.connecting.iter().position(|other| *other == place)?;
-        let events = self.events();
-        let connects = events.iter().map(|event| event.get());
-        let mut connects = connects.filter(|event| event.starts_with("{\"connect\""));
-        let (_, _, rest) = cut_at_socket(connects.nth(number)?)?;
-        Some(rest.into())
+    /// How many `connect` and `renew` events the middleware has not judged yet.
+    pub fn unjudged(&self) -> usize {
+        self.connecting.len() - self.judged + self.renewing
     }
 
     /// The socket at an index of the batch.
     pub fn socket(&self, index: usize) -> Option<Slot> {
         self.sockets.get(index).copied()
     }
-
-    /// One batch for each event.
-    pub fn split(mut self) -> Vec<Batch> {
-        let charges = std::mem::take(&mut self.charges);
-        let common = std::mem::take(&mut self.common);
-        let (mut opening, mut connecting) = (self.opening.iter(), self.connecting.iter());
-        let mut split: Vec<Batch> = self
-            .events()
-            .iter()
-            .map(|event| {
-                let mut one = Batch {
-                    count: 1,
-                    size: event.get().len(),
-                    ..Batch::default()
-                };
-                match cut_at_socket(event.get()) {
-                    None => one.events = event.get().into(),
-                    Some((before, index, after)) => {
-                        let slot = self.sockets[index];
-                        one.sockets.push(slot);
-                        one.extend(&[before, "0", after]);
-                        if before.starts_with("{\"disconnect") {
-                            one.leaving.push(slot);
-                        } else if before.starts_with("{\"connect") {
-                            one.connecting.extend(connecting.next());
-                        } else if before.starts_with("{\"renew") {
-                            one.renewing = 1;
-                        }
-                    }
-                }
-                if event.get().starts_with("{\"open") {
-                    one.opening.extend(opening.next());
-                }
-                one
-            })
-            .collect();
-        // They are over with the last one.
-        if let Some(last) = split.last_mut() {
-            (last.charges, last.common) = (charges, common);
-        }
-        split
-    }
-}
-
-/// Splits an event around the index of its socket.
-fn cut_at_socket(event: &str) -> Option<(&str, usize, &str)> {
-    const KEY: &str = r#":{"socket":"#;
-    let at = event.find(':').filter(|at| event[*at..].starts_with(KEY))? + KEY.len();
-    let digits = event[at..].bytes().take_while(u8::is_ascii_digit).count();
-    let index = event[at..at + digits].parse().ok()?;
-    Some((&event[..at], index, &event[at + digits..]))
 }
 
 fn describe(hub: &mut Hub, slot: Slot, out: &mut Vec<u8>) {

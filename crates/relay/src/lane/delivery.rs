@@ -1,41 +1,37 @@
-//! Takes a lane's batches to the app, one at a time, until each is answered: again while there is no
-//! answer, one by one where the app fails at the whole. It knows what an answer means, not what it does.
+//! Takes a lane's batches to the app, one at a time, until each is answered. While the app is away it waits
+//! and gives nothing up; where the app fails at a batch, halves of it are sent, until the event that it fails at
+//! is alone. It knows what an answer means, not what it does.
+
+mod exchange;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
-use parlour_protocol::relay::{self, Ack, Command, Event, Packet, Refuse, Reject, Renew, Response};
-use serde_json::value::RawValue;
+use parlour_protocol::relay::{self, Response};
 
-use super::apply::INTERNAL;
+use super::Lane;
 use super::batch::Batch;
 use super::outgoing::Outgoing;
-use super::{Lane, Verdict};
 use crate::config::{
-    ANSWER_TIMEOUT, MAX_ANSWER_BYTES, MAX_BACKOFF, MAX_FAILURES, MAX_PENDING_BYTES, MIN_BACKOFF,
-    TICK_AFTER, TICK_EVERY, TRIM_AFTER,
+    MAX_FAILURES, MAX_PENDING_BYTES, RECOVERY_PAUSE, TICK_AFTER, TICK_EVERY, TRIM_AFTER,
 };
 use crate::ledger::Hold;
-use crate::origin::Body;
 use crate::shared::Shared;
+use exchange::{Exchange, Reply};
+
+pub use exchange::{Failure, probe};
 
 /// How a batch ended.
 enum Outcome {
+    /// The app has committed it, or the first part of it, and its answer is carried out.
     Done,
-    /// The app will not take it, for this reason: a code and a message.
-    GivenUp(&'static str, String),
+    /// The app fails at it. It was not carried out, and never will be under this sequence number.
+    Failed(Batch, Failure),
+    /// The app has committed it, and its answer cannot be read.
+    Lost(Batch, Failure),
     /// This life of the relay is over for the app.
     Superseded,
-}
-
-/// What the app said to one attempt.
-enum Reply {
-    Answer(Bytes),
-    Refused(StatusCode, String),
-    None(String),
 }
 
 /// Delivers until the lane ends.
@@ -48,7 +44,13 @@ pub async fn run(shared: Arc<Shared>, lane: Arc<Lane>) {
         tokio::task::yield_now().await;
         lane.let_others_go(&shared).await;
         let Some((batch, body)) = lane.take(&shared) else {
+            if lane.has_recoveries() {
+                // Clients have to read first what they were given. Nobody tells when they have.
+                lane.has_work_within(RECOVERY_PAUSE).await;
+                continue;
+            }
             shared.idle.notify_waiters();
+            shared.feeding.forget_those_who_have_read();
             if !is_handshakes && shared.end_lane(&lane) {
                 return;
             }
@@ -58,22 +60,13 @@ pub async fn run(shared: Arc<Shared>, lane: Arc<Lane>) {
             continue;
         };
         ticked = is_handshakes || batch.is_tick();
-        match deliver(&shared, &lane, &batch, body, &mut outgoing).await {
+        match deliver(&shared, &lane, batch, body, &mut outgoing).await {
             Outcome::Done => {}
-            Outcome::GivenUp(..) if batch.count > 1 => {
-                for one in batch.split() {
-                    let body = lane.describe(&one);
-                    match deliver(&shared, &lane, &one, body, &mut outgoing).await {
-                        Outcome::Done => {}
-                        Outcome::GivenUp(code, message) => {
-                            lane.give_up(&shared, &one, code, &message, &mut outgoing);
-                        }
-                        Outcome::Superseded => return shared.supersede(),
-                    }
-                }
+            Outcome::Failed(batch, failure) => {
+                lane.failed(&shared, batch, &failure, &mut outgoing);
             }
-            Outcome::GivenUp(code, message) => {
-                lane.give_up(&shared, &batch, code, &message, &mut outgoing)
+            Outcome::Lost(batch, failure) => {
+                lane.give_up(&shared, batch, &failure, &mut outgoing);
             }
             Outcome::Superseded => return shared.supersede(),
         }
@@ -86,84 +79,102 @@ pub async fn run(shared: Arc<Shared>, lane: Arc<Lane>) {
 async fn deliver(
     shared: &Arc<Shared>,
     lane: &Lane,
-    batch: &Batch,
+    mut batch: Batch,
     body: Bytes,
     outgoing: &mut Outgoing,
 ) -> Outcome {
-    let sequence = shared.next_sequence();
-    let (mut attempt, mut failures, mut backoff) = (1, 0, MIN_BACKOFF);
+    let mut exchange = Exchange::new(shared, lane, &batch);
+    let mut is_committed = false;
     loop {
-        let failure = match ask(shared, lane, batch, body.clone(), sequence, attempt).await {
-            Reply::Answer(answer) => match relay::from_slice::<Response<'_>>(&answer) {
-                Ok(response) => {
-                    shared.metrics.batches.add(1);
-                    shared.commits.answered();
-                    lane.apply(shared, batch, &response.commands, outgoing);
+        let failure = match exchange.send(body.clone()).await {
+            Reply::Answer(answer) => match read(&answer) {
+                Ok(response) if fits(&response, &batch) => {
+                    lane.apply(shared, batch, &response, outgoing);
                     return Outcome::Done;
                 }
-                Err(error) => {
-                    failures += 1;
-                    format!("its answer is not one: {error}")
+                Ok(_) => {
+                    Failure::unreadable("it is done with none of the events, or with too many")
                 }
+                Err(failure) => failure,
             },
-            Reply::Refused(StatusCode::CONFLICT, body) => {
-                tracing::error!(
-                    relay = shared.config.relay,
-                    epoch = shared.epoch,
-                    body,
-                    "the app has ended this life of the relay"
-                );
-                return Outcome::Superseded;
+            Reply::Failed(failure) | Reply::Unreadable(failure) => failure,
+            Reply::Away(problem) => {
+                exchange.wait(&problem).await;
+                continue;
             }
-            Reply::Refused(StatusCode::BAD_REQUEST, body) => {
-                let namespace = lane.namespace();
-                tracing::error!(
-                    namespace,
-                    sequence,
-                    body,
-                    "the app says that this relay breaks the protocol"
-                );
-                return Outcome::GivenUp(INTERNAL, "the app did not understand the event".into());
-            }
-            Reply::Refused(StatusCode::PAYLOAD_TOO_LARGE, _) => {
-                return Outcome::GivenUp("too_large", "the event is too large for the app".into());
-            }
-            Reply::Refused(status @ StatusCode::UNAUTHORIZED, _) => {
-                tracing::error!(
-                    "the app does not accept the relay's secret: give both the same relay_secret"
-                );
-                status.to_string()
-            }
-            Reply::Refused(StatusCode::INTERNAL_SERVER_ERROR, body) => {
-                failures += 1;
-                format!("it failed: {body}")
-            }
-            Reply::Refused(status, _) => format!("status {status}"),
-            Reply::None(error) => error,
+            Reply::Superseded => return Outcome::Superseded,
         };
-        if failures >= MAX_FAILURES {
-            let namespace = lane.namespace();
-            tracing::error!(
-                namespace,
-                sequence,
-                events = batch.count,
-                failure,
-                "the app fails at a batch"
-            );
-            return Outcome::GivenUp(INTERNAL, "the app failed at this event".into());
+        // What the app does not say in time it can still say later.
+        let is_silence = is_committed && failure.is_silence;
+        batch.failures += u32::from(!is_silence);
+        let is_alone = batch.count == 1 && failure.may_pass;
+        if is_silence || (is_alone || is_committed) && batch.failures < MAX_FAILURES {
+            exchange.wait(&failure.detail).await;
+            continue;
         }
-        tracing::warn!(
-            namespace = lane.namespace(),
-            sequence,
-            attempt,
-            failure,
-            "no answer from the app, trying again"
-        );
-        shared.metrics.retries.add(1);
-        tokio::time::sleep(jittered(backoff)).await;
-        backoff = (backoff * 2).min(MAX_BACKOFF);
-        attempt += 1;
+        if is_committed {
+            return Outcome::Lost(batch, failure);
+        }
+        match withdraw(&mut exchange).await {
+            Withdrawn::ForGood => return Outcome::Failed(batch, failure),
+            // Its answer is found by sending it again.
+            Withdrawn::TooLate => (is_committed, batch.failures) = (true, 0),
+            Withdrawn::Superseded => return Outcome::Superseded,
+        }
     }
+}
+
+/// What comes of taking a batch back.
+enum Withdrawn {
+    /// It was not carried out, and never will be under its sequence number.
+    ForGood,
+    /// It was committed.
+    TooLate,
+    Superseded,
+}
+
+/// Makes sure that no attempt at the batch is carried out any more, however late: only then can its events be
+/// sent again, in other batches, or given up. A batch of the same sequence number without events asks for that.
+/// The app commits it, and then it is too late for the other; or it answers what the other one was answered.
+async fn withdraw(exchange: &mut Exchange<'_>) -> Withdrawn {
+    // Nothing is committed for a handshake.
+    if exchange.lane.is_handshakes() {
+        return Withdrawn::ForGood;
+    }
+    let mut failures = 0;
+    loop {
+        let problem = match exchange.send_empty().await {
+            Reply::Answer(answer) => {
+                return match read(&answer) {
+                    Ok(response) if response.done == Some(0) => Withdrawn::ForGood,
+                    _ => Withdrawn::TooLate,
+                };
+            }
+            Reply::Unreadable(_) => return Withdrawn::TooLate,
+            Reply::Failed(failure) => {
+                failures += u32::from(!failure.is_silence);
+                if failures >= MAX_FAILURES && !exchange.may_be_late {
+                    // Each attempt was answered, and the answers say that nothing was carried out.
+                    return Withdrawn::ForGood;
+                }
+                failure.detail
+            }
+            Reply::Away(problem) => problem,
+            Reply::Superseded => return Withdrawn::Superseded,
+        };
+        exchange.wait(&problem).await;
+    }
+}
+
+fn read(answer: &[u8]) -> Result<Response<'_>, Failure> {
+    relay::from_slice(answer).map_err(|error| Failure::unreadable(&error.to_string()))
+}
+
+/// Whether this can be the answer to the batch.
+fn fits(response: &Response<'_>, batch: &Batch) -> bool {
+    response
+        .done
+        .is_none_or(|done| (1..=batch.count).contains(&done))
 }
 
 /// How long a lane waits that has nothing to send, and whether it then sends a tick. Without one it only
@@ -175,114 +186,12 @@ fn patience(ticked: bool, has_sockets: bool) -> (Duration, bool) {
     }
 }
 
-/// Between half and all of it, so that lanes do not knock all at once.
-fn jittered(backoff: Duration) -> Duration {
-    backoff.mul_f64(rand::random_range(0.5..1.0))
-}
-
-/// Sends a batch once.
-async fn ask(
-    shared: &Shared,
-    lane: &Lane,
-    batch: &Batch,
-    body: Bytes,
-    sequence: u64,
-    attempt: u32,
-) -> Reply {
-    let request = request(shared, lane, batch, body, sequence, attempt);
-    let exchange = async {
-        let response = shared
-            .origin
-            .call(request)
-            .await
-            .map_err(|error| error.to_string())?;
-        let (head, body) = response.into_parts();
-        let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
-        let body = body.map_err(|error| format!("the answer broke off: {error}"))?;
-        Ok((head.status, body.to_bytes()))
-    };
-    let exchange = tokio::time::timeout(ANSWER_TIMEOUT, exchange);
-    let outcome = if lane.is_handshakes() {
-        exchange.await
-    } else {
-        let (outcome, courtesy) = shared.turns.take(batch.count, exchange).await;
-        lane.lock().courtesy = Some(courtesy);
-        outcome
-    };
-    match outcome {
-        Ok(Ok((StatusCode::OK, body))) => Reply::Answer(body),
-        Ok(Ok((status, body))) => {
-            let shown = &body[..body.len().min(500)];
-            Reply::Refused(status, String::from_utf8_lossy(shown).into_owned())
-        }
-        Ok(Err(error)) => Reply::None(error),
-        Err(_) => Reply::None(format!("no answer within {ANSWER_TIMEOUT:?}")),
-    }
-}
-
-/// Asks the app whether it can do its work: a tick of the handshakes (docs/relay-protocol.md, "Probes").
-pub fn probe(shared: &Shared) -> Request<Body> {
-    let body = Bytes::from_static(br#"{"events":[{"tick":{}}]}"#);
-    let sequence = shared.next_sequence();
-    request(
-        shared,
-        &shared.handshakes,
-        &Batch::default(),
-        body,
-        sequence,
-        1,
-    )
-}
-
-fn request(
-    shared: &Shared,
-    lane: &Lane,
-    batch: &Batch,
-    body: Bytes,
-    sequence: u64,
-    attempt: u32,
-) -> Request<Body> {
-    let text =
-        |text: &str| HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""));
-    let mut authorization = text(&format!("Bearer {}", shared.config.secret));
-    authorization.set_sensitive(true);
-    let length = body.len();
-    let body = Full::new(body)
-        .map_err(|never| match never {})
-        .boxed_unsync();
-    let mut request = Request::new(body);
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = http::Uri::from_static(relay::PATH);
-    let headers = request.headers_mut();
-    headers.reserve(11);
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    headers.insert(header::CONTENT_LENGTH, length.into());
-    headers.insert(header::AUTHORIZATION, authorization);
-    headers.insert(
-        relay::header::PROTOCOL,
-        HeaderValue::from_static(relay::VERSION),
-    );
-    headers.insert(relay::header::RELAY, text(&shared.config.relay));
-    headers.insert(relay::header::EPOCH, shared.epoch.into());
-    headers.insert(relay::header::LANE, lane.header.clone());
-    headers.insert(relay::header::SEQUENCE, sequence.into());
-    headers.insert(relay::header::ATTEMPT, attempt.into());
-    let judged = batch.connecting.len() + batch.renewing;
-    headers.insert(relay::header::CONNECTS, judged.into());
-    let max_rooms = shared.config.limits.rooms_per_socket;
-    headers.insert(relay::header::MAX_ROOMS, max_rooms.into());
-    request
-}
-
 impl Lane {
     /// Before the next batch: lets other namespaces go first that were waiting when the last one was answered.
     async fn let_others_go(&self, shared: &Shared) {
         let courtesy = {
             let mut state = self.lock();
-            if state.queue.is_empty() {
+            if state.queue.is_empty() && state.recoveries.is_empty() {
                 return;
             }
             state.courtesy.take()
@@ -295,7 +204,7 @@ impl Lane {
     /// The next batch and its body. The lane has a batch in flight then, until [`Lane::catch_up`].
     fn take(&self, shared: &Shared) -> Option<(Batch, Bytes)> {
         let mut state = self.lock();
-        let batch = state.queue.take();
+        let batch = state.next_batch(shared);
         state.in_flight = batch.is_some();
         let mut batch = batch?;
         if !self.is_handshakes() {
@@ -311,6 +220,27 @@ impl Lane {
         Some((batch, body.into()))
     }
 
+    /// The app fails at a batch that was withdrawn.
+    fn failed(
+        &self,
+        shared: &Arc<Shared>,
+        batch: Batch,
+        failure: &Failure,
+        outgoing: &mut Outgoing,
+    ) {
+        if batch.count > 1 {
+            let half = batch.count / 2;
+            let (first, second) = batch.split_at(half);
+            let mut state = self.lock();
+            state.put_back(second);
+            state.put_back(first);
+        } else if failure.is_silence && batch.failures < MAX_FAILURES {
+            self.lock().put_back(batch);
+        } else {
+            self.give_up(shared, batch, failure, outgoing);
+        }
+    }
+
     /// The answer to the batch is carried out, here and in other lanes.
     fn answered(&self, shared: &Shared) {
         if let Some(batch) = self.lock().under_way.take() {
@@ -318,9 +248,8 @@ impl Lane {
         }
     }
 
-    /// The body of a batch that was split off.
-    fn describe(&self, batch: &Batch) -> Bytes {
-        batch.body(&mut self.lock().hub).into()
+    fn has_recoveries(&self) -> bool {
+        !self.lock().recoveries.is_empty()
     }
 
     /// Waits for events. If none come for long, gives buffers back; then adds a tick, soon unless that was
@@ -342,78 +271,6 @@ impl Lane {
     async fn has_work_within(&self, time: Duration) -> bool {
         let work = tokio::time::timeout(time, self.work.notified());
         work.await.is_ok()
-    }
-
-    /// The app cannot handle these events: those who wait for an answer get an error.
-    fn give_up(
-        &self,
-        shared: &Arc<Shared>,
-        batch: &Batch,
-        code: &str,
-        message: &str,
-        outgoing: &mut Outgoing,
-    ) {
-        let error = serde_json::json!([{ "error": { "code": code, "message": message } }]);
-        let error: Box<RawValue> =
-            serde_json::value::to_raw_value(&error).expect("JSON of strings");
-        let events = batch.events();
-        let ids = self.ids(batch);
-        let socket = |index: usize| ids.get(index).cloned().unwrap_or_default().into();
-        let commands: Vec<Command<'_>> = events
-            .iter()
-            .filter_map(|event| serde_json::from_str(event.get()).ok())
-            .filter_map(|event| match event {
-                Event::Open(open) => {
-                    let Verdict::Rejected { code, message } = Verdict::internal() else {
-                        return None;
-                    };
-                    Some(Command::Reject(Reject {
-                        connection: open.connection,
-                        code,
-                        message: message.into(),
-                    }))
-                }
-                Event::Connect(connect) => Some(Command::Refuse(Refuse {
-                    socket: socket(connect.socket),
-                    message: INTERNAL.into(),
-                    data: None,
-                })),
-                Event::Packet(Packet { socket: of, id, .. })
-                | Event::Renew(Renew { socket: of, id, .. }) => id.map(|id| {
-                    Command::Ack(Ack {
-                        socket: socket(of),
-                        id,
-                        data: &error,
-                        attachments: Vec::new(),
-                    })
-                }),
-                Event::Disconnect(_) | Event::Acks(_) | Event::Tick {} => None,
-            })
-            .collect();
-        let namespace = self.namespace();
-        tracing::error!(
-            namespace,
-            events = events.len(),
-            code,
-            "giving up events that the app cannot handle"
-        );
-        self.apply(shared, batch, &commands, outgoing);
-    }
-
-    /// The ids of a batch's sockets.
-    fn ids(&self, batch: &Batch) -> Vec<String> {
-        let mut state = self.lock();
-        let id = |slot| {
-            state
-                .hub
-                .get(slot)
-                .map(|socket| socket.id.to_string())
-                .unwrap_or_default()
-        };
-        (0..)
-            .map_while(|index| batch.socket(index))
-            .map(id)
-            .collect()
     }
 }
 

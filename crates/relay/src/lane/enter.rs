@@ -1,11 +1,12 @@
 //! Who is let into the namespace and who is not: the app's answers to `connect` events. A client that
 //! takes up an earlier session takes its socket's id and rooms from whoever had them.
 
-use parlour_protocol::relay::{Accept, Recovered, Refuse, Seen};
+use parlour_protocol::relay::{Accept, Missed, Page, Recovered, Refuse, Seen};
 use parlour_protocol::socket;
 use serde_json::value::RawValue;
 
 use super::apply::{Afterwards, INTERNAL, Run};
+use super::batch::Batch;
 use super::{Lane, State, offsets};
 use crate::hub::{Expires, Phase, Slot, Socket};
 use crate::message::Message;
@@ -61,6 +62,43 @@ impl Lane {
         }
     }
 
+    /// A client that has missed much gets some of it, before it is let in.
+    pub(super) fn page<'c>(&self, state: &mut State, page: &'c Page<'c>, run: &mut Run<'_, 'c>) {
+        let Some(slot) = connecting(state, &page.socket) else {
+            return;
+        };
+        if let Some(socket) = state.hub.get(slot) {
+            self.send_missed(socket, &page.missed, page.seen.as_deref(), run);
+            run.paged.push((slot, page.progress));
+        }
+    }
+
+    /// Those who got a page ask for the next one. The app has changed nothing for them yet: who has gone
+    /// meanwhile is forgotten.
+    pub(super) fn connect_again(&self, state: &mut State, batch: &Batch, run: &Run<'_, '_>) {
+        if run.paged.is_empty() {
+            return;
+        }
+        let State {
+            hub, recoveries, ..
+        } = state;
+        for (slot, progress) in &run.paged {
+            let Some(socket) = hub.get(*slot) else {
+                continue;
+            };
+            match &socket.phase {
+                Phase::Connecting(entering) if entering.left.is_some() => drop(hub.remove(*slot)),
+                Phase::Connecting(_) => match batch.connect_event(socket.place) {
+                    Some(event) => recoveries.push_connect_for_more(socket, &event, progress),
+                    None => {
+                        tracing::error!(socket = %socket.id, "the app pages a socket that did not ask to enter")
+                    }
+                },
+                Phase::In | Phase::Left => {}
+            }
+        }
+    }
+
     /// Sends a client what it has missed. Gives the offset up to which it has everything then.
     fn make_up(
         &self,
@@ -68,9 +106,24 @@ impl Lane {
         recovered: &Recovered<'_>,
         run: &mut Run<'_, '_>,
     ) -> u64 {
-        let seen = recovered.seen.as_deref().map(str::parse::<Seen>);
+        self.send_missed(socket, &recovered.missed, recovered.seen.as_deref(), run);
+        let last = recovered.missed.last().map_or(0, |missed| missed.offset);
+        recovered.offset.max(last)
+    }
+
+    fn send_missed(
+        &self,
+        socket: &mut Socket,
+        missed: &[Missed<'_>],
+        seen: Option<&str>,
+        run: &mut Run<'_, '_>,
+    ) {
+        let seen = seen.map(str::parse::<Seen>);
         let seen = seen.and_then(Result::ok).unwrap_or_default();
-        for missed in &recovered.missed {
+        if !missed.is_empty() {
+            run.shared.feeding.add(&socket.connection);
+        }
+        for missed in missed {
             let message = Message {
                 head: &self.event_head(missed.attachments.len()),
                 data: missed.data.get(),
@@ -80,8 +133,6 @@ impl Lane {
             let tail = offsets::tail_of_missed(missed, &seen);
             run.outgoing.send(socket, &message.ending(&tail));
         }
-        let last = recovered.missed.last().map_or(0, |missed| missed.offset);
-        recovered.offset.max(last)
     }
 
     /// Gives a socket that connects the id and the rooms of an earlier one. False: there is no such id.

@@ -139,7 +139,9 @@ impl Lane {
     /// The app is asked once more about a client that wants a session, unless that has gone.
     fn enter_again(&self, place: Place, event: &str, answers: bool) {
         let mut state = self.lock();
-        let State { hub, queue, .. } = &mut *state;
+        let State {
+            hub, recoveries, ..
+        } = &mut *state;
         let Some(socket) = hub.at(place) else { return };
         let Phase::Connecting(entering) = &mut socket.phase else {
             return;
@@ -150,7 +152,7 @@ impl Lane {
             return;
         }
         entering.contested = false;
-        queue.push_connect_again(socket, event, answers);
+        recoveries.push_connect_after_contest(socket, event, answers);
         drop(state);
         self.work.notify_one();
     }

@@ -31,6 +31,12 @@ pub enum Fault {
     Garbage,
     /// No connection.
     Away,
+    /// Nothing is handled, and there is no answer, ever.
+    Silence,
+    /// The batch is handled, and its answer has more bytes than any relay reads, now and later.
+    TooMuch,
+    /// The batch is handled, and there is no answer, ever.
+    SilenceAfterwards,
 }
 
 /// A batch as it came.
@@ -58,6 +64,8 @@ struct State {
     /// Answers by relay and sequence.
     answers: HashMap<(String, u64), String>,
     memory: Memory,
+    /// The most events that are handled of a batch.
+    at_once: Option<usize>,
 }
 
 pub struct App {
@@ -88,6 +96,21 @@ impl App {
     pub fn order_for(&self, lane: &str, faults: &[Fault]) {
         let faults = faults.iter().map(|fault| (Some(lane.to_string()), *fault));
         self.state.lock().unwrap().faults.extend(faults);
+    }
+
+    /// From now on no more events than these are handled of a batch.
+    pub fn handle_at_once(&self, events: usize) {
+        self.state.lock().unwrap().at_once = Some(events);
+    }
+
+    /// From now on a client that comes back is given so many missed events at a time.
+    pub fn page(&self, events: usize) {
+        self.state.lock().unwrap().memory.page = Some(events);
+    }
+
+    /// From now on the app fails at all batches with this event.
+    pub fn poison(&self, event: &str) {
+        self.state.lock().unwrap().memory.poison = Some(event.into());
     }
 
     /// From now on batches arrive but are not handled, until `resume`.
@@ -200,10 +223,14 @@ impl App {
         self.open.subscribe().wait_for(|open| *open).await.unwrap();
         let answer = self.answer(&batch);
         self.changed.notify_waiters();
-        answer
+        match answer {
+            Some(answer) => answer,
+            None => std::future::pending().await,
+        }
     }
 
-    fn answer(&self, batch: &Batch) -> Result<Response<Body>, OriginError> {
+    /// None: there is none.
+    fn answer(&self, batch: &Batch) -> Option<Result<Response<Body>, OriginError>> {
         let mut state = self.state.lock().unwrap();
         let due = state
             .faults
@@ -214,31 +241,55 @@ impl App {
             .map(|(_, fault)| fault);
         match fault {
             Some(Fault::Status(status)) => {
-                return Ok(response(status, r#"{"error":{"code":"x","message":"y"}}"#));
+                let body = r#"{"error":{"code":"x","message":"y"}}"#;
+                return Some(Ok(response(status, body)));
             }
-            Some(Fault::Garbage) => return Ok(response(200, "no JSON")),
-            Some(Fault::Away) => return Err(OriginError::Other("away".into())),
-            Some(Fault::LoseAnswer | Fault::None) | None => {}
+            Some(Fault::Garbage) => return Some(Ok(response(200, "no JSON"))),
+            Some(Fault::Away) => return Some(Err(OriginError::Other("away".into()))),
+            Some(Fault::Silence) => return None,
+            Some(Fault::LoseAnswer | Fault::SilenceAfterwards | Fault::TooMuch | Fault::None)
+            | None => {}
         }
+        let mut answer = state.committed(batch);
+        if let (Some(Fault::TooMuch), Some(answer)) = (fault, &mut answer) {
+            answer.push_str(&" ".repeat(64 * 1024 * 1024));
+            let key = (batch.relay.clone(), batch.sequence);
+            state.answers.insert(key, answer.clone());
+        }
+        match (fault, answer) {
+            (Some(Fault::LoseAnswer), _) => Some(Err(OriginError::Other("lost".into()))),
+            (Some(Fault::SilenceAfterwards), _) => None,
+            (_, Some(answer)) => Some(Ok(response(200, &answer))),
+            (_, None) => {
+                let body = r#"{"error":{"code":"internal","message":"poison"}}"#;
+                Some(Ok(response(500, body)))
+            }
+        }
+    }
+}
+
+impl State {
+    /// Handles a batch, or finds what it was answered before. None if the app fails at it.
+    fn committed(&mut self, batch: &Batch) -> Option<String> {
         let key = (batch.relay.clone(), batch.sequence);
-        let answer = match state.answers.get(&key) {
-            Some(answer) => answer.clone(),
-            None => {
-                let Some(commands) = state.memory.handle(batch) else {
-                    return Ok(response(
-                        500,
-                        r#"{"error":{"code":"internal","message":"poison"}}"#,
-                    ));
-                };
-                let answer = json!({ "commands": commands }).to_string();
-                state.answers.insert(key, answer.clone());
-                answer
-            }
-        };
-        match fault {
-            Some(Fault::LoseAnswer) => Err(OriginError::Other("lost".into())),
-            _ => Ok(response(200, &answer)),
+        if let Some(answer) = self.answers.get(&key) {
+            return Some(answer.clone());
         }
+        let all = batch.events().len();
+        let count = self.at_once.map_or(all, |most| most.min(all));
+        let (now, later) = batch.events().split_at(count);
+        let mut part = batch.clone();
+        part.body["events"] = json!(now);
+        let commands = self.memory.handle(&part)?;
+        let mut answer = json!({ "commands": commands });
+        if count < all || all == 0 {
+            let connects = later.iter().filter(|event| event["connect"].is_object());
+            let progress: Vec<Value> = connects.map(|_| json!({ "judged": true })).collect();
+            answer["done"] = json!(count);
+            answer["progress"] = json!(progress);
+        }
+        self.answers.insert(key, answer.to_string());
+        Some(answer.to_string())
     }
 }
 

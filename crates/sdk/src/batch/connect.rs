@@ -3,7 +3,7 @@
 use std::{borrow::Cow, rc::Rc};
 
 use parlour_protocol::relay::{self, Batch, Command, Event, Owner};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{disconnect::Stale, ours, socket};
@@ -32,6 +32,12 @@ pub(super) async fn run(
     connect: &relay::Connect<'_>,
     stale: &mut Stale,
 ) -> Result<(), interface::Error> {
+    let again = connect.progress.map(|progress| Progress::of(progress));
+    let connect = &*match &again {
+        Some(progress) => Cow::Owned(progress.put_into(connect)),
+        None => Cow::Borrowed(connect),
+    };
+    let after = again.as_ref().map_or(0, |progress| progress.after);
     if let Some(refused) = connect.refused {
         return refuse(context, connect.socket, &refusal(refused));
     }
@@ -41,7 +47,7 @@ pub(super) async fn run(
     let recovery = match claim {
         Some(claim) => {
             let connection = &context.sockets[connect.socket].connection;
-            context.recover(claim, connection).await?
+            context.recover(claim, connection, after).await?
         }
         None => Recovery::None,
     };
@@ -64,6 +70,9 @@ pub(super) async fn run(
             data: to_raw_value(&serde_json::json!({ "code": "session_over" })).ok(),
         };
         return refuse(context, connect.socket, &refusal);
+    }
+    if let Some(session) = session.as_ref().filter(|session| session.has_more) {
+        return page(context, connect, session).map_err(ours);
     }
     let handshake = Handshake::new(&connect.handshake, connect.auth);
     let socket = Socket {
@@ -110,10 +119,11 @@ pub(super) async fn run(
         }
         Err(error) => {
             context.abandon_event().await?;
-            let code = || to_raw_value(&serde_json::json!({ "code": error.code })).ok();
-            let data = error.data.clone().or_else(code);
-            let message = error.message.into();
-            refuse(context, connect.socket, &Refusal { message, data })
+            if error.is_internal() {
+                let namespace = &context.scope.namespace;
+                context.log.failed(namespace, "connect", &error.to_string());
+            }
+            refuse_for(context, connect.socket, &error)
         }
     }
 }
@@ -139,6 +149,101 @@ fn claim_of(connect: &relay::Connect<'_>) -> Option<Claim> {
             ..claim
         }),
     }
+}
+
+/// The client's `connect_error` for a handler's error.
+pub(super) fn refuse_for(
+    context: &Context,
+    socket: usize,
+    error: &Error,
+) -> Result<(), interface::Error> {
+    let code = || to_raw_value(&serde_json::json!({ "code": error.code })).ok();
+    let data = error.data.clone().or_else(code);
+    let message = error.public_message().into();
+    refuse(context, socket, &Refusal { message, data })
+}
+
+/// What the relay gives back with a `connect` event that was not finished: what the middleware has said of the
+/// client, and how much it was given of what it has missed.
+#[derive(Serialize, Deserialize, Default)]
+struct Progress<'a> {
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    claims: Option<&'a RawValue>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    refused: Option<&'a RawValue>,
+    #[serde(default)]
+    unjudged: bool,
+    /// Everything that it has missed up to this offset was sent to it. It is not in the namespace yet.
+    #[serde(default)]
+    after: u64,
+}
+
+impl<'a> Progress<'a> {
+    fn of(json: &'a RawValue) -> Self {
+        serde_json::from_str(json.get()).unwrap_or_default()
+    }
+
+    fn put_into(&self, connect: &relay::Connect<'a>) -> relay::Connect<'a> {
+        relay::Connect {
+            claims: self.claims,
+            refused: self.refused,
+            // Who was sent a page and cannot take up the session after all must begin anew.
+            unjudged: self.unjudged || self.after > 0,
+            ..connect.clone()
+        }
+    }
+}
+
+/// What the relay gives back with each of these events that is a `connect`.
+pub(super) fn progress(events: &[Event<'_>]) -> Vec<Box<RawValue>> {
+    let connects = events.iter().filter_map(|event| match event {
+        Event::Connect(connect) => Some(connect),
+        _ => None,
+    });
+    let progress = |connect: &relay::Connect<'_>| match connect.progress {
+        Some(progress) => progress.to_owned(),
+        None => not_begun(connect, 0),
+    };
+    connects.map(progress).collect()
+}
+
+fn not_begun(connect: &relay::Connect<'_>, after: u64) -> Box<RawValue> {
+    let progress = Progress {
+        claims: connect.claims,
+        refused: connect.refused,
+        unjudged: connect.unjudged,
+        after,
+    };
+    to_raw_value(&progress).expect("raw JSON, truth and a number always serialise")
+}
+
+/// A part of what the client has missed, before it can take up its session.
+fn page(context: &Context, connect: &relay::Connect<'_>, session: &Session) -> Result<(), Error> {
+    let data = data_of(session)?;
+    let progress = not_begun(connect, session.offset);
+    let page = relay::Page {
+        socket: (&context.sockets[connect.socket].given_id).into(),
+        missed: missed(session, &data),
+        seen: more_than_offset(connect.auth).map(Into::into),
+        progress: &progress,
+    };
+    context.command_first(&Command::Page(Box::new(page)))
+}
+
+fn data_of(session: &Session) -> Result<Vec<Box<RawValue>>, Error> {
+    let raw = |entry: &interface::Entry| RawValue::from_string(entry.data.clone());
+    let data: Result<_, _> = session.missed.iter().map(raw).collect();
+    data.map_err(|error| Error::internal(format!("the log has no JSON: {error}")))
+}
+
+fn missed<'a>(session: &'a Session, data: &'a [Box<RawValue>]) -> Vec<relay::Missed<'a>> {
+    let entries = session.missed.iter().zip(data);
+    let missed = |(entry, data): (&'a interface::Entry, &'a Box<RawValue>)| relay::Missed {
+        offset: entry.offset,
+        data,
+        attachments: entry.attachments.iter().map(Into::into).collect(),
+    };
+    entries.map(missed).collect()
 }
 
 /// By what the client wants its session back: `auth.pid`, and `auth.offset` if it has seen an event. The relay
@@ -275,27 +380,11 @@ fn take_up(socket: &Socket, session: &Session, stale: &mut Stale) {
 fn accept(socket: &Socket, entrance: &Entrance, auth: Option<&RawValue>) -> Result<(), Error> {
     let state = socket.peer().to_relay();
     let session = entrance.session.as_ref();
-    let data: Vec<Box<RawValue>> = match session {
-        Some(session) => {
-            let raw = |entry: &interface::Entry| RawValue::from_string(entry.data.clone());
-            let data: Result<_, _> = session.missed.iter().map(raw).collect();
-            data.map_err(|error| Error::internal(format!("the log has no JSON: {error}")))?
-        }
-        None => Vec::new(),
-    };
+    let data = session.map(data_of).transpose()?.unwrap_or_default();
     let recovered = session.map(|session| relay::Recovered {
         id: (&session.socket).into(),
         rooms: session.rooms.iter().map(Into::into).collect(),
-        missed: session
-            .missed
-            .iter()
-            .zip(&data)
-            .map(|(entry, data)| relay::Missed {
-                offset: entry.offset,
-                data,
-                attachments: entry.attachments.iter().map(Into::into).collect(),
-            })
-            .collect(),
+        missed: missed(session, &data),
         offset: session.offset,
         seen: more_than_offset(auth).map(Into::into),
     });

@@ -8,6 +8,7 @@ use parlour_protocol::relay::{self, Event};
 use super::socket;
 use crate::{
     context::Context,
+    error::Error,
     interface::{self, Change, Departure},
     namespace::Namespace,
 };
@@ -81,10 +82,16 @@ pub(super) async fn run(
         return Ok(());
     }
     let reason = gone.reason.into_owned();
-    if let Some(handler) = &namespace.disconnecting
+    let failed = |event: &str, error: &Error| {
+        let namespace = &context.scope.namespace;
+        context.log.failed(namespace, event, &error.to_string());
+    };
+    // The relay says so after the handlers made the whole batch fail.
+    let is_handled = !gone.unhandled;
+    if let Some(handler) = namespace.disconnecting.as_ref().filter(|_| is_handled)
         && let Err(error) = handler(socket.clone(), reason.clone()).await
     {
-        eprintln!("on_disconnecting of socket {} failed: {error}", socket.id());
+        failed("disconnecting", &error);
         context.abandon_event().await?;
     }
     let resumable = context.is_recovering() && RESUMABLE.contains(&&*reason);
@@ -95,11 +102,11 @@ pub(super) async fn run(
     context.change(gone.socket, Change::Disconnect(departure));
     peer.is_in.set(false);
     peer.rooms.take();
-    if let Some(handler) = &namespace.disconnect {
+    if let Some(handler) = namespace.disconnect.as_ref().filter(|_| is_handled) {
         // It has left: what fails here is not its leaving.
         context.begin_event();
         if let Err(error) = handler(socket.clone(), reason).await {
-            eprintln!("on_disconnect of socket {} failed: {error}", socket.id());
+            failed("disconnect", &error);
             context.abandon_event().await?;
         }
     }

@@ -10,6 +10,7 @@ use crate::{Args, Binary, Once, Raw, interface::Policy, memory::Memory};
 mod failures;
 mod identity;
 mod members;
+mod parts;
 mod recovery;
 
 /// Runs a batch; gives the commands.

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, io::Write};
 
 use parlour_protocol::relay::Command;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::error::{Result, unwritable};
 
@@ -15,6 +16,8 @@ pub(super) struct Commands {
     places: Vec<Place>,
     /// Secrets of sessions that are given out, as JSON, by the command that does.
     pids: BTreeMap<usize, String>,
+    /// Bytes of those that were not taken back.
+    size: usize,
 }
 
 /// Where a command is. One that was taken back is nowhere.
@@ -26,17 +29,41 @@ struct Place {
     offset: u64,
 }
 
+impl Place {
+    fn size(&self) -> usize {
+        let offset = if self.offset > 0 { OFFSET_BYTES } else { 0 };
+        self.end - self.start + offset
+    }
+}
+
 const BEGINNING: &[u8] = b"{\"commands\":[";
-const END: &[u8] = b"]}";
+
+/// What an `emit` grows by when it gets its offset, at most.
+const OFFSET_BYTES: usize = 32;
+
+/// What an `accept` grows by when it gets its secret, at most.
+const PID_BYTES: usize = 512;
+
+/// How much of a batch was done, if not all of it.
+pub(crate) struct Part {
+    pub done: usize,
+    /// For each `connect` event that is left.
+    pub progress: Vec<Box<RawValue>>,
+}
 
 impl Commands {
     pub fn len(&self) -> usize {
         self.places.len()
     }
 
+    /// Bytes of the answer, about, and not fewer than it will have.
+    pub fn size(&self) -> usize {
+        self.size + self.pids.len() * PID_BYTES
+    }
+
     pub fn push(&mut self, command: &Command<'_>) -> Result<()> {
         let place = self.write(command)?;
-        self.places.push(place);
+        self.add(place);
         Ok(())
     }
 
@@ -56,7 +83,7 @@ impl Commands {
         }
         self.json.extend_from_slice(b"}},");
         let place = self.since(start);
-        self.places.push(place);
+        self.add(place);
     }
 
     /// Keeps a place for a command that is not known yet.
@@ -66,17 +93,24 @@ impl Commands {
 
     /// Puts a command where another one was.
     pub fn replace(&mut self, index: usize, command: &Command<'_>) -> Result<()> {
-        self.places[index] = self.write(command)?;
+        let place = self.write(command)?;
+        self.take_back(index);
+        self.size += place.size();
+        self.places[index] = place;
         Ok(())
     }
 
     pub fn take_back(&mut self, index: usize) {
-        self.places[index] = Place::default();
+        let before = std::mem::take(&mut self.places[index]);
+        self.size -= before.size();
     }
 
     /// Gives an `emit` its offset.
     pub fn set_offset(&mut self, index: usize, offset: u64) {
-        self.places[index].offset = offset;
+        let place = &mut self.places[index];
+        self.size -= place.size();
+        place.offset = offset;
+        self.size += place.size();
     }
 
     /// Gives an `accept` its `pid`.
@@ -87,22 +121,23 @@ impl Commands {
 
     /// Takes back all commands but the first `len`.
     pub fn truncate(&mut self, len: usize) {
-        self.places.truncate(len);
+        let gone = self.places.drain(len..).map(|place| place.size());
+        self.size -= gone.sum::<usize>();
         self.pids.retain(|index, _| *index < len);
     }
 
     /// The body of the answer, and what is stored of it: all but the secrets.
-    pub fn responses(&self) -> (String, String) {
-        let response = self.response(&self.pids);
+    pub fn responses(&self, part: Option<&Part>) -> (String, String) {
+        let response = self.response(&self.pids, part);
         let stored = match self.pids.is_empty() {
             true => response.clone(),
-            false => self.response(&BTreeMap::new()),
+            false => self.response(&BTreeMap::new(), part),
         };
         (response, stored)
     }
 
-    fn response(&self, pids: &BTreeMap<usize, String>) -> String {
-        let mut response = Vec::with_capacity(self.json.len() + 64);
+    fn response(&self, pids: &BTreeMap<usize, String>, part: Option<&Part>) -> String {
+        let mut response = Vec::with_capacity(self.size + 64);
         response.extend_from_slice(BEGINNING);
         // What lies as it was written is copied as one piece.
         let mut piece = 0..0;
@@ -128,7 +163,15 @@ impl Commands {
         if response.len() > BEGINNING.len() {
             response.pop();
         }
-        response.extend_from_slice(END);
+        response.push(b']');
+        if let Some(Part { done, progress }) = part {
+            let _ = write!(response, ",\"done\":{done}");
+            if !progress.is_empty() {
+                response.extend_from_slice(b",\"progress\":");
+                serde_json::to_writer(&mut response, progress).expect("it is JSON");
+            }
+        }
+        response.push(b'}');
         String::from_utf8(response).expect("JSON is made of text")
     }
 
@@ -140,6 +183,11 @@ impl Commands {
         }
         self.json.push(b',');
         Ok(self.since(start))
+    }
+
+    fn add(&mut self, place: Place) {
+        self.size += place.size();
+        self.places.push(place);
     }
 
     fn since(&self, start: usize) -> Place {
@@ -184,7 +232,7 @@ mod tests {
 
     /// What the relay reads.
     fn read(commands: &Commands) -> Vec<String> {
-        let (response, _) = commands.responses();
+        let (response, _) = commands.responses(None);
         let response: Response<'_> = serde_json::from_str(&response).unwrap();
         let json = |command| serde_json::to_string(command).unwrap();
         response.commands.iter().map(json).collect()
@@ -202,16 +250,17 @@ mod tests {
                 attachments: attachments.iter().map(Into::into).collect(),
             });
             let ack = serde_json::to_string(&ack).unwrap();
-            assert_eq!(commands.responses().0, format!(r#"{{"commands":[{ack}]}}"#));
+            let expected = format!(r#"{{"commands":[{ack}]}}"#);
+            assert_eq!(commands.responses(None).0, expected);
         }
     }
 
     #[test]
     fn without_commands_there_is_an_empty_list() {
         let mut commands = Commands::default();
-        assert_eq!(commands.responses().0, r#"{"commands":[]}"#);
+        assert_eq!(commands.responses(None).0, r#"{"commands":[]}"#);
         commands.reserve();
-        assert_eq!(commands.responses().0, r#"{"commands":[]}"#);
+        assert_eq!(commands.responses(None).0, r#"{"commands":[]}"#);
     }
 
     #[test]
@@ -225,7 +274,7 @@ mod tests {
         commands.set_pid(2, "taken back");
         commands.truncate(abandoned);
         commands.push(&join("4")).unwrap();
-        let (response, stored) = commands.responses();
+        let (response, stored) = commands.responses(None);
         let secret = r#","pid":"secret""#;
         assert_eq!(response.replace(secret, ""), stored);
         assert_eq!(response.matches("pid").count(), 1);
@@ -255,5 +304,20 @@ mod tests {
             r#"{"join":{"socket":"4","rooms":["a"]}}"#,
         ];
         assert_eq!(read(&commands), expected);
+        let size = commands.responses(None).0.len();
+        assert!((size - 20..size + OFFSET_BYTES).contains(&commands.size()));
+    }
+
+    #[test]
+    fn an_answer_to_a_part_says_how_much_was_done_and_what_is_known_of_the_rest() {
+        let mut commands = Commands::default();
+        commands.push(&join("1")).unwrap();
+        let part = |progress| Part { done: 3, progress };
+        let join = r#"{"join":{"socket":"1","rooms":["a"]}}"#;
+        let expected = format!(r#"{{"commands":[{join}],"done":3}}"#);
+        assert_eq!(commands.responses(Some(&part(vec![]))).0, expected);
+        let expected = format!(r#"{{"commands":[{join}],"done":3,"progress":[{{"claims":1}}]}}"#);
+        let progress = vec![raw(r#"{"claims":1}"#)];
+        assert_eq!(commands.responses(Some(&part(progress))).0, expected);
     }
 }

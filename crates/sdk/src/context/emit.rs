@@ -182,7 +182,7 @@ impl Context {
             return Ok(());
         }
         let (changes, links): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
-        let applied = self.store.apply(changes).await?;
+        let applied = self.store().apply(changes).await?;
         let mut record = self.record.borrow_mut();
         let mut repetitions = applied.repetitions.into_iter().peekable();
         let mut offset = applied.first;

@@ -39,7 +39,8 @@ fn nothing_that_is_in_the_database_is_a_secret_of_a_client() {
                 seen: None,
                 from_connected: true,
             };
-            let recovery = transaction.recover(claim, "thief".into()).await.unwrap();
+            let recovery = transaction.recover(claim, "thief".into(), 0, u32::MAX);
+            let recovery = recovery.await.unwrap();
             assert!(matches!(recovery, Recovery::None), "{recovery:?}");
         }
         let transaction = fresh(batch(1, 3, 1)).await;

@@ -56,7 +56,28 @@ pub(super) async fn claim(
         from_connected,
     };
     let connection = format!("{socket}2");
-    transaction.recover(claim, connection).await.unwrap()
+    let session = transaction.recover(claim, connection, 0, u32::MAX);
+    session.await.unwrap()
+}
+
+/// A part of what was missed after an offset.
+async fn page(
+    transaction: &Transaction,
+    socket: &str,
+    seen: Option<Seen>,
+    after: u64,
+    bytes: u32,
+) -> Session {
+    let claim = Claim {
+        pid: format!("pid-{socket}"),
+        seen,
+        from_connected: false,
+    };
+    let recovery = transaction.recover(claim, format!("{socket}2"), after, bytes);
+    match recovery.await.unwrap() {
+        Recovery::Taken(session) => session,
+        other => panic!("{other:?} is no session"),
+    }
 }
 
 fn said(session: &Session) -> Vec<String> {
@@ -317,6 +338,50 @@ fn a_session_whose_time_is_over_is_gone() {
         by_hand("UPDATE session SET gone = gone - 120001").await;
         let transaction = fresh(batch(1, 3, 1)).await;
         assert!(recover(&transaction, "x", None).await.is_none());
+    });
+}
+
+#[test]
+fn much_that_was_missed_comes_in_pages_and_the_session_is_taken_up_with_the_last() {
+    let _folder = new_file();
+    test(async || {
+        let x = "xxxxxxxxxxxxxxxxxxxx";
+        commit(1, vec![newcomer(x), join(x, "a")]).await;
+        commit(2, vec![disconnect(x, true)]).await;
+        let text = |n: usize| format!("{n}{}", "-".repeat(90));
+        let changes = (1..=7).map(|n| match n {
+            // A page can be of nothing but what was not for it.
+            4 | 5 => to(&["a", "b"], &[x], &text(n)),
+            n => say("a", &text(n)),
+        });
+        commit(3, changes.collect()).await;
+        let next = async |after: u64| {
+            let transaction = fresh(batch(1, 4, 1)).await;
+            let session = page(&transaction, x, Some(seen(1)), after, 150).await;
+            let is_in = !members(&transaction, "a").await.is_empty();
+            let said: Vec<String> = said(&session).iter().map(|it| it[..1].into()).collect();
+            (said.concat(), session.offset, session.has_more, is_in)
+        };
+        assert_eq!(next(0).await, ("23".into(), 3, true, false));
+        assert_eq!(next(3).await, (String::new(), 5, true, false));
+        assert_eq!(next(5).await, ("67".into(), 7, false, true));
+        // Who has lost its connection meanwhile has seen nothing of it yet.
+        assert_eq!(next(0).await, ("23".into(), 3, true, false));
+    });
+}
+
+#[test]
+fn one_event_that_is_larger_than_a_page_is_a_page() {
+    let _folder = new_file();
+    test(async || {
+        commit(1, vec![newcomer("x"), join("x", "a")]).await;
+        commit(2, vec![disconnect("x", true)]).await;
+        commit(3, vec![say("a", "1"), say("a", "2")]).await;
+        let transaction = fresh(batch(1, 4, 1)).await;
+        let first = page(&transaction, "x", None, 0, 1).await;
+        assert_eq!((said(&first), first.has_more), (vec!["1".into()], true));
+        let second = page(&transaction, "x", None, 1, 1).await;
+        assert_eq!((said(&second), second.has_more), (vec!["2".into()], false));
     });
 }
 

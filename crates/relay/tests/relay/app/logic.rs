@@ -19,6 +19,10 @@ pub struct Memory {
     sessions: HashMap<String, Session>,
     /// What was emitted, each with its lane and its source. The offset of the first is 1.
     log: Vec<(String, String, Value)>,
+    /// How many missed events a client is given at a time.
+    pub page: Option<usize>,
+    /// The event that makes a batch fail, besides `poison`.
+    pub poison: Option<String>,
 }
 
 struct Session {
@@ -31,7 +35,11 @@ impl Memory {
     /// Handles a batch as a whole: None if it fails, and then nothing has happened.
     pub fn handle(&mut self, batch: &Batch) -> Option<Vec<Value>> {
         let mut commands = Vec::new();
-        let is_poison = |event: &Value| event["packet"]["data"][0] == "poison";
+        let is_poison = |event: &Value| {
+            let (kind, event) = event.as_object().unwrap().iter().next().unwrap();
+            let poison = self.poison.as_deref().unwrap_or("poison");
+            event["data"][0] == poison || kind == poison && event["unhandled"] != true
+        };
         if batch.events().iter().any(is_poison) {
             return None;
         }
@@ -78,7 +86,11 @@ impl Memory {
         if let Some(pid) = auth["pid"].as_str() {
             accept = self.recover(lane, pid, auth, accept);
         }
-        json!({ "accept": accept })
+        let after = event["progress"]["after"].as_u64().unwrap_or(0);
+        match self.page_of(&mut accept, after) {
+            Some(page) => json!({ "page": page }),
+            None => json!({ "accept": accept }),
+        }
     }
 
     /// Who asks by a `pid` can be recovered, and is if there is such a session.
@@ -118,6 +130,21 @@ impl Memory {
         accept["recovered"] = json!({ "id": id, "rooms": session.rooms, "missed": missed,
                                        "offset": self.log.len(), "seen": text });
         accept
+    }
+
+    /// Leaves in `accept` what it has not given before. If that is too much, as much as may be given.
+    fn page_of(&self, accept: &mut Value, after: u64) -> Option<Value> {
+        let recovered = accept.get_mut("recovered")?;
+        let seen = recovered["seen"].clone();
+        let missed = recovered["missed"].as_array_mut()?;
+        missed.retain(|event| event["offset"].as_u64() > Some(after));
+        let page = self.page.filter(|page| missed.len() > *page)?;
+        missed.truncate(page);
+        let progress = json!({ "after": missed.last().unwrap()["offset"] });
+        let missed = missed.clone();
+        Some(
+            json!({ "socket": accept["socket"], "missed": missed, "progress": progress, "seen": seen }),
+        )
     }
 
     fn session(&mut self, socket: &Value) -> Option<&mut Session> {

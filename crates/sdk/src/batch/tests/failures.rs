@@ -109,3 +109,22 @@ fn a_batch_that_names_a_socket_it_does_not_have_is_refused() {
     let error = check(&serde_json::from_str(&text).unwrap()).unwrap_err();
     assert!(error.contains("socket 2"), "{error}");
 }
+
+#[test]
+fn what_fails_inside_is_for_the_log_and_the_client_hears_that_it_failed() {
+    fn register(ns: &mut Namespace) {
+        ns.on("look", async |_, _: Args<()>, _| {
+            Err(Error::internal("the password of the database is wrong"))
+        });
+        ns.on_connect(async |_| Err(Error::internal("a secret")));
+    }
+    let events = json!([packet(0, 1, json!(["look"])), connect(1, json!({}))]);
+    let found = commands(&Memory::default(), register, batch(events));
+    let text = "the app failed at this event";
+    let error = json!({ "error": { "code": "internal", "message": text } });
+    let expected = json!([
+        { "ack": { "socket": "a", "id": 1, "data": [error] } },
+        { "refuse": { "socket": "b", "message": text, "data": { "code": "internal" } } },
+    ]);
+    assert_eq!(Value::from(found), expected);
+}
