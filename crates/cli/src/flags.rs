@@ -257,6 +257,7 @@ impl Engine {
             _ => None,
         };
         let max_payload = usize::try_from(self.max_payload).unwrap_or(usize::MAX);
+        let limits = self.limits.limits(max_payload)?;
         Ok(parlour_relay::Config {
             tls,
             stall_timeout: self.stall.timeout(),
@@ -271,7 +272,10 @@ impl Engine {
             upgrade_timeout: Duration::from_millis(self.upgrade_timeout),
             transports: self.transports,
             allow_upgrades: self.allow_upgrades,
-            limits: self.limits.limits(max_payload)?,
+            // Who comes back must leave room for those who are here.
+            max_recovery_bytes: limits.memory / 8,
+            limits,
+            ..parlour_relay::Config::default()
         })
     }
 }

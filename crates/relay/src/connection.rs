@@ -222,8 +222,8 @@ impl Connection {
         let inner = self.lock();
         match &inner.transport {
             _ if !inner.open => 0,
-            Transport::Polling(polling) => polling.waiting(),
-            _ => inner.backlog.as_ref().map_or(0, |backlog| backlog.len()),
+            Transport::Polling(polling) => polling.waiting_bytes(),
+            _ => inner.backlog.as_ref().map_or(0, |backlog| backlog.outbox.len()),
         }
     }
 

@@ -188,7 +188,7 @@ async fn recoverable(request: Request) -> Result<String, Failure> {
 /// Whether a batch could be committed now, as far as that does not depend on the batch.
 async fn probe() -> Result<String, Failure> {
     settings::policy().await.map_err(Failure::Misconfigured)?;
-    interface::probe().await.map_err(Failure::Storage)?;
+    interface::probe().await?;
     Ok("{}".to_owned())
 }
 

@@ -102,6 +102,11 @@ impl Polling {
         self.waiting.text.is_empty()
     }
 
+    /// Bytes that the next poll will get.
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting.text.len()
+    }
+
     /// Answers the waiting poll, if there is one and something to say.
     pub(super) fn release(&mut self) {
         if self.is_empty() {
