@@ -165,7 +165,8 @@ export class Crowd {
     for (const auditor of this.auditors) {
       const { namespace } = auditor.profile;
       for (const room of ROOMS[namespace]) {
-        const listed = await auditor.membersOf(room);
+        const { ids: listed, count } = await auditor.membersOf(room);
+        if (count !== listed.length) listed.push(`count ${count}`);
         const present = this.people.filter((person) => person.profile.namespace === namespace && person.rooms.has(room));
         lists.push([`${namespace}#${room}`, listed, present.map(({ member }) => member)]);
       }

@@ -74,6 +74,9 @@ export class Person {
     this.socket.on("disconnect", (reason) => {
       crowd.count(`disconnect: ${reason}`);
       crowd.checker.lost(this.name);
+      // Socket.IO's client keeps events that came before CONNECT when its connection ends there, and would emit them
+      // beside those that it is given when it comes back.
+      if (!crowd.knownFaults) this.socket.receiveBuffer = [];
       crowd.log(`${this.name} disconnect: ${reason}`);
     });
     this.socket.on("connect_error", (error) => crowd.refused(this, error));
@@ -153,10 +156,15 @@ export class Person {
     }
   }
 
-  /** The members that are listed in a room. */
+  /** The members that are listed in a room, and how many there are said to be. */
   async membersOf(room) {
-    const { members } = await this.#insist("join", room);
-    return members.map(({ id }) => id);
+    const ids = [];
+    for (let after; ; ) {
+      const { members, count, next } = await this.#insist("members", { room, after });
+      ids.push(...members.map(({ id }) => id));
+      if (next === undefined) return { ids, count };
+      after = next;
+    }
   }
 
   async #insist(event, argument) {
