@@ -223,7 +223,10 @@ impl Connection {
         match &inner.transport {
             _ if !inner.open => 0,
             Transport::Polling(polling) => polling.waiting_bytes(),
-            _ => inner.backlog.as_ref().map_or(0, |backlog| backlog.outbox.len()),
+            _ => inner
+                .backlog
+                .as_ref()
+                .map_or(0, |backlog| backlog.outbox.len()),
         }
     }
 

@@ -209,12 +209,13 @@ impl Lane {
     ) -> Pushed {
         let mut state = self.lock();
         let id = Sid::random();
+        let claims_session = auth.is_some_and(|auth| auth.contains(PID));
+        // Looks at other connections, and perhaps at this one: none may be locked.
+        let must_wait = claims_session && state.recoveries_wait(shared);
         let mut inner = connection.lock();
         if !inner.open {
             return Pushed::Fine;
         }
-        let claims_session = auth.is_some_and(|auth| auth.contains(PID));
-        let must_wait = claims_session && state.recoveries_wait(shared);
         let State {
             hub,
             queue,
