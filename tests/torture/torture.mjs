@@ -28,7 +28,7 @@ const HELP = `node torture.mjs [OPTIONS]
   --clients N     how many (240)
   --order WHAT    relay: one relay's clients have one order; all: all have (relay where there are several, else all)
   --without KINDS faults to leave out
-  --longest-lock SECONDS, --longest-full SECONDS   of the database's lock, of a full disk
+  --longest-lock SECONDS, --longest-full SECONDS   of the database's lock (25), of a full disk (20)
   --known-faults  what docs/operations.md says is kept apart may meet
   --print         print the schedule of the first rounds, and do nothing`;
 
@@ -41,8 +41,8 @@ async function main() {
       clients: { type: "string", default: "240" },
       order: { type: "string" },
       without: { type: "string", default: "" },
-      "longest-lock": { type: "string", default: "4" },
-      "longest-full": { type: "string", default: "4" },
+      "longest-lock": { type: "string", default: "25" },
+      "longest-full": { type: "string", default: "20" },
       "known-faults": { type: "boolean", default: false },
       print: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
