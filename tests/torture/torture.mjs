@@ -16,7 +16,7 @@ import { Schedule, choices, stream } from "./schedule.mjs";
 import { FORMS, Server } from "./server.mjs";
 
 /** How long it may take until all rest, or all have what they must have, seconds. */
-const REST = 150;
+const REST = 300;
 
 /** How many violations are printed; all are in a file. */
 const PRINTED = 12;
@@ -143,7 +143,8 @@ class Run {
   /** Everybody comes to rest, and what all have seen is judged. */
   async #rest() {
     this.crowd.quiet = true;
-    await this.#until(() => this.crowd.restless.map((person) => person.waitsFor), "does not come to rest");
+    const isQuiet = await this.#until(() => this.crowd.restless.map((person) => person.waitsFor), "does not come to rest");
+    if (!isQuiet) return;
     this.log("all rest");
     await this.crowd.readHistories();
     this.checker.judge();
@@ -158,7 +159,7 @@ class Run {
     this.crowd.quiet = false;
   }
 
-  /** Waits until a list is empty; what it still has after that time is a violation. @param {() => string[]} list */
+  /** Waits until a list is empty, and says whether it is; what it still has after that time is a violation. @param {() => string[]} list */
   async #until(list, complaint) {
     const end = this.now + REST;
     let left = list();
@@ -168,6 +169,7 @@ class Run {
       left = list();
     }
     for (const line of left) this.checker.violation(`${line} ${complaint}, ${REST} s after the faults were over`);
+    return left.length === 0;
   }
 
   /** The members' lists are right, in the end: a connection that is gone takes a while to be noticed. */
