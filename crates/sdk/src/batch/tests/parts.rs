@@ -12,6 +12,7 @@ fn answer(policy: Policy, memory: &Memory, register: fn(&mut Namespace), batch: 
     let scope = Scope {
         namespace: "/".into(),
         policy,
+        max_rooms: None,
     };
     let text = batch.to_string();
     let batch: Batch = serde_json::from_str(&text).unwrap();
@@ -140,6 +141,7 @@ fn a_leaving_whose_answer_is_too_large_is_done_without_handlers() {
     let scope = || Scope {
         namespace: "/".into(),
         policy: Policy::none(),
+        max_rooms: None,
     };
     let text = batch(gone(false)).to_string();
     let first = serde_json::from_str(&text).unwrap();
