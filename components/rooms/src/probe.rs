@@ -56,7 +56,7 @@ mod tests {
         other.begin().await.unwrap();
         let error = run().await.unwrap_err();
         assert!(
-            matches!(&error, Error::Storage(text) if text.contains("locked")),
+            matches!(&error, Error::Unavailable(text) if text.contains("locked")),
             "{error:?}"
         );
         other.commit().await.unwrap();

@@ -109,11 +109,12 @@ async fn run_events(
 ) -> Result<usize, interface::Error> {
     let mut stale = Stale::among(context, events).await?;
     let mut budget = Budget::default();
-    for place in 0..events.len() {
+    let all = events.len();
+    for (place, event) in events.iter_mut().enumerate() {
         let before = context.answer_bytes();
         context.begin_event();
-        let overflown = Overflown::of(&events[place]);
-        let outcome = run_event(namespace, context, &mut events[place], &mut stale).await;
+        let overflown = Overflown::of(event);
+        let outcome = run_event(namespace, context, event, &mut stale).await;
         if let Some(fault) = context.take_fault() {
             return Err(fault);
         }
@@ -133,7 +134,7 @@ async fn run_events(
             return Ok(place + 1);
         }
     }
-    Ok(events.len())
+    Ok(all)
 }
 
 /// Runs the handlers of an event. A `connect` event stays what it is; any other is used up.

@@ -77,7 +77,7 @@ async fn a_client_that_sends_much_has_its_share_of_a_batch_and_no_more() {
     let mut waited = 0;
     for batch in &batches[before + 1..] {
         let sockets = batch.body["sockets"].as_array().unwrap();
-        let ids = batch.events().into_iter().map(|event| {
+        let ids = batch.events().iter().map(|event| {
             let place = event["packet"]["socket"].as_u64().unwrap();
             sockets[place as usize]["id"].as_str().unwrap().to_owned()
         });

@@ -32,7 +32,7 @@ pub(super) async fn run(
     connect: &relay::Connect<'_>,
     stale: &mut Stale,
 ) -> Result<(), interface::Error> {
-    let again = connect.progress.map(|progress| Progress::of(progress));
+    let again = connect.progress.map(Progress::of);
     let connect = &*match &again {
         Some(progress) => Cow::Owned(progress.put_into(connect)),
         None => Cow::Borrowed(connect),
@@ -237,8 +237,8 @@ fn data_of(session: &Session) -> Result<Vec<Box<RawValue>>, Error> {
 }
 
 fn missed<'a>(session: &'a Session, data: &'a [Box<RawValue>]) -> Vec<relay::Missed<'a>> {
-    let entries = session.missed.iter().zip(data);
-    let missed = |(entry, data): (&'a interface::Entry, &'a Box<RawValue>)| relay::Missed {
+    let entries = session.missed.iter().zip(data.iter().map(|data| &**data));
+    let missed = |(entry, data): (&'a interface::Entry, &'a RawValue)| relay::Missed {
         offset: entry.offset,
         data,
         attachments: entry.attachments.iter().map(Into::into).collect(),

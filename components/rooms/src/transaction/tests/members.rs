@@ -101,7 +101,8 @@ fn the_counts_of_rooms_are_always_right() {
                     seen: None,
                     from_connected: below(2) == 0,
                 };
-                transaction.recover(claim, "again".into()).await.unwrap();
+                let recovered = transaction.recover(claim, "again".into(), 0, u32::MAX);
+                recovered.await.unwrap();
             }
             transaction.apply(changes).await.unwrap();
             transaction.commit(String::new()).await.unwrap();
