@@ -43,8 +43,11 @@ describe("answers that would be too large", () => {
     const ada = await connected(t, url);
     await ask(ada, "join", room);
     await say(ada, room, 100);
-    const pages = Array.from({ length: 60 }, () => asking(ada, "history", { room, limit: 100 }));
-    for (const page of await Promise.all(pages)) {
+    // Ten clients, for one that leaves 16 MiB unread is closed.
+    const others = await crowd(t, url, 10);
+    await Promise.all(others.map((socket) => asking(socket, "join", room)));
+    const ask6 = (socket) => Array.from({ length: 6 }, () => asking(socket, "history", { room, limit: 100 }));
+    for (const page of await Promise.all(others.flatMap(ask6))) {
       assert.deepEqual(page.map(({ text }) => text.split(" ")[0]), Array.from({ length: 100 }, (_, n) => `${n}`));
     }
     assert.ok((await ask(ada, "rooms")).some(({ name }) => name === room));
