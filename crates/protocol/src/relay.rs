@@ -59,7 +59,7 @@ pub fn from_slice<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_jso
     serde_json::from_str(text)
 }
 
-/// Request headers of a batch.
+/// Headers of a batch and of its answer.
 pub mod header {
     /// The version of this protocol: `1`.
     pub const PROTOCOL: &str = "parlour-protocol";
@@ -79,6 +79,10 @@ pub mod header {
     pub const CONNECTS: &str = "parlour-connects";
     /// How many rooms a socket may be in. The app refuses more; the relay does what the app says.
     pub const MAX_ROOMS: &str = "parlour-max-rooms";
+    /// In the answer: how long the app took for what, as browsers have it. The relay reads [`COMMIT`].
+    pub const SERVER_TIMING: &str = "server-timing";
+    /// The metric of [`SERVER_TIMING`] that is the database's commit: `commit;dur=1.25`, in milliseconds.
+    pub const COMMIT: &str = "commit";
 }
 
 /// The body of a batch: the sockets it speaks of, once each, and the events in order.

@@ -31,6 +31,7 @@ use crate::shared::Shared;
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// How long whoever comes when there are no descriptors left may take: others wait meanwhile.
 const LAST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -113,11 +114,13 @@ async fn route(shared: Arc<Shared>, main: &Handle, request: Request<Incoming>) -
                 .unwrap_or_else(|| Err("the runtime has ended".into())),
             stuck => stuck,
         }),
-        (&Method::GET, "/metrics") => respond(
-            StatusCode::OK,
-            "text/plain; version=0.0.4",
-            shared.metrics.render(shared.ledger.total()),
-        ),
+        // It looks into the lanes: were one locked for good, this thread must not wait for it.
+        (&Method::GET, "/metrics") => elsewhere(main, async move { shared.render_metrics() })
+            .await
+            .map_or_else(
+                || respond(StatusCode::SERVICE_UNAVAILABLE, TEXT, ""),
+                |text| respond(StatusCode::OK, PROMETHEUS, text),
+            ),
         (&Method::POST, "/publish") => {
             elsewhere(main, async move { publish(&shared, request).await })
                 .await

@@ -227,6 +227,16 @@ impl Hub {
         self.sockets.is_empty()
     }
 
+    /// How many sockets there are, with those that enter or leave.
+    pub fn sockets(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// How many rooms have members.
+    pub fn rooms(&self) -> usize {
+        self.rooms.len()
+    }
+
     /// A socket that asks to enter.
     pub fn insert(&mut self, id: Sid, connection: Arc<Connection>) -> Place {
         self.stamps = self.stamps.wrapping_add(1);

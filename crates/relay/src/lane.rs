@@ -9,12 +9,13 @@ mod emit;
 mod enter;
 mod give_up;
 mod identity;
+mod journey;
 mod offsets;
 mod outgoing;
 mod sockets;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -30,6 +31,7 @@ use crate::connection::{Connection, Membership};
 use crate::hub::{Hub, Phase, Place, Socket};
 use crate::ledger::{Charge, Hold};
 use crate::limits::Limits;
+use crate::metrics::NamespaceMetrics;
 use crate::shared::Shared;
 use crate::sid::Sid;
 use crate::turns::Courtesy;
@@ -57,6 +59,8 @@ pub struct Lane {
     /// EVENT without id and attachments, up to its JSON.
     event_head: Box<str>,
     disconnect_packet: Box<str>,
+    /// Once somebody was let in.
+    metrics: OnceLock<Arc<NamespaceMetrics>>,
     state: Mutex<State>,
     /// There is something to send.
     work: Notify,
@@ -142,6 +146,7 @@ impl Lane {
                 .expect("percent-encoded text is legal in a header"),
             event_head: head.to_string().into(),
             disconnect_packet: socket::disconnect(namespace).into(),
+            metrics: OnceLock::new(),
             state: Mutex::new(State {
                 hub: Hub::default(),
                 queue: Queue::new(false),

@@ -11,3 +11,15 @@ pub const TOKEN_EXPIRED: &str = "token expired";
 pub const FORCED_CLOSE: &str = "forced close";
 pub const FORCED_SERVER_CLOSE: &str = "forced server close";
 pub const SERVER_SHUTTING_DOWN: &str = "server shutting down";
+
+/// Those that a whole connection can be closed for.
+pub const OF_CONNECTIONS: [&str; 8] = [
+    TRANSPORT_CLOSE,
+    TRANSPORT_ERROR,
+    PING_TIMEOUT,
+    PARSE_ERROR,
+    SERVER_NAMESPACE_DISCONNECT,
+    FORCED_CLOSE,
+    FORCED_SERVER_CLOSE,
+    SERVER_SHUTTING_DOWN,
+];

@@ -141,6 +141,15 @@ impl Shared {
         lanes
     }
 
+    /// The text for `GET /metrics`.
+    pub fn render_metrics(&self) -> String {
+        let lanes = self.lanes();
+        let now = lanes
+            .iter()
+            .map(|lane| (lane.metrics(self).clone(), lane.now()));
+        self.metrics.render(self.ledger.total(), now)
+    }
+
     fn lock_lanes(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Lane>>> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -7,7 +7,11 @@ mod disconnect;
 mod overflown;
 mod renew;
 
-use std::{borrow::Cow, rc::Rc, time::Instant};
+use std::{
+    borrow::Cow,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use parlour_protocol::relay::{self, Batch, Event, MAX_ANSWER_BYTES};
 use serde::Deserialize;
@@ -66,13 +70,20 @@ pub(crate) enum Failed {
     TooLarge(usize),
 }
 
+/// A batch that is committed.
+pub(crate) struct Committed {
+    pub response: String,
+    /// How long the commit took.
+    pub took: Duration,
+}
+
 /// Runs the handlers and commits.
 pub(crate) async fn run(
     namespace: &Namespace,
     scope: Scope,
     batch: Batch<'_>,
     store: Box<dyn Store>,
-) -> Result<String, Failed> {
+) -> Result<Committed, Failed> {
     let sockets: Vec<Peer> = batch.sockets.into_iter().map(Peer::new).collect();
     for event in &batch.events {
         if let Event::Connect(connect) = event {
@@ -97,8 +108,10 @@ pub(crate) async fn run(
     if response.len() > MAX_ANSWER_BYTES {
         return Err(Failed::TooLarge(response.len()));
     }
+    let before = Instant::now();
     context.commit(stored).await?;
-    Ok(response)
+    let took = before.elapsed();
+    Ok(Committed { response, took })
 }
 
 /// Runs handlers until all events are done, or enough of them. Returns how many.

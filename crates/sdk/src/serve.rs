@@ -14,7 +14,7 @@ use serde_json::{json, value::RawValue};
 use spin_sdk::http::Request;
 
 use crate::{
-    batch,
+    batch::{self, Committed},
     context::Scope,
     interface::{self, Begun, Transaction},
     namespace::Namespace,
@@ -31,14 +31,14 @@ pub async fn serve(
 ) -> Response<Full<Bytes>> {
     let path = request.uri().path();
     let outcome = match (request.method(), path) {
-        (&Method::POST, "/connect") => claims(request.headers()).map(Bytes::from),
-        (&Method::POST, "/events") => events(register, request).await.map(Bytes::from),
-        (&Method::POST, "/recover") => recoverable(request).await.map(Bytes::from),
-        (&Method::POST, "/probe") => probe().await.map(Bytes::from),
+        (&Method::POST, "/connect") => claims(request.headers()).map(answer),
+        (&Method::POST, "/events") => events(register, request).await,
+        (&Method::POST, "/recover") => recoverable(request).await.map(answer),
+        (&Method::POST, "/probe") => probe().await.map(answer),
         (method, path) => Err(Failure::NotFound(format!("{method} {path}"))),
     };
     match outcome {
-        Ok(body) => response(StatusCode::OK, body),
+        Ok(answer) => answer,
         Err(failure) => failure.response(),
     }
 }
@@ -107,6 +107,21 @@ impl Failure {
     }
 }
 
+fn answer(body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    response(StatusCode::OK, body.into())
+}
+
+/// The answer to a batch that was committed now, with how long that took.
+fn committed(batch: Committed) -> Response<Full<Bytes>> {
+    let mut response = answer(batch.response);
+    let milliseconds = batch.took.as_secs_f64() * 1000.0;
+    let timing = format!("{};dur={milliseconds:.3}", header::COMMIT);
+    if let Ok(timing) = timing.try_into() {
+        response.headers_mut().insert(header::SERVER_TIMING, timing);
+    }
+    response
+}
+
 fn response(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
     // With its length known, the answer leaves in one piece.
     let length = body.len();
@@ -132,7 +147,7 @@ fn claims(headers: &HeaderMap) -> Result<Vec<u8>, Failure> {
 async fn events(
     register: impl FnOnce(&mut Namespace),
     request: Request,
-) -> Result<String, Failure> {
+) -> Result<Response<Full<Bytes>>, Failure> {
     let key = key(request.headers())?;
     let max_rooms = max_rooms(request.headers())?;
     let body = body(request).await?;
@@ -147,14 +162,15 @@ async fn events(
     };
     let transaction = match Transaction::begin(key, policy).await? {
         Begun::Done(response) if policy.recovery > 0 => {
-            return Ok(batch::with_pids(&batch, response));
+            return Ok(answer(batch::with_pids(&batch, response)));
         }
-        Begun::Done(response) => return Ok(response),
+        Begun::Done(response) => return Ok(answer(response)),
         Begun::Fresh(transaction) => transaction,
     };
     let mut namespace = Namespace::new(&scope.namespace);
     register(&mut namespace);
-    Ok(batch::run(&namespace, scope, batch, Box::new(transaction)).await?)
+    let batch = batch::run(&namespace, scope, batch, Box::new(transaction)).await?;
+    Ok(committed(batch))
 }
 
 /// Which of the clients that ask to enter could take up a session of theirs.
@@ -260,6 +276,8 @@ fn percent_decoded(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -267,6 +285,15 @@ mod tests {
         assert_eq!(percent_decoded("%2Fmembers").as_deref(), Some("/members"));
         assert_eq!(percent_decoded("/caf%C3%A9").as_deref(), Some("/café"));
         assert_eq!(percent_decoded("%FF"), None);
+    }
+
+    #[test]
+    fn the_answer_to_a_batch_says_how_long_the_commit_took() {
+        let answer = committed(Committed {
+            response: "{}".into(),
+            took: Duration::from_micros(1250),
+        });
+        assert_eq!(answer.headers()[header::SERVER_TIMING], "commit;dur=1.250");
     }
 
     #[test]

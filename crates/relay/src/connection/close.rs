@@ -35,6 +35,7 @@ pub fn close(shared: &Arc<Shared>, connection: &Arc<Connection>, reason: &'stati
         };
         memberships
     };
+    shared.metrics.closed(reason);
     tracing::debug!(
         connection = connection.id.shown(),
         reason,

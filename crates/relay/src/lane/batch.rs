@@ -5,6 +5,7 @@ mod parts;
 
 use std::collections::VecDeque;
 use std::io::Write;
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -53,6 +54,8 @@ pub struct Batch {
     judged: usize,
     /// How often the app has failed at it.
     pub failures: u32,
+    /// When its first event came. Parts of a batch have that of the whole.
+    pub since: Option<Instant>,
     /// About how many bytes the body will have.
     size: usize,
     /// What must be settled once the batch is answered.
@@ -290,6 +293,7 @@ impl Queue {
             self.batches.push_back(Batch {
                 serial: self.serial,
                 is_of_recoveries: self.is_of_recoveries,
+                since: Some(Instant::now()),
                 ..Batch::default()
             });
         }

@@ -90,6 +90,7 @@ async fn deliver(
             Reply::Answer(answer) => match read(&answer) {
                 Ok(response) if fits(&response, &batch) => {
                     lane.apply(shared, batch, &response, outgoing);
+                    exchange.journey.ended();
                     return Outcome::Done;
                 }
                 Ok(_) => {

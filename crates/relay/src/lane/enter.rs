@@ -40,6 +40,7 @@ impl Lane {
             return;
         }
         run.shared.metrics.sockets.up();
+        self.has_metrics(run.shared);
         let connection = socket.connection.id.shown();
         let recovered = accept.recovered.as_deref();
         tracing::info!(

@@ -45,8 +45,8 @@ fn commands_under(
     let text = batch.to_string();
     let batch: Batch = serde_json::from_str(&text).unwrap();
     check(&batch).unwrap();
-    let response = block_on(run(&namespace, scope, batch, Box::new(memory.clone()))).unwrap();
-    let response: Value = serde_json::from_str(&response).unwrap();
+    let outcome = block_on(run(&namespace, scope, batch, Box::new(memory.clone())));
+    let response: Value = serde_json::from_str(&outcome.unwrap().response).unwrap();
     let stored = memory.committed.borrow();
     let stored: Value = serde_json::from_str(stored.as_ref().unwrap()).unwrap();
     assert_eq!(without_pids(response.clone()), stored);

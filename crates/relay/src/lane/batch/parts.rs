@@ -54,6 +54,7 @@ impl Batch {
             let mut part = Batch {
                 is_part: true,
                 is_of_recoveries: self.is_of_recoveries,
+                since: self.since,
                 ..Batch::default()
             };
             let mut indices = HashMap::new();

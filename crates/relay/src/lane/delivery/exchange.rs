@@ -13,6 +13,7 @@ use crate::config::{MAX_ANSWER_BYTES, MAX_BACKOFF, MIN_BACKOFF};
 use crate::lane::Lane;
 use crate::lane::apply::INTERNAL;
 use crate::lane::batch::Batch;
+use crate::lane::journey::Journey;
 use crate::origin::Body;
 use crate::shared::Shared;
 
@@ -102,6 +103,7 @@ pub struct Exchange<'a> {
     backoff: Duration,
     /// An attempt had no answer: the app can still be at it.
     pub may_be_late: bool,
+    pub journey: Journey<'a>,
 }
 
 impl<'a> Exchange<'a> {
@@ -115,6 +117,7 @@ impl<'a> Exchange<'a> {
             connects: batch.unjudged(),
             backoff: MIN_BACKOFF,
             may_be_late: false,
+            journey: Journey::new(shared, lane, batch),
         }
     }
 
@@ -138,13 +141,14 @@ impl<'a> Exchange<'a> {
             connects,
             ..
         } = *self;
+        self.journey.sent(body.len());
         let request = request(shared, lane, sequence, attempt, connects, body);
         let exchange = async {
             let response = self.shared.origin.call(request).await;
             let (head, body) = response.map_err(|error| error.to_string())?.into_parts();
             match Limited::new(body, MAX_ANSWER_BYTES).collect().await {
-                Ok(body) => Ok((head.status, Some(body.to_bytes()))),
-                Err(error) if error.is::<LengthLimitError>() => Ok((head.status, None)),
+                Ok(body) => Ok((head, Some(body.to_bytes()))),
+                Err(error) if error.is::<LengthLimitError>() => Ok((head, None)),
                 Err(error) => Err(format!("the answer broke off: {error}")),
             }
         };
@@ -156,7 +160,7 @@ impl<'a> Exchange<'a> {
             lane.lock().courtesy = Some(courtesy);
             outcome
         };
-        let (status, body) = match outcome {
+        let (head, body) = match outcome {
             Ok(Ok(answer)) => answer,
             Ok(Err(problem)) => {
                 self.may_be_late = true;
@@ -167,7 +171,8 @@ impl<'a> Exchange<'a> {
                 return Reply::Failed(Failure::silence(format!("no answer within {time:?}")));
             }
         };
-        match (status, body) {
+        self.journey.answered(&head.headers);
+        match (head.status, body) {
             (StatusCode::OK, Some(body)) => Reply::Answer(body),
             (StatusCode::OK, None) => Reply::Unreadable(Failure::unreadable(&format!(
                 "it is larger than {MAX_ANSWER_BYTES} bytes"

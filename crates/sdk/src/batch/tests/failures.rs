@@ -99,7 +99,7 @@ fn a_database_that_fails_fails_the_batch_even_if_the_handler_does_not_mind() {
         max_rooms: Some(4),
     };
     let outcome = block_on(run(&namespace, scope, batch, Box::new(memory.clone())));
-    assert!(outcome.unwrap_err().to_string().contains("on fire"));
+    assert!(outcome.err().unwrap().to_string().contains("on fire"));
     assert!(memory.committed.borrow().is_none());
 }
 

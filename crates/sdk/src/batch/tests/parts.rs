@@ -16,7 +16,8 @@ fn answer(policy: Policy, memory: &Memory, register: fn(&mut Namespace), batch: 
     };
     let text = batch.to_string();
     let batch: Batch = serde_json::from_str(&text).unwrap();
-    let response = block_on(run(&namespace, scope, batch, Box::new(memory.clone()))).unwrap();
+    let outcome = block_on(run(&namespace, scope, batch, Box::new(memory.clone())));
+    let response = outcome.unwrap().response;
     assert!(
         response.len() <= MAX_ANSWER_BYTES,
         "{} bytes",

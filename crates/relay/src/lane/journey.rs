@@ -1,0 +1,127 @@
+//! One batch's way to the app and back, as the metrics see it. It decides nothing.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::HeaderMap;
+use parlour_protocol::relay::header;
+
+use super::Lane;
+use super::batch::Batch;
+use crate::metrics::{Answered, NamespaceMetrics, Now};
+use crate::shared::Shared;
+
+pub struct Journey<'a> {
+    shared: &'a Shared,
+    lane: &'a Lane,
+    events: usize,
+    /// When its first event came. None for a tick, which nobody waits for.
+    since: Option<Instant>,
+    /// The last attempt.
+    bytes: usize,
+    sent: Instant,
+    answered: Instant,
+    commit: Option<Duration>,
+}
+
+impl<'a> Journey<'a> {
+    pub fn new(shared: &'a Shared, lane: &'a Lane, batch: &Batch) -> Journey<'a> {
+        let now = Instant::now();
+        Journey {
+            shared,
+            lane,
+            events: batch.count,
+            since: batch.since.filter(|_| !batch.is_tick()),
+            bytes: 0,
+            sent: now,
+            answered: now,
+            commit: None,
+        }
+    }
+
+    /// It is sent to the app, for the first time or again.
+    pub fn sent(&mut self, bytes: usize) {
+        (self.bytes, self.sent) = (bytes, Instant::now());
+    }
+
+    /// The whole answer is here.
+    pub fn answered(&mut self, headers: &HeaderMap) {
+        (self.answered, self.commit) = (Instant::now(), commit_time(headers));
+    }
+
+    /// The answer is carried out.
+    pub fn ended(&self) {
+        let since = |since: Instant| (self.answered - since, since.elapsed());
+        self.lane.metrics(self.shared).answered(&Answered {
+            events: self.events,
+            bytes: self.bytes,
+            took: self.answered - self.sent,
+            commit: self.commit,
+            since_first: self.since.map(since),
+        });
+    }
+}
+
+/// What the app says that the commit took.
+fn commit_time(headers: &HeaderMap) -> Option<Duration> {
+    let timing = headers.get(header::SERVER_TIMING)?.to_str().ok()?;
+    let commit = timing.split(',').find_map(|metric| {
+        let (name, parameters) = metric.split_once(';')?;
+        (name.trim() == header::COMMIT).then_some(parameters)
+    })?;
+    let milliseconds = commit.split(';').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        (name.trim() == "dur").then(|| value.trim().parse::<f64>().ok())?
+    })?;
+    Duration::try_from_secs_f64(milliseconds / 1000.0).ok()
+}
+
+impl Lane {
+    /// Somebody was let in: the namespace is the app's, and not only a name that a client asks for.
+    pub(super) fn has_metrics(&self, shared: &Shared) {
+        self.metrics
+            .get_or_init(|| shared.metrics.of(&self.namespace));
+    }
+
+    pub fn metrics<'a>(&'a self, shared: &'a Shared) -> &'a Arc<NamespaceMetrics> {
+        match self.metrics.get() {
+            Some(own) => own,
+            None if self.is_handshakes() => &shared.metrics.handshakes,
+            None => &shared.metrics.other,
+        }
+    }
+
+    /// What it holds at this moment.
+    pub fn now(&self) -> Now {
+        let state = self.lock();
+        Now {
+            sockets: state.hub.sockets(),
+            rooms: state.hub.rooms(),
+            queue_bytes: state.queue.bytes() + state.recoveries.bytes(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commit_is_found_among_what_else_took_time() {
+        let time = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::SERVER_TIMING, value.parse().unwrap());
+            commit_time(&headers)
+        };
+        let expected = Some(Duration::from_micros(1250));
+        assert_eq!(time("commit;dur=1.25"), expected);
+        assert_eq!(
+            time("cache, db;dur=7, commit; desc=\"fsync\"; dur=1.25"),
+            expected
+        );
+        for without in ["", "commit", "commit;dur=soon", "commit;dur=-1", "db;dur=7"] {
+            assert_eq!(time(without), None, "{without}");
+        }
+        assert_eq!(commit_time(&HeaderMap::new()), None);
+    }
+}
