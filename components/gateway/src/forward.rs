@@ -2,6 +2,7 @@
 //! nothing here runs outside Wasm.
 
 use bytes::Bytes;
+use parlour_protocol::relay::header;
 use spin_sdk::http::body::IncomingBodyExt as _;
 use spin_sdk::http::{
     self, FromResponse as _, FullBody, HeaderMap, HeaderValue, IntoResponse as _, Request,
@@ -160,13 +161,17 @@ async fn post(
         .map_err(|error| failed(component, path, error))
 }
 
-/// The headers that go with a batch to its namespace: the relay's own, never its secret.
+/// The headers that go with a batch to its namespace: the relay's own, and its trace; never its secret.
 pub fn batch_headers(headers: &HeaderMap) -> HeaderMap {
     headers
         .iter()
         .filter(|(name, _)| {
             let name = name.as_str();
-            name.starts_with("parlour-") || name == "content-type" || name == "content-length"
+            name.starts_with("parlour-")
+                || matches!(
+                    name,
+                    "content-type" | "content-length" | header::TRACEPARENT
+                )
         })
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()
@@ -192,6 +197,10 @@ mod tests {
             ("parlour-lane", "/"),
             ("content-type", "application/json"),
             ("content-length", "2"),
+            (
+                "traceparent",
+                "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            ),
             ("host", "localhost"),
         ] {
             headers.insert(name, value.parse().unwrap());
@@ -199,6 +208,14 @@ mod tests {
         let kept = batch_headers(&headers);
         let mut names: Vec<_> = kept.keys().map(|name| name.as_str()).collect();
         names.sort_unstable();
-        assert_eq!(names, ["content-length", "content-type", "parlour-lane"]);
+        assert_eq!(
+            names,
+            [
+                "content-length",
+                "content-type",
+                "parlour-lane",
+                "traceparent"
+            ]
+        );
     }
 }

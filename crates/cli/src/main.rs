@@ -11,6 +11,7 @@ mod limits;
 mod run;
 mod secrets;
 mod signals;
+mod telemetry;
 mod token;
 mod variables;
 
@@ -18,6 +19,7 @@ use std::io::IsTerminal as _;
 
 use clap::Parser;
 use flags::{Cli, Command, LogFormat};
+use telemetry::Telemetry;
 
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
@@ -26,9 +28,9 @@ fn main() -> std::process::ExitCode {
         Command::Token(flags) => token::print(&flags),
         Command::Backup(flags) => flags.back_up(),
         Command::Restore(flags) => flags.restore(),
-        Command::Up(flags) => block_on(run::up(flags)),
+        Command::Up(flags) => traced(run::up(flags)),
         Command::App(flags) => block_on(run::app(flags)),
-        Command::Relay(flags) => block_on(run::relay(flags)),
+        Command::Relay(flags) => traced(run::relay(flags)),
     };
     match done {
         Ok(()) => std::process::ExitCode::SUCCESS,
@@ -42,6 +44,14 @@ fn main() -> std::process::ExitCode {
     }
 }
 
+/// For what has a relay: the relay makes the traces.
+fn traced(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let telemetry = Telemetry::start()?;
+    let done = block_on(work);
+    telemetry.stop();
+    done
+}
+
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -49,8 +59,9 @@ fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()
         .block_on(work)
 }
 
-/// What is logged, unless RUST_LOG says otherwise. The client of NATS leaves it to us to say what it means.
-const LOGGED: &str = "info,async_nats=off";
+/// What is logged, unless RUST_LOG says otherwise. The client of NATS leaves it to us to say what it means; of
+/// OpenTelemetry only its troubles are news.
+const LOGGED: &str = "info,async_nats=off,opentelemetry=warn";
 
 /// Logs go to standard error, so that standard output has only what a script wants to read.
 fn start_logging(format: LogFormat) {

@@ -79,6 +79,8 @@ pub mod header {
     pub const CONNECTS: &str = "parlour-connects";
     /// How many rooms a socket may be in. The app refuses more; the relay does what the app says.
     pub const MAX_ROOMS: &str = "parlour-max-rooms";
+    /// The trace that the batch belongs to, of W3C Trace Context. Only from relays that make traces.
+    pub const TRACEPARENT: &str = "traceparent";
     /// In the answer: how long the app took for what, as browsers have it. The relay reads [`COMMIT`].
     pub const SERVER_TIMING: &str = "server-timing";
     /// The metric of [`SERVER_TIMING`] that is the database's commit: `commit;dur=1.25`, in milliseconds.

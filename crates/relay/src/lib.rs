@@ -52,6 +52,7 @@ mod sid;
 mod stream;
 mod timers;
 mod tls;
+mod trace;
 mod turns;
 mod ws;
 

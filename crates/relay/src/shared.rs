@@ -26,6 +26,7 @@ use crate::metrics::Metrics;
 use crate::origin::Origin;
 use crate::sid::Sid;
 use crate::timers::{Purpose, Timer, Timers};
+use crate::trace::Tracing;
 use crate::turns::Turns;
 
 pub struct Shared {
@@ -41,6 +42,7 @@ pub struct Shared {
     pub addresses: Addresses,
     pub timers: Timers,
     pub metrics: Metrics,
+    pub tracing: Tracing,
     pub health: Health,
     /// One permit for each request that the app works on for a client, batches aside.
     pub exchanges: Arc<Semaphore>,
@@ -86,6 +88,7 @@ impl Shared {
             sequence: AtomicU64::new(0),
             connections: Connections::default(),
             metrics: Metrics::default(),
+            tracing: Tracing::default(),
             health: Health::default(),
             exchanges: Arc::new(Semaphore::new(MAX_EXCHANGES)),
             handshakes: Arc::new(Lane::new(HANDSHAKE_LANE, "")),

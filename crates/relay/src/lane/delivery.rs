@@ -113,6 +113,7 @@ async fn deliver(
             exchange.wait(&failure.detail).await;
             continue;
         }
+        exchange.journey.failed(&failure.detail);
         if is_committed {
             return Outcome::Lost(batch, failure);
         }

@@ -1,15 +1,16 @@
-//! One batch's way to the app and back, as the metrics see it. It decides nothing.
+//! One batch's way to the app and back, as metrics and traces see it. It decides nothing.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, response};
 use parlour_protocol::relay::header;
 
 use super::Lane;
 use super::batch::Batch;
 use crate::metrics::{Answered, NamespaceMetrics, Now};
 use crate::shared::Shared;
+use crate::trace::BatchSpan;
 
 pub struct Journey<'a> {
     shared: &'a Shared,
@@ -22,11 +23,15 @@ pub struct Journey<'a> {
     sent: Instant,
     answered: Instant,
     commit: Option<Duration>,
+    span: BatchSpan,
 }
 
 impl<'a> Journey<'a> {
     pub fn new(shared: &'a Shared, lane: &'a Lane, batch: &Batch) -> Journey<'a> {
         let now = Instant::now();
+        let span = shared
+            .tracing
+            .batch(&lane.namespace, batch.count, batch.since);
         Journey {
             shared,
             lane,
@@ -36,21 +41,35 @@ impl<'a> Journey<'a> {
             sent: now,
             answered: now,
             commit: None,
+            span,
         }
+    }
+
+    /// A header for the app, if the batch is traced.
+    pub fn traceparent(&self) -> Option<HeaderValue> {
+        self.span.traceparent()
     }
 
     /// It is sent to the app, for the first time or again.
     pub fn sent(&mut self, bytes: usize) {
         (self.bytes, self.sent) = (bytes, Instant::now());
+        self.span.sent();
     }
 
     /// The whole answer is here.
-    pub fn answered(&mut self, headers: &HeaderMap) {
-        (self.answered, self.commit) = (Instant::now(), commit_time(headers));
+    pub fn answered(&mut self, answer: &response::Parts) {
+        (self.answered, self.commit) = (Instant::now(), commit_time(&answer.headers));
+        self.span.answered(answer.status.as_u16());
+    }
+
+    /// It is not tried again as it is.
+    pub fn failed(&mut self, problem: &str) {
+        self.span.failed(problem);
     }
 
     /// The answer is carried out.
-    pub fn ended(&self) {
+    pub fn ended(&mut self) {
+        self.span.done();
         let since = |since: Instant| (self.answered - since, since.elapsed());
         self.lane.metrics(self.shared).answered(&Answered {
             events: self.events,

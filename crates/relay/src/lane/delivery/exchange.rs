@@ -142,7 +142,11 @@ impl<'a> Exchange<'a> {
             ..
         } = *self;
         self.journey.sent(body.len());
-        let request = request(shared, lane, sequence, attempt, connects, body);
+        let mut request = request(shared, lane, sequence, attempt, connects, body);
+        if let Some(traceparent) = self.journey.traceparent() {
+            let headers = request.headers_mut();
+            headers.insert(relay::header::TRACEPARENT, traceparent);
+        }
         let exchange = async {
             let response = self.shared.origin.call(request).await;
             let (head, body) = response.map_err(|error| error.to_string())?.into_parts();
@@ -171,7 +175,7 @@ impl<'a> Exchange<'a> {
                 return Reply::Failed(Failure::silence(format!("no answer within {time:?}")));
             }
         };
-        self.journey.answered(&head.headers);
+        self.journey.answered(&head);
         match (head.status, body) {
             (StatusCode::OK, Some(body)) => Reply::Answer(body),
             (StatusCode::OK, None) => Reply::Unreadable(Failure::unreadable(&format!(
@@ -260,7 +264,7 @@ fn request(
     *request.method_mut() = Method::POST;
     *request.uri_mut() = http::Uri::from_static(relay::PATH);
     let headers = request.headers_mut();
-    headers.reserve(11);
+    headers.reserve(12);
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
