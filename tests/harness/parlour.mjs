@@ -260,7 +260,7 @@ function appArgs({ manifest = join(ROOT, "spin.toml"), listen = "127.0.0.1:0" },
 
 /** Ours without what would configure Parlour, and with the test's. */
 function environment(env) {
-  const inherited = Object.entries(process.env).filter(([name]) => !/^(SPIN_|PARLOUR_(?!BIN)|RUST_LOG)/.test(name));
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(SPIN_|PARLOUR_(?!BIN)|RUST_LOG|OTEL_)/.test(name));
   return { ...Object.fromEntries(inherited), ...env };
 }
 

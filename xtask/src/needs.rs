@@ -46,6 +46,17 @@ const TESTS: &[Need] = &[
         package: "haproxy",
         purpose: "the tests behind a proxy",
     },
+    // The tests fetch it by themselves, with pip (tests/harness/otlp.mjs).
+    Need {
+        variable: "ROTEL",
+        places: &[
+            "target/tools/rotel-0.0.1a15/rotel/rotel-agent",
+            "pip3",
+            "pip",
+        ],
+        package: "python3-pip",
+        purpose: "the OTLP receiver of the tests of traces",
+    },
     Need {
         variable: "OPENSSL",
         places: &["openssl"],

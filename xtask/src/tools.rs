@@ -1,5 +1,6 @@
 //! Finds and runs the programs that a build needs, and says how to get one that is missing.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -20,9 +21,12 @@ pub fn root() -> Result<PathBuf> {
         .to_owned())
 }
 
-/// Says what is being done, on standard error.
+/// Says what is being done, on standard error; in bold where that is a terminal.
 pub fn say(what: &str) {
-    eprintln!("\x1b[1m==> {what}\x1b[0m");
+    match std::io::stderr().is_terminal() {
+        true => eprintln!("\x1b[1m==> {what}\x1b[0m"),
+        false => eprintln!("==> {what}"),
+    }
 }
 
 /// Runs a program to its end, its output being ours.
