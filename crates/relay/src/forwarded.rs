@@ -1,15 +1,22 @@
 //! Who a request is from when a proxy has passed it on: `X-Forwarded-For` and `X-Forwarded-Proto` count if
-//! they come from a trusted proxy, and only as far as the proxies that wrote them are trusted.
+//! they come from a trusted proxy, and only as far as the proxies that wrote them are trusted. The app is told
+//! what came of it.
 
 use std::net::IpAddr;
 
-use http::HeaderMap;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 use crate::server::Peer;
 
 const FOR: &str = "x-forwarded-for";
 const PROTO: &str = "x-forwarded-proto";
+const HOST: &str = "x-forwarded-host";
+
+/// Headers by which proxies say who a client is and what it asked for, besides those that begin with
+/// [`PREFIX`].
+const OTHERS: [&str; 2] = ["forwarded", "x-real-ip"];
+const PREFIX: &str = "x-forwarded-";
 
 pub fn is_trusted(peer: IpAddr, trusted: &[IpNet]) -> bool {
     let peer = peer.to_canonical();
@@ -39,6 +46,30 @@ pub fn sender(peer: Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Peer {
         sender.is_secure = matches!(&*scheme.to_ascii_lowercase(), "https" | "wss");
     }
     sender
+}
+
+/// Says in the headers of a request whose it is, in place of what the client says of that. What a trusted proxy
+/// says besides (the port, a prefix of the path) is left to it.
+pub fn tell(headers: &mut HeaderMap, peer: Peer, trusted: &[IpNet]) {
+    let sender = sender(peer, headers, trusted);
+    if !is_trusted(peer.address, trusted) {
+        let is_claim = |name: &&HeaderName| {
+            name.as_str().starts_with(PREFIX) || OTHERS.contains(&name.as_str())
+        };
+        let claims: Vec<HeaderName> = headers.keys().filter(is_claim).cloned().collect();
+        for name in claims {
+            headers.remove(name);
+        }
+    }
+    // One address, so that who takes the first and who takes the last of a list have the same.
+    if let Ok(address) = HeaderValue::from_str(&sender.address.to_string()) {
+        headers.insert(FOR, address);
+    }
+    let scheme = if sender.is_secure { "https" } else { "http" };
+    headers.insert(PROTO, HeaderValue::from_static(scheme));
+    if let Some(host) = headers.get(header::HOST).cloned() {
+        headers.entry(HOST).or_insert(host);
+    }
 }
 
 /// The values of a header that is a list, of all its lines.
@@ -116,6 +147,52 @@ mod tests {
         // All are ours: the request began at the farthest.
         let lines = [(FOR, "10.0.0.5, 10.0.0.7")];
         assert_eq!(seen("10.1.1.1", &lines), ("10.0.0.5".into(), false));
+    }
+
+    /// What the app is told of a request from `peer` to a relay that trusts 10.0.0.0/8.
+    fn told(peer: &str, is_secure: bool, lines: &[(&'static str, &str)]) -> HeaderMap {
+        let address = peer.parse().unwrap();
+        let mut headers = headers(lines);
+        headers.insert(header::HOST, HeaderValue::from_static("chat.example"));
+        tell(
+            &mut headers,
+            Peer { address, is_secure },
+            &["10.0.0.0/8".parse().unwrap()],
+        );
+        headers
+    }
+
+    const CLAIMS: [(&str, &str); 7] = [
+        (FOR, "10.0.0.1"),
+        (FOR, "1.2.3.4"),
+        (PROTO, "https"),
+        (HOST, "bank.example"),
+        ("x-forwarded-port", "443"),
+        ("x-real-ip", "10.0.0.1"),
+        ("forwarded", "for=10.0.0.1;proto=https"),
+    ];
+
+    #[test]
+    fn the_app_is_told_nothing_that_a_stranger_claims() {
+        let headers = told("9.9.9.9", false, &CLAIMS);
+        let all: Vec<_> = headers
+            .iter()
+            .map(|(name, it)| (name.as_str(), it))
+            .collect();
+        assert_eq!(all.len(), 4, "{all:?}");
+        assert_eq!(headers[FOR], "9.9.9.9");
+        assert_eq!(headers[PROTO], "http");
+        assert_eq!(headers[HOST], "chat.example");
+        assert_eq!(told("9.9.9.9", true, &[(PROTO, "http")])[PROTO], "https");
+    }
+
+    #[test]
+    fn the_app_is_told_what_a_trusted_proxy_knows() {
+        let headers = told("10.0.0.7", false, &CLAIMS);
+        assert_eq!(headers.get_all(FOR).iter().collect::<Vec<_>>(), ["1.2.3.4"]);
+        assert_eq!(headers[PROTO], "https");
+        assert_eq!(headers[HOST], "bank.example");
+        assert_eq!(headers["x-forwarded-port"], "443");
     }
 
     #[test]

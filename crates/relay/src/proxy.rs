@@ -13,11 +13,13 @@ use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use ipnet::IpNet;
 use parlour_protocol::relay;
 use percent_encoding::percent_decode_str;
 
 use crate::config::EXCHANGE_WAIT;
 use crate::engine::respond;
+use crate::forwarded;
 use crate::origin::{Body, OriginError};
 use crate::server::Peer;
 use crate::shared::Shared;
@@ -34,10 +36,6 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     header::UPGRADE,
     HeaderName::from_static("keep-alive"),
 ];
-
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Headers that Spin and the relay protocol set themselves: a client's are dropped.
 const RESERVED_PREFIXES: [&str; 2] = ["spin-", "parlour-"];
@@ -62,7 +60,8 @@ pub async fn handle(shared: &Shared, peer: Peer, request: Request<Incoming>) -> 
     let transfer = Arc::new(Transfer::begin());
     let patience = shared.config.stall_timeout;
     let body = ClientBody::new(body, patience, transfer.clone()).boxed_unsync();
-    let request = Request::from_parts(for_the_app(head, peer), body);
+    let trusted = &shared.config.limits.trusted_proxies;
+    let request = Request::from_parts(for_the_app(head, peer, trusted), body);
     let answer = answer_in_time(shared.origin.call(request), &transfer, patience).await;
     // Whatever the app made of half a request: it was the client's.
     match transfer.fault() {
@@ -107,7 +106,7 @@ async fn answer_in_time(
 }
 
 /// What the app is told of a request: all but what is between the client and the relay.
-fn for_the_app(mut head: Parts, peer: Peer) -> Parts {
+fn for_the_app(mut head: Parts, peer: Peer, trusted: &[IpNet]) -> Parts {
     drop_hop_by_hop(&mut head.headers);
     let reserved = |name: &HeaderName| {
         RESERVED_PREFIXES
@@ -123,7 +122,7 @@ fn for_the_app(mut head: Parts, peer: Peer) -> Parts {
     for name in names {
         head.headers.remove(name);
     }
-    add_forwarded(&mut head.headers, peer);
+    forwarded::tell(&mut head.headers, peer, trusted);
     // What follows the first connection is no version's business; the path is all the app needs.
     head.version = http::Version::HTTP_11;
     let path = head.uri.path_and_query().map_or("/", |it| it.as_str());
@@ -159,32 +158,9 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Says whose request it is, behind what the client says of that, in as many lines as it likes.
-fn add_forwarded(headers: &mut HeaderMap, peer: Peer) {
-    let address = peer.address.to_string();
-    let before = headers.get_all(FORWARDED_FOR).iter();
-    let before = before.filter_map(|value| value.to_str().ok());
-    let chain: Vec<&str> = before.chain([address.as_str()]).collect();
-    if let Ok(chain) = HeaderValue::from_str(&chain.join(", ")) {
-        headers.insert(FORWARDED_FOR, chain);
-    }
-    let proto = if peer.is_secure { "https" } else { "http" };
-    headers
-        .entry(FORWARDED_PROTO)
-        .or_insert(HeaderValue::from_static(proto));
-    if let Some(host) = headers.get(header::HOST).cloned() {
-        headers.entry(FORWARDED_HOST).or_insert(host);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn peer(is_secure: bool) -> Peer {
-        let address = [127, 0, 0, 1].into();
-        Peer { address, is_secure }
-    }
 
     #[test]
     fn the_relays_path_is_private_however_it_is_written() {
@@ -212,27 +188,5 @@ mod tests {
             headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
             ["accept"]
         );
-    }
-
-    #[test]
-    fn a_forwarded_request_says_whose_it_is() {
-        let mut headers = HeaderMap::new();
-        headers.insert("host", HeaderValue::from_static("chat.example"));
-        headers.append(FORWARDED_FOR, HeaderValue::from_static("10.0.0.1"));
-        headers.append(
-            FORWARDED_FOR,
-            HeaderValue::from_static("10.0.0.2, 10.0.0.3"),
-        );
-        add_forwarded(&mut headers, peer(false));
-        assert_eq!(
-            headers[FORWARDED_FOR],
-            "10.0.0.1, 10.0.0.2, 10.0.0.3, 127.0.0.1"
-        );
-        assert_eq!(headers.get_all(FORWARDED_FOR).iter().count(), 1);
-        assert_eq!(headers[FORWARDED_PROTO], "http");
-        assert_eq!(headers[FORWARDED_HOST], "chat.example");
-        let mut headers = HeaderMap::new();
-        add_forwarded(&mut headers, peer(true));
-        assert_eq!(headers[FORWARDED_PROTO], "https");
     }
 }

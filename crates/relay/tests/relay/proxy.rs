@@ -29,6 +29,31 @@ async fn other_requests_reach_the_app_and_its_answer_the_client() {
 }
 
 #[tokio::test]
+async fn the_app_is_told_who_a_client_is_and_not_what_it_claims() {
+    let claims =
+        "x-forwarded-for: 192.0.2.1\r\nx-forwarded-proto: https\r\nx-real-ip: 192.0.2.1\r\n";
+    let seen = async |config| {
+        let server = start_with(config).await;
+        let answer = request(server.address, "GET", "/who", claims, "").await;
+        answer.body
+    };
+    let wary = seen(config()).await;
+    for line in ["x-forwarded-for: 127.0.0.1", "x-forwarded-proto: http"] {
+        assert!(wary.lines().any(|it| it == line), "{line} is not in {wary}");
+    }
+    assert!(!wary.contains("192.0.2.1"), "{wary}");
+    let mut trusting = config();
+    trusting.limits.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+    let trusting = seen(trusting).await;
+    for line in ["x-forwarded-for: 192.0.2.1", "x-forwarded-proto: https"] {
+        assert!(
+            trusting.lines().any(|it| it == line),
+            "{line} is not in {trusting}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_clients_files_come_from_the_app() {
     let server = start().await;
     for path in [
