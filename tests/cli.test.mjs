@@ -194,6 +194,13 @@ describe("what is wrong with the manifest", () => {
     assert.match(stderr, /house_rules/);
   });
 
+  test("a host to be reached that a variable leaves empty is named, as Spin does", async () => {
+    const args = ["--variable", "auth_jwks_host=", "--listen", "127.0.0.1:0", "--state-dir", await newStateDir()];
+    const { code, stderr } = await run(["up", "-f", join(ROOT, "spin.toml"), ...args]);
+    assert.notEqual(code, 0);
+    assert.match(stderr, /\[component\.\S+\] allowed_outbound_hosts: "\{\{ auth_jwks_host \}\}"/);
+  });
+
   test("an address that is taken is named", async (t) => {
     const first = await startUp();
     t.after(() => first.kill9());

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use anyhow::{Context, Result, bail, ensure};
 use url::Host;
 
-use crate::{names::ComponentId, template::Template, variables::Variables};
+use crate::{names::ComponentId, variables::Variables};
 
 /// The domain of service chaining: `<component>.spin.internal`.
 const CHAINING_SUFFIX: &str = ".spin.internal";
@@ -51,14 +51,10 @@ impl AllowedHosts {
     ) -> Result<AllowedHosts> {
         let mut allowed = Vec::new();
         for host in hosts {
-            let template = Template::parse(host)?;
+            // Also if a variable is empty: there are releases of Spin that do not start then.
             let filled = variables.fill(host)?;
-            // A variable may be empty to say "no such endpoint".
-            let nothing = matches!(filled.as_str(), "" | "http://" | "https://");
-            if !template.is_literal() && nothing {
-                continue;
-            }
-            let host = AllowedHost::parse(&filled)?;
+            let host = AllowedHost::parse(&filled)
+                .with_context(|| format!("{host:?}, with its variables filled in"))?;
             if host.host == HostPattern::AnySubdomain(CHAINING_SUFFIX.to_owned()) {
                 allowed.extend(components.iter().map(|id| AllowedHost {
                     host: HostPattern::Literal(Host::Domain(format!("{id}{CHAINING_SUFFIX}"))),
@@ -244,6 +240,7 @@ fn well_known_port(scheme: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{manifest::Manifest, plan::Plan, variables::Given};
 
     fn allowed(hosts: &[&str]) -> AllowedHosts {
         let hosts: Vec<String> = hosts.iter().map(|h| (*h).to_owned()).collect();
@@ -292,6 +289,29 @@ mod tests {
         assert!(allowed(&["http://self"]).allows_self());
         assert!(!allowed(&["http://a.com"]).allows_self());
         assert!(!allowed(&["http://self"]).allows("http", "self", None));
+    }
+
+    #[test]
+    fn an_entry_whose_variable_is_empty_is_refused_by_name() {
+        let manifest = r#"
+            spin_manifest_version = 2
+            [application]
+            name = "test"
+            [variables]
+            endpoint = { default = "" }
+        "#;
+        let plan = Plan::new(Manifest::parse(manifest).unwrap()).unwrap();
+        let given = Given {
+            flags: &[],
+            environment: &|_| None,
+            fallbacks: &[],
+        };
+        let variables = Variables::resolve(&plan, &given).unwrap();
+        for entry in ["{{ endpoint }}", "https://{{ endpoint }}"] {
+            let hosts = ["https://a.com".to_owned(), entry.to_owned()];
+            let error = AllowedHosts::parse(&hosts, &variables, &[]).unwrap_err();
+            assert!(format!("{error:#}").contains(entry), "{error:#}");
+        }
     }
 
     #[test]

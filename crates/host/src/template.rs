@@ -32,18 +32,6 @@ impl Template {
         Ok(Template(parts))
     }
 
-    /// The variables it mentions.
-    pub fn variables(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter_map(|part| match part {
-            Part::Variable(name) => Some(name.as_str()),
-            Part::Literal(_) => None,
-        })
-    }
-
-    pub fn is_literal(&self) -> bool {
-        self.variables().next().is_none()
-    }
-
     pub fn fill<E>(&self, mut value: impl FnMut(&str) -> Result<String, E>) -> Result<String, E> {
         self.0
             .iter()
@@ -66,7 +54,6 @@ mod tests {
             .fill(|name| Ok::<_, ()>(name.to_uppercase()))
             .unwrap();
         assert_eq!(filled, "A-B{ }");
-        assert!(Template::parse("plain").unwrap().is_literal());
         assert!(Template::parse("{{ a").is_err());
     }
 }
