@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdir, readlink, writeFile } from "node:fs/promises";
+import { readFile, readdir, readlink, writeFile } from "node:fs/promises";
 import { createServer as createHttpServer } from "node:http";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
@@ -114,6 +114,25 @@ describe("file descriptors run out", () => {
     idle.forEach((socket) => socket.destroy());
     await said(relay.control, "/readyz", 200);
     await ask(await connected(t, relay.url), "rooms");
+  });
+
+  test("the soft limit is raised to the hard one, and what does not suffice then is said at the start", async (t) => {
+    const limit = async (server) => /^Max open files +(\d+) +(\d+)/m.exec(await readFile(`/proc/${server.child.pid}/limits`, "utf8"));
+    const env = secrets();
+    const roomy = await startRelay({ origin: "http://127.0.0.1:9", env, openFiles: "-S 256", args: ["--max-connections", "300"] });
+    t.after(() => roomy.kill9());
+    const [, soft, hard] = (await limit(roomy)) ?? [];
+    assert.ok(Number(soft) > 800 && soft === hard, `${soft} of ${hard}`);
+    assert.doesNotMatch(roomy.logs, /open files/);
+
+    const usual = await startRelay({ origin: "http://127.0.0.1:9", env, openFiles: 1024 });
+    t.after(() => usual.kill9());
+    await until(async () => /--max-connections is 100000\D.*may have 1024\b.*LimitNOFILE.*--max-connections to 524\b/.test(usual.logs), "nothing is said");
+
+    const asked = ["relay", "--origin", "http://127.0.0.1:9", "--listen", "127.0.0.1:0", "--max-connections", "2000000000"];
+    const { code, stderr } = await run(asked, await newStateDir(), env);
+    assert.equal(code, 1);
+    assert.match(stderr, /^parlour: --max-connections is 2000000000, which needs 2000000500 open files, and this process may have \d+: /m);
   });
 
   test("the app's own port tells clients so, and recovers", async (t) => {

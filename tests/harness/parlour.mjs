@@ -32,7 +32,7 @@ for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => process.exi
  * @property {string} [manifest] the spin.toml
  * @property {string} [listen] address and port; a free port of 127.0.0.1 by default
  * @property {Record<string, string>} [env]
- * @property {number} [openFiles] how many file descriptors it may have
+ * @property {number | string} [openFiles] how many file descriptors it may have, as `ulimit -n` takes it
  */
 
 /** One running `parlour`. */
@@ -46,7 +46,7 @@ export class Process {
    * @param {string[]} args
    * @param {string} stateDir
    * @param {Record<string, string>} env
-   * @param {{stderr?: "pipe" | number, openFiles?: number}} options where its logs go, if not to the test; its file descriptors
+   * @param {{stderr?: "pipe" | number, openFiles?: number | string}} options where its logs go, if not to the test; its file descriptors
    */
   constructor(args, stateDir, env = {}, { stderr = "pipe", openFiles } = {}) {
     if (!existsSync(BINARY)) {

@@ -18,9 +18,10 @@ pub struct LimitFlags {
     /// it is closed [default: 16MiB, or 16 messages of --max-payload]
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub max_client_memory: Option<usize>,
-    /// The most clients' connections; one more is refused (503)
-    #[arg(long, default_value_t = 100_000, value_name = "COUNT", value_parser = at_least_one())]
-    pub max_connections: u64,
+    /// The most clients' connections; one more is refused (503). Each is an open file of the process
+    /// [default: 100000]
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one())]
+    pub max_connections: Option<u64>,
     /// The most of them from one address, or one /64 of IPv6; one more is refused (429). Behind a proxy, see
     /// --trust-proxy
     #[arg(long, default_value_t = 50_000, value_name = "COUNT", value_parser = at_least_one())]
@@ -90,7 +91,7 @@ impl LimitFlags {
         Ok(Limits {
             memory,
             client_memory,
-            connections: count(self.max_connections),
+            connections: self.max_connections.map_or(usual.connections, count),
             connections_per_address: count(self.max_connections_per_address),
             handshakes: rate(self.handshakes_per_second, 10),
             events: rate(self.events_per_second, 2),

@@ -2,6 +2,7 @@
 //! what the parts do is in their own crates.
 
 mod backup;
+mod descriptors;
 mod embedded;
 mod flags;
 mod guard;

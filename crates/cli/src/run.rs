@@ -10,9 +10,10 @@ use anyhow::{Context as _, Result, bail};
 use http::HeaderValue;
 use parlour_bus_nats::Nats;
 use parlour_host as host;
-use parlour_relay::{Config, HttpOrigin, Origin, Relay};
+use parlour_relay::{Config, HttpOrigin, Limits, Origin, Relay};
 use tokio::net::TcpListener;
 
+use crate::descriptors;
 use crate::embedded::Embedded;
 use crate::flags::{self, Application};
 use crate::guard;
@@ -28,6 +29,7 @@ pub async fn up(flags: flags::Up) -> Result<()> {
     let _only = only_server(&state_dir, &flags.bus)?;
     let identity = identity::of(flags.engine.relay_id.as_deref(), flags.listen, &state_dir)?;
     let secrets = secrets::keep(&state_dir)?;
+    enough_descriptors(&flags.engine)?;
     let app = load(&flags.application, secrets).await?;
     let secret = app.variable(Secret::Relay.variable())?.context(
         "the application has no variable relay_secret; its gateway needs it to know the relay",
@@ -52,6 +54,7 @@ pub async fn up(flags: flags::Up) -> Result<()> {
 /// `parlour app`.
 pub async fn app(flags: flags::App) -> Result<()> {
     let stop = Stop::on_signals()?;
+    descriptors::raise();
     let secrets = secrets::kept(&state_dir(&flags.application))?;
     let app = load(&flags.application, secrets).await?;
     let listener = listen(flags.listen).await?;
@@ -81,7 +84,16 @@ pub async fn relay(flags: flags::Relay) -> Result<()> {
         .engine
         .config(identity.name.clone(), sendable(secret)?)?;
     let control = Some(flags.control);
+    enough_descriptors(&flags.engine)?;
     serve_relay(config, origin, &flags.bus, flags.listen, control, stop).await
+}
+
+/// A descriptor for each connection that may be.
+fn enough_descriptors(engine: &flags::Engine) -> Result<()> {
+    descriptors::raise();
+    let asked_for = engine.limits.max_connections;
+    let usual = Limits::default().connections as u64;
+    descriptors::check(asked_for.unwrap_or(usual), asked_for.is_some())
 }
 
 /// Serves a relay, on its bus if there is one.
