@@ -215,6 +215,35 @@ describe("who stalls is let go", () => {
     assert.match(await untilClosed(malformed), /^HTTP\/1\.1 400 /);
   });
 
+  test("the app's own port: a body that trickles is 408, one that is slow is waited for", async (t) => {
+    const env = secrets();
+    const app = await startApp({ env, args: STALL });
+    t.after(() => app.kill9());
+    // The gateway reads a relay's batch to its end before it looks at it.
+    const head = Object.entries({
+      authorization: `Bearer ${env.SPIN_VARIABLE_RELAY_SECRET}`,
+      ...{ "parlour-protocol": 1, "parlour-relay": "test", "parlour-lane": "handshake", "parlour-connects": 0 },
+      ...{ "parlour-epoch": 1, "parlour-sequence": 1, "parlour-attempt": 1 },
+    }).map(([name, value]) => `${name}: ${value}\r\n`);
+    const batch = async (length) => {
+      const socket = await raw(t, app.url);
+      socket.write(`POST /relay HTTP/1.1\r\nhost: x\r\n${head.join("")}content-length: ${length}\r\n\r\n`);
+      return socket;
+    };
+    const [trickle, slow] = [await batch(100), await batch(4 * 2000)];
+    const ends = Promise.all([untilClosed(trickle), within(4 * PATIENCE, once(slow, "data"), () => "no answer")]);
+    const drops = setInterval(() => trickle.write(" "), 100);
+    t.after(() => clearInterval(drops));
+    // In all longer than --stall-timeout, and more than 1 KiB a second.
+    for (let n = 0; n < 4; n += 1) {
+      await sleep(600);
+      slow.write(" ".repeat(2000));
+    }
+    const [late, [whole]] = await ends;
+    assert.match(late, /^HTTP\/1\.1 408 /);
+    assert.match(String(whole), /^HTTP\/1\.1 400 /);
+  });
+
   test("an app that is silent: its requests are so many at once, and end", async (t) => {
     let open = 0;
     let most = 0;

@@ -1,22 +1,25 @@
 //! An application on an HTTP port, as `spin up` puts it there.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use http_body_util::BodyExt;
+use http::{HeaderValue, Response, header};
+use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use parlour_listener::{Accepted, Listener, WriteDeadline, turn_away};
+use parlour_listener::{
+    Accepted, Fault, Listener, RequestBody, Transfer, WriteDeadline, turn_away,
+};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::App;
+use crate::{App, Body};
 
 /// How long open connections may take to finish when the server stops.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
 /// Serves the application on a listener until `stop`. Then connections finish what they are at,
-/// and it returns. It does not shut the application down. A client may let it wait for `stall` with the
-/// headers of its request, or with reading the answer.
+/// and it returns. It does not shut the application down. A client may let it wait for `stall` with its request's
+/// headers or body (408), or with reading the answer.
 pub async fn serve(
     app: Arc<App>,
     listener: TcpListener,
@@ -46,8 +49,14 @@ pub async fn serve(
             let app = app.clone();
             async move {
                 request.extensions_mut().insert(address);
-                let request = request.map(|body| body.map_err(io::Error::other).boxed_unsync());
-                Ok::<_, Infallible>(app.handle(request).await)
+                let transfer = Arc::new(Transfer::begin());
+                let request = request
+                    .map(|body| RequestBody::new(body, stall, transfer.clone()).boxed_unsync());
+                let answer = app.handle(request).await;
+                Ok::<_, Infallible>(match transfer.fault() {
+                    Some(fault) => refusal(fault),
+                    None => answer,
+                })
             }
         });
         let stopping = stopping.clone();
@@ -81,4 +90,14 @@ pub async fn serve(
         );
     }
     Ok(())
+}
+
+/// The answer to half a request, in place of what the application has made of it.
+fn refusal(fault: Fault) -> Response<Body> {
+    let body = Full::from(fault.text()).map_err(|never| match never {});
+    let mut answer = Response::new(body.boxed_unsync());
+    *answer.status_mut() = fault.status();
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    answer.headers_mut().insert(header::CONTENT_TYPE, text);
+    answer
 }

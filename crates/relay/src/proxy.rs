@@ -14,6 +14,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use ipnet::IpNet;
+use parlour_listener::{Fault, RequestBody, Transfer};
 use parlour_protocol::relay;
 use percent_encoding::percent_decode_str;
 
@@ -23,7 +24,7 @@ use crate::forwarded;
 use crate::origin::{Body, OriginError};
 use crate::server::Peer;
 use crate::shared::Shared;
-use body::{AnswerBody, ClientBody, Fault, Transfer};
+use body::AnswerBody;
 
 /// Headers that are between two neighbours only (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: [HeaderName; 8] = [
@@ -39,8 +40,6 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 
 /// Headers that Spin and the relay protocol set themselves: a client's are dropped.
 const RESERVED_PREFIXES: [&str; 2] = ["spin-", "parlour-"];
-
-const STALLED: &str = "The request took too long to come.\n";
 
 /// Whether a path is the relays' own, however it is written. Clients get 404 for it.
 pub fn is_private(path: &str) -> bool {
@@ -59,17 +58,12 @@ pub async fn handle(shared: &Shared, peer: Peer, request: Request<Incoming>) -> 
     let (head, body) = request.into_parts();
     let transfer = Arc::new(Transfer::begin());
     let patience = shared.config.stall_timeout;
-    let body = ClientBody::new(body, patience, transfer.clone()).boxed_unsync();
+    let body = RequestBody::new(body, patience, transfer.clone()).boxed_unsync();
     let trusted = &shared.config.limits.trusted_proxies;
     let request = Request::from_parts(for_the_app(head, peer, trusted), body);
     let answer = answer_in_time(shared.origin.call(request), &transfer, patience).await;
-    // Whatever the app made of half a request: it was the client's.
-    match transfer.fault() {
-        Some(Fault::Broken) => {
-            return plain(StatusCode::BAD_REQUEST, "The request is malformed.\n");
-        }
-        Some(Fault::Late) => return plain(StatusCode::REQUEST_TIMEOUT, STALLED),
-        None => {}
+    if let Some(fault) = transfer.fault() {
+        return plain(fault.status(), fault.text());
     }
     match answer {
         Some(Ok(mut response)) => {
@@ -80,7 +74,7 @@ pub async fn handle(shared: &Shared, peer: Peer, request: Request<Incoming>) -> 
             tracing::warn!(%error, "cannot hand a request to the app");
             plain(StatusCode::BAD_GATEWAY, "The app does not answer.\n")
         }
-        None if transfer.is_awaited() => plain(StatusCode::REQUEST_TIMEOUT, STALLED),
+        None if transfer.is_awaited() => plain(Fault::Late.status(), Fault::Late.text()),
         None => {
             tracing::warn!("the app let a client's request wait for {patience:?}");
             plain(StatusCode::GATEWAY_TIMEOUT, "The app does not answer.\n")

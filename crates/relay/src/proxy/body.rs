@@ -1,132 +1,17 @@
-//! The two bodies of a proxied exchange. Each ends with an error when its sender stalls; the client's
-//! remembers that it was the client's fault, the app's keeps the exchange's place until it is sent.
+//! The app's body of a proxied exchange: it ends with an error when the app stalls, and keeps the exchange's
+//! place until it is sent.
 
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 use parlour_listener::Patience;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Instant;
 
 use crate::origin::Body;
-
-/// What a client did wrong with its request's body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// It is not HTTP, or broke off.
-    Broken,
-    /// It took too long.
-    Late,
-}
-
-/// How far a client's request has come.
-pub struct Transfer(Mutex<State>);
-
-struct State {
-    /// When something last moved.
-    last: Instant,
-    /// The app waits for the client.
-    is_awaited: bool,
-    fault: Option<Fault>,
-}
-
-impl Transfer {
-    pub fn begin() -> Transfer {
-        Transfer(Mutex::new(State {
-            last: Instant::now(),
-            is_awaited: false,
-            fault: None,
-        }))
-    }
-
-    pub fn last(&self) -> Instant {
-        self.lock().last
-    }
-
-    pub fn is_awaited(&self) -> bool {
-        self.lock().is_awaited
-    }
-
-    pub fn fault(&self) -> Option<Fault> {
-        self.lock().fault
-    }
-
-    fn moved(&self) {
-        let mut state = self.lock();
-        state.last = Instant::now();
-        state.is_awaited = false;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A client's body on its way to the app.
-pub struct ClientBody {
-    body: Incoming,
-    patience: Patience,
-    transfer: Arc<Transfer>,
-}
-
-impl ClientBody {
-    pub fn new(body: Incoming, patience: Duration, transfer: Arc<Transfer>) -> ClientBody {
-        ClientBody {
-            body,
-            patience: Patience::new(patience),
-            transfer,
-        }
-    }
-
-    fn fail(&self, fault: Fault, error: io::Error) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        self.transfer.lock().fault = Some(fault);
-        Poll::Ready(Some(Err(error)))
-    }
-}
-
-impl HttpBody for ClientBody {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        match Pin::new(&mut self.body).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                self.patience.moved(frame.data_ref().map_or(0, Bytes::len));
-                self.transfer.moved();
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(Some(Err(error))) => self.fail(Fault::Broken, io::Error::other(error)),
-            Poll::Ready(None) => {
-                self.transfer.moved();
-                Poll::Ready(None)
-            }
-            Poll::Pending if self.patience.poll_over(cx).is_ready() => {
-                self.fail(Fault::Late, ErrorKind::TimedOut.into())
-            }
-            Poll::Pending => {
-                self.transfer.lock().is_awaited = true;
-                Poll::Pending
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
 
 /// Bytes of an answer that are handed on at once: what is handed on waits for the client outside of all
 /// bounds but those of its connection.
@@ -212,6 +97,8 @@ impl HttpBody for AnswerBody {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use http_body_util::{BodyExt, Full};
     use tokio::sync::Semaphore;
 
