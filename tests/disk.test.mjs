@@ -4,12 +4,13 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { ask, connected, newRoom, stayedConnected } from "./harness/clients.mjs";
-import { Process, ROOT, newStateDir, run, startUp, within } from "./harness/parlour.mjs";
+import { ask, connected, newRoom, stayedConnected, unread } from "./harness/clients.mjs";
+import { Process, ROOT, freePort, newStateDir, run, secrets, startApp, startRelay, startUp, within } from "./harness/parlour.mjs";
+import { http } from "./harness/raw.mjs";
 
 const command = promisify(execFile);
 const DATABASE = "sqlite_db.db";
@@ -30,6 +31,36 @@ async function smallDisk(t) {
   }
   t.after(() => command("umount", ["-l", at]));
   return at;
+}
+
+/**
+ * A disk with a file system that can fail as it does when it finds an error of the device: from then on it is
+ * read-only, also for files that are open already, until it is mounted anew. None where it cannot be had.
+ */
+async function failingDisk(t) {
+  const folder = await newStateDir();
+  const [image, at] = [join(folder, "image"), join(folder, "disk")];
+  await mkdir(at);
+  const mount = () => command("mount", ["-o", "loop", image, at]);
+  try {
+    await writeFile(image, "");
+    await truncate(image, 64 << 20);
+    await command("mkfs.ext4", ["-q", image]);
+    await mount();
+  } catch (error) {
+    t.skip(`no disk that can fail can be mounted: ${error}`);
+    return undefined;
+  }
+  const unmount = () => command("umount", [at]);
+  t.after(() => command("umount", ["-l", at]).catch(() => {}));
+  return {
+    state: join(at, "state"),
+    fail: () => command("mount", ["-o", "remount,abort", at]),
+    repair: async () => {
+      await unmount();
+      await mount();
+    },
+  };
 }
 
 /** Sends a message; whether it was acked as said. */
@@ -119,6 +150,48 @@ test("a read-only disk is named at the start, and serves when it can be written"
   const second = await startUp({ stateDir: disk });
   t.after(() => second.kill9());
   assert.deepEqual(await said(await connected(t, second.url), room), ["kept"]);
+});
+
+test("a disk that becomes read-only: nothing is acked, it is said, and all goes on when it is mounted anew", async (t) => {
+  const disk = await failingDisk(t);
+  if (!disk) return;
+  const env = secrets();
+  const listen = `127.0.0.1:${await freePort()}`;
+  const control = `127.0.0.1:${await freePort()}`;
+  const room = newRoom();
+  const app = await startApp({ stateDir: disk.state, env, listen });
+  t.after(() => app.kill9());
+  const relay = await startRelay({ origin: app.url, env, control });
+  t.after(() => relay.kill9());
+  const ready = async (status, body) => {
+    for (;;) {
+      const answer = await http(`http://${control}`, "/readyz");
+      if (answer.status === status && body.test(answer.body)) return;
+      await new Promise((later) => setTimeout(later, 100));
+    }
+  };
+  const [ada, ben] = [await connected(t, relay.url), await connected(t, relay.url)];
+  for (const socket of [ada, ben]) await ask(socket, "join", room);
+  assert.ok((await say(ada, room, "before")).acked);
+
+  await disk.fail();
+  let answered = 0;
+  const texts = ["one", "two", "three"];
+  const saying = texts.map((text) => say(ada, room, text).finally(() => (answered += 1)));
+  await within(PATIENT, ready(503, /read-?only|unable to open/i), () => `nobody complains of the disk:\n${app.logs.slice(-2000)}`);
+  assert.equal(answered, 0, "an answer came though nothing can be kept");
+  assert.equal((await http(relay.url, "/")).status, 200, "what needs no disk is served");
+  assert.deepEqual(unread(ben, "message").map(({ text }) => text), ["before"]);
+  for (const socket of [ada, ben]) stayedConnected(socket);
+
+  await app.stop();
+  await disk.repair();
+  const again = await startApp({ stateDir: disk.state, env, listen });
+  t.after(() => again.kill9());
+  for (const { acked, answer } of await Promise.all(saying)) assert.ok(acked, JSON.stringify(answer));
+  await within(PATIENT, ready(200, /^ok/), () => "the server does not become ready again");
+  assert.deepEqual(await said(ben, room), ["before", ...texts]);
+  for (const socket of [ada, ben]) stayedConnected(socket);
 });
 
 test("a full disk under the logs stops nobody", async (t) => {
