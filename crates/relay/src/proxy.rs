@@ -24,7 +24,7 @@ use crate::forwarded;
 use crate::origin::{Body, OriginError};
 use crate::server::Peer;
 use crate::shared::Shared;
-use body::AnswerBody;
+use body::{AnswerBody, Counted};
 
 /// Headers that are between two neighbours only (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: [HeaderName; 8] = [
@@ -58,7 +58,9 @@ pub async fn handle(shared: &Shared, peer: Peer, request: Request<Incoming>) -> 
     let (head, body) = request.into_parts();
     let transfer = Arc::new(Transfer::begin());
     let patience = shared.config.stall_timeout;
-    let body = RequestBody::new(body, patience, transfer.clone()).boxed_unsync();
+    let account = shared.ledger.account();
+    let body = RequestBody::new(body, patience, transfer.clone());
+    let body = Counted::new(body, account.clone()).boxed_unsync();
     let trusted = &shared.config.limits.trusted_proxies;
     let request = Request::from_parts(for_the_app(head, peer, trusted), body);
     let answer = answer_in_time(shared.origin.call(request), &transfer, patience).await;
@@ -68,7 +70,10 @@ pub async fn handle(shared: &Shared, peer: Peer, request: Request<Incoming>) -> 
     match answer {
         Some(Ok(mut response)) => {
             drop_hop_by_hop(response.headers_mut());
-            response.map(|body| AnswerBody::new(body, patience, permit).boxed_unsync())
+            response.map(|body| {
+                let body = Counted::new(body, account);
+                AnswerBody::new(body, patience, permit).boxed_unsync()
+            })
         }
         Some(Err(error)) => {
             tracing::warn!(%error, "cannot hand a request to the app");

@@ -13,6 +13,7 @@ use super::{Lane, State};
 use crate::bus::Report;
 use crate::config::{OWNER_WAIT, REPORT_WAIT};
 use crate::hub::{Expires, Phase, Place, Socket};
+use crate::ledger::Hold;
 use crate::message::Message;
 use crate::reason;
 use crate::shared::{Shared, unix_millis};
@@ -87,6 +88,10 @@ impl Lane {
         contest: &Contest<'_>,
     ) {
         let lane = shared.with_lane(&self.namespace, Arc::clone);
+        let charge = self.lock().hub.at(place).map(|socket| {
+            let account = socket.connection.account();
+            account.charge(Hold::Passing, event.len())
+        });
         let shared = shared.clone();
         let (owner, relay) = (contest.owner.to_string(), contest.relay.to_string());
         tokio::spawn(async move {
@@ -96,6 +101,7 @@ impl Lane {
                 lane.answers_elsewhere(&shared, owner, relay).await
             };
             lane.enter_again(place, &event, answers);
+            drop(charge);
         });
     }
 

@@ -4,10 +4,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parlour_relay::Config;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::bus::two;
-use crate::client::WebSocket;
-use crate::{Server, config, start, start_with};
+use crate::client::{WebSocket, request};
+use crate::{Server, config, ms, start, start_with};
 
 /// Milliseconds since 1970.
 fn now() -> u64 {
@@ -123,6 +124,30 @@ async fn whoever_has_a_session_is_asked_before_it_is_given_away() {
     assert_eq!(first["secret"], second["secret"]);
     assert_eq!(first["handshake"], second["handshake"]);
     assert!(first["owner"].is_null());
+}
+
+#[tokio::test]
+async fn what_is_kept_of_who_comes_while_the_owner_is_asked_is_counted() {
+    let server = start().await;
+    let control = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = control.local_addr().unwrap();
+    let relay = server.relay.clone();
+    tokio::spawn(async move { relay.serve_control(control, std::future::pending()).await });
+    let (_silent, silent_id) = WebSocket::connect(server.address).await;
+    let (mut client, _) = WebSocket::open(server.address).await;
+    let mut auth = contest(&silent_id, "test");
+    auth["more"] = "m".repeat(900_000).into();
+    client.send(&format!("40{auth}")).await;
+    server.app.batch("/", 1).await;
+    // The batch is over long before the time in which the owner may answer.
+    tokio::time::sleep(ms(300)).await;
+    let metrics = request(address, "GET", "/metrics", "", "").await.body;
+    let kept = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("parlour_client_memory_bytes "))
+        .expect("the metric");
+    assert!(kept.parse::<usize>().unwrap() > 900_000, "{kept}");
+    assert!(client.text().await.starts_with("40{"));
 }
 
 #[tokio::test]
