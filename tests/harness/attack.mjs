@@ -95,6 +95,9 @@ export function drained(socket) {
   });
 }
 
+/** So many attackers at once. */
+export const several = (count, act) => Array.from({ length: count }, (_, index) => act(index));
+
 /** Something that will be over: to be asked, and to be awaited. */
 export function ending() {
   let isOver = false;
@@ -109,6 +112,14 @@ export async function memory(pid) {
   const status = await readFile(`/proc/${pid}/status`, "utf8");
   const bytes = (name) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]) * 1024;
   return { now: bytes("VmRSS"), most: bytes("VmHWM") };
+}
+
+/** Milliseconds for which a process has had a core, to 10 ms. */
+export async function cpuTime(pid) {
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8");
+  // Fields are counted after the command, which is in parentheses. Their unit is 10 ms.
+  const [user, system] = stat.slice(stat.lastIndexOf(")") + 2).split(" ").slice(11, 13);
+  return 10 * (Number(user) + Number(system));
 }
 
 /** Asks one question after the other. The times that the answers took, milliseconds, in order. */
