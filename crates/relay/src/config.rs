@@ -196,6 +196,11 @@ pub(crate) const MAX_HTTP_BUFFER: usize = 32 * 1024;
 /// descriptor on the way there and buffers on both.
 pub(crate) const MAX_EXCHANGES: usize = 128;
 
+/// How many of them may be at their beginning: until the app's answer begins, or this time is over. So a crowd of
+/// requests comes to the app one after the other, and batches are not behind all of them.
+pub(crate) const MAX_STARTING: usize = 4;
+pub(crate) const STARTING: Duration = Duration::from_millis(20);
+
 /// How long a request waits until fewer are under way. Then it is turned down with 503.
 pub(crate) const EXCHANGE_WAIT: Duration = Duration::from_secs(5);
 

@@ -18,7 +18,7 @@ use parlour_listener::{Fault, RequestBody, Transfer};
 use parlour_protocol::relay;
 use percent_encoding::percent_decode_str;
 
-use crate::config::EXCHANGE_WAIT;
+use crate::config::{EXCHANGE_WAIT, STARTING};
 use crate::engine::respond;
 use crate::forwarded;
 use crate::origin::{Body, OriginError};
@@ -55,6 +55,7 @@ pub async fn handle(shared: &Shared, peer: Peer, request: Request<Incoming>) -> 
     let Ok(Ok(permit)) = tokio::time::timeout(EXCHANGE_WAIT, turn).await else {
         return busy();
     };
+    let place = shared.starting.acquire().await;
     let (head, body) = request.into_parts();
     let transfer = Arc::new(Transfer::begin());
     let patience = shared.config.stall_timeout;
@@ -63,7 +64,8 @@ pub async fn handle(shared: &Shared, peer: Peer, request: Request<Incoming>) -> 
     let body = Counted::new(body, account.clone()).boxed_unsync();
     let trusted = &shared.config.limits.trusted_proxies;
     let request = Request::from_parts(for_the_app(head, peer, trusted), body);
-    let answer = answer_in_time(shared.origin.call(request), &transfer, patience).await;
+    let answer = answer_in_time(shared.origin.call(request), &transfer, patience);
+    let answer = with_place_at_first(answer, place).await;
     if let Some(fault) = transfer.fault() {
         return plain(fault.status(), fault.text());
     }
@@ -85,6 +87,16 @@ pub async fn handle(shared: &Shared, peer: Peer, request: Request<Incoming>) -> 
             plain(StatusCode::GATEWAY_TIMEOUT, "The app does not answer.\n")
         }
     }
+}
+
+/// What comes of it, with a place that others can have once it is done or has taken a while.
+async fn with_place_at_first<T, P>(work: impl Future<Output = T>, place: P) -> T {
+    let mut work = pin!(work);
+    if let Ok(done) = tokio::time::timeout(STARTING, work.as_mut()).await {
+        return done;
+    }
+    drop(place);
+    work.await
 }
 
 /// The app's answer; none if neither it nor the client does anything for too long.

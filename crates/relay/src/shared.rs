@@ -14,7 +14,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use crate::addresses::Addresses;
 use crate::bus::{Bus, Report};
 use crate::commits::{Commits, UnderWay};
-use crate::config::{Config, EXPIRY_LOOK, MAX_EXCHANGES};
+use crate::config::{Config, EXPIRY_LOOK, MAX_EXCHANGES, MAX_STARTING};
 use crate::connection::Connection;
 use crate::contests::Contests;
 use crate::feeding::Feeding;
@@ -46,6 +46,8 @@ pub struct Shared {
     pub health: Health,
     /// One permit for each request that the app works on for a client, batches aside.
     pub exchanges: Arc<Semaphore>,
+    /// One for each of them that is at its beginning.
+    pub starting: Semaphore,
     pub handshakes: Arc<Lane>,
     /// By namespace. Never locked while a lane or a connection is.
     lanes: Mutex<HashMap<Box<str>, Arc<Lane>>>,
@@ -91,6 +93,7 @@ impl Shared {
             tracing: Tracing::default(),
             health: Health::default(),
             exchanges: Arc::new(Semaphore::new(MAX_EXCHANGES)),
+            starting: Semaphore::new(MAX_STARTING),
             handshakes: Arc::new(Lane::new(HANDSHAKE_LANE, "")),
             lanes: Mutex::default(),
             idle: Notify::new(),

@@ -1,9 +1,18 @@
 //! Requests that are not Engine.IO's go to the app.
 
-use parlour_relay::Config;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body_util::{BodyExt, Empty};
+use parlour_relay::{Body, Config, Origin, OriginError, Relay};
+use tokio::net::TcpListener;
 
 use crate::client::request;
-use crate::{config, start, start_with};
+use crate::{config, ms, start, start_with};
 
 #[tokio::test]
 async fn other_requests_reach_the_app_and_its_answer_the_client() {
@@ -51,6 +60,65 @@ async fn the_app_is_told_who_a_client_is_and_not_what_it_claims() {
             "{line} is not in {trusting}"
         );
     }
+}
+
+/// An app that takes its time for each request, and counts how many it has at once.
+struct Busy {
+    takes: Duration,
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Origin for Busy {
+    fn call(
+        &self,
+        request: Request<Body>,
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Body>, OriginError>> + Send + '_>> {
+        let is_page = request.uri().path() == "/page";
+        Box::pin(async move {
+            if is_page {
+                let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+                self.most.fetch_max(now, Ordering::SeqCst);
+                tokio::time::sleep(self.takes).await;
+                self.now.fetch_sub(1, Ordering::SeqCst);
+            }
+            let body = Empty::new().map_err(|never| match never {});
+            Ok(Response::new(body.boxed_unsync()))
+        })
+    }
+}
+
+/// The most of 40 requests that such an app has at once.
+async fn most_at_once(takes: Duration) -> usize {
+    let app = Arc::new(Busy {
+        takes,
+        now: AtomicUsize::new(0),
+        most: AtomicUsize::new(0),
+    });
+    let relay = Relay::new(config(), app.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { relay.serve(listener, std::future::pending()).await });
+    let asked: Vec<_> = (0..40)
+        .map(|_| tokio::spawn(request(address, "GET", "/page", "", "")))
+        .collect();
+    for answer in asked {
+        assert_eq!(answer.await.unwrap().status, 200);
+    }
+    app.most.load(Ordering::SeqCst)
+}
+
+#[tokio::test]
+async fn a_crowd_of_requests_comes_to_the_app_a_few_at_a_time() {
+    let most = most_at_once(ms(10)).await;
+    // 4, and some more where the machine is so busy that 10 ms take longer than 20.
+    assert!(most <= 16, "{most} at once");
+}
+
+#[tokio::test]
+async fn requests_that_wait_in_the_app_do_not_keep_others_from_it() {
+    let most = most_at_once(ms(1000)).await;
+    assert_eq!(most, 40);
 }
 
 #[tokio::test]
