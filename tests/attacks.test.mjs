@@ -3,6 +3,7 @@
 // How long the other client waits is printed, not judged: the machine may be busy. bench/attacks.mjs compares it.
 
 import assert from "node:assert/strict";
+import { cpus } from "node:os";
 import { after, before, test } from "node:test";
 import { frame, openWebSocket, several, times } from "./harness/attack.mjs";
 import { ATTACKS } from "./harness/attacks.mjs";
@@ -12,6 +13,8 @@ import { siege } from "./harness/siege.mjs";
 
 const MIB = 1024 * 1024;
 const MAX_MEMORY = 64 * MIB;
+/** What the allocator holds for later, most of all: glibc has several heaps for each core (docs/operations.md, "Limits"). */
+const UNCOUNTED = 8 * MIB * cpus().length;
 const LIMITS = ["--max-memory", "64MiB", "--max-client-memory", "4MiB"];
 
 const env = secrets();
@@ -24,8 +27,7 @@ for (const name of ATTACKS.keys()) {
     const { relay, witness, rest, under, base, most } = await siege(t, name, { app, env, args: LIMITS });
     const added = ((most - base) / MIB).toFixed(1);
     t.diagnostic(`memory +${added} MiB; p99 ${rest.toFixed(1)} ms at rest, ${under.toFixed(1)} ms under attack`);
-    // The limit is for what the relay keeps; the allocator holds some more for later.
-    assert.ok(most - base < 3 * MAX_MEMORY, `the relay took ${added} MiB more than at rest`);
+    assert.ok(most - base < MAX_MEMORY + UNCOUNTED, `the relay took ${added} MiB more than at rest`);
     stayedConnected(witness);
     // It recovers: whoever comes now is let in.
     await times(await connected(t, relay.url), 1);
