@@ -355,6 +355,7 @@ describe("the log", () => {
     t.after(() => server.kill9());
     const ada = await connected(t, server.url);
     ada.disconnect();
+    await until(async () => server.front.stderr.includes("socket disconnected"), "the log does not say that she has gone");
     await server.stop();
     const lines = server.front.stderr.trim().split("\n").map((line) => JSON.parse(line));
     const goodbye = lines.find((line) => line.message === "socket disconnected");
