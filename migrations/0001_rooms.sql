@@ -1,5 +1,5 @@
 -- Who is connected, who is in which room, what was said, and the last batch of each relay.
--- A statement ends with a semicolon at the end of a line, and has none at the end of another.
+-- A statement ends with a semicolon at the end of a line; one that makes a trigger, with the line `END;`.
 
 -- A relay's youngest life. A greater epoch declares the sockets of the smaller ones gone.
 CREATE TABLE relay (

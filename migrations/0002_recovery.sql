@@ -100,21 +100,21 @@ CREATE TRIGGER finish_batch INSTEAD OF INSERT ON finish
 BEGIN
     INSERT INTO log (offset, namespace, room, event, data, id, at)
     SELECT NEW.first + key, NEW.namespace, value ->> 0, value ->> 1, value ->> 2, value ->> 3, NEW.at
-    FROM json_each(NEW.plain); -- not the end
+    FROM json_each(NEW.plain);
     INSERT INTO log (offset, namespace, room, event, data, id, target, attachments, sender, ack, brief, at)
     SELECT NEW.first + key, coalesce(value ->> 9, NEW.namespace), value ->> 0, value ->> 1, value ->> 2,
            value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
            CASE value ->> 8 WHEN '?' THEN (SELECT 1 FROM own_room WHERE id = value ->> 0) ELSE value ->> 8 END,
            NEW.at
-    FROM json_each(NEW.complete); -- not the end
+    FROM json_each(NEW.complete);
     INSERT INTO tally (namespace, event, room, messages)
     SELECT coalesce(value ->> 3, NEW.namespace), value ->> 1, value ->> 0, value ->> 2
     FROM json_each(NEW.counts)
     WHERE NOT EXISTS (SELECT 1 FROM own_room WHERE id = value ->> 0)
-    ON CONFLICT (namespace, room, event) DO UPDATE SET messages = messages + excluded.messages; -- not the end
+    ON CONFLICT (namespace, room, event) DO UPDATE SET messages = messages + excluded.messages;
     INSERT INTO batch (relay, namespace, epoch, sequence, response)
     SELECT NEW.relay, NEW.namespace, NEW.epoch, NEW.sequence, NEW.response
     WHERE NEW.relay IS NOT NULL
     ON CONFLICT (relay, namespace) DO UPDATE
-    SET epoch = excluded.epoch, sequence = excluded.sequence, response = excluded.response; -- not the end
+    SET epoch = excluded.epoch, sequence = excluded.sequence, response = excluded.response;
 END;

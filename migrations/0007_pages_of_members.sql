@@ -43,15 +43,15 @@ BEGIN
     INSERT INTO occupancy (namespace, room, sockets, users) VALUES (NEW.namespace, NEW.room, 1, 1)
     ON CONFLICT (namespace, room) DO UPDATE SET sockets = sockets + 1, users = users + (NOT EXISTS (
         SELECT 1 FROM member WHERE namespace = NEW.namespace AND room = NEW.room AND user = NEW.user
-        AND socket <> NEW.socket)); -- not the end
+        AND socket <> NEW.socket));
 END;
 
 CREATE TRIGGER member_left AFTER DELETE ON member
 BEGIN
     UPDATE occupancy SET sockets = sockets - 1, users = users - (NOT EXISTS (
         SELECT 1 FROM member WHERE namespace = OLD.namespace AND room = OLD.room AND user = OLD.user))
-    WHERE namespace = OLD.namespace AND room = OLD.room; -- not the end
-    DELETE FROM occupancy WHERE namespace = OLD.namespace AND room = OLD.room AND sockets = 0; -- not the end
+    WHERE namespace = OLD.namespace AND room = OLD.room;
+    DELETE FROM occupancy WHERE namespace = OLD.namespace AND room = OLD.room AND sockets = 0;
 END;
 
 CREATE TRIGGER member_changed AFTER UPDATE OF user ON member
@@ -61,11 +61,11 @@ BEGIN
     + (NOT EXISTS (
         SELECT 1 FROM member WHERE namespace = NEW.namespace AND room = NEW.room AND user = NEW.user
         AND socket <> NEW.socket))
-    WHERE namespace = NEW.namespace AND room = NEW.room; -- not the end
+    WHERE namespace = NEW.namespace AND room = NEW.room;
 END;
 
 -- A socket whose data names another user belongs to that one in its rooms as well.
 CREATE TRIGGER socket_changed AFTER UPDATE OF data ON socket WHEN NEW.user <> OLD.user
 BEGIN
-    UPDATE member SET user = NEW.user WHERE socket = NEW.id; -- not the end
+    UPDATE member SET user = NEW.user WHERE socket = NEW.id;
 END;

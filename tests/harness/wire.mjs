@@ -27,6 +27,10 @@ export async function startWire(t, url, { delay = 0 } = {}) {
         cable.near.destroy();
       }
     },
+    /** What clients send from now on is lost, and neither end is told. */
+    mute() {
+      for (const { near, far } of cables) (near.unpipe(far), near.resume());
+    },
     /** Ends every connection at both ends. */
     tear() {
       for (const { near, far } of cables) (near.destroy(), far.destroy());

@@ -10,12 +10,6 @@ export const ROUND_SECONDS = 14;
 /** How many faults begin in a round. */
 const FAULTS = { least: 4, most: 9 };
 
-/**
- * A relay that starts while another is cut off from the broker cannot know of it, and is not told later what it has
- * missed: so these faults are kept apart, by so many seconds.
- */
-const BUS = "bus", BUS_PAUSE = 4;
-
 /** Random numbers from 0 to 1, the same for the same place. @param {...(string | number)} place the seed first */
 export function stream(...place) {
   let state = createHash("sha256").update(JSON.stringify(place)).digest().readUInt32LE();
@@ -68,8 +62,8 @@ export function choices(random) {
 
 /**
  * The faults, each dealt from a deck of all kinds, so that each comes in its turn.
- * @param {{seed: number, form: Form, without: string[], longest: {lock: number, full: number}, knownFaults?: boolean}} options
- *   `longest`: seconds; `knownFaults`: relays may start while the bus between relays fails
+ * @param {{seed: number, form: Form, without: string[], longest: {lock: number, full: number}}} options
+ *   `longest`: seconds
  */
 export class Schedule {
   #options;
@@ -90,12 +84,11 @@ export class Schedule {
     const faults = [];
     for (let count = whole(FAULTS.least, FAULTS.most); count > 0; count--) {
       const fault = { ...this.#deal(), at: between(0, ROUND_SECONDS * 0.8) };
-      const targets = this.#options.knownFaults ? [fault.target] : [fault.target, ...shared(fault)];
-      const free = Math.max(...targets.map((target) => busyUntil.get(target) ?? 0));
+      const free = busyUntil.get(fault.target) ?? 0;
       if (fault.at < free) fault.at = free + between(0, 1);
       if (fault.at > ROUND_SECONDS) continue;
       // A process is given a moment to get up before it is hit again.
-      for (const target of targets) busyUntil.set(target, fault.at + fault.seconds + (target === BUS ? BUS_PAUSE : 0.5));
+      busyUntil.set(fault.target, fault.at + fault.seconds + 0.5);
       faults.push(fault);
     }
     return faults.sort((a, b) => a.at - b.at);
@@ -110,13 +103,6 @@ export class Schedule {
     }
     return /** @type {Fault} */ (this.#deck.pop());
   }
-}
-
-/** What a fault keeps busy besides its target. @param {Fault} fault */
-function shared({ kind, target }) {
-  const startsRelay = /^relay/.test(target);
-  const failsBus = /^broker/.test(target) && kind !== "delay";
-  return startsRelay || failsBus ? [BUS] : [];
 }
 
 /** One fault of each kind at least, with what it is for. */

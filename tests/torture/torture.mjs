@@ -26,7 +26,7 @@ const HELP = `node torture.mjs [OPTIONS]
   --seed S        a number; the same seed gives the same schedule (random)
   --form NAMES    ${Object.keys(FORMS).join(", ")}: one after another (up,split)
   --clients N     how many (240)
-  --order WHAT    relay: one relay's clients have one order; all: all have (relay where there are several, else all)
+  --order WHAT    relay: one relay's clients have one order; all: all have (all)
   --without KINDS faults to leave out
   --longest-lock SECONDS, --longest-full SECONDS   of the database's lock (25), of a full disk (20)
   --known-faults  what docs/operations.md says is kept apart may meet
@@ -93,7 +93,7 @@ class Run {
     this.disk = new Disk();
     this.without = this.disk.limited ? without : [...without, "disk-full"];
     this.schedule = new Schedule({ seed, form: FORMS[form], without: this.without, longest, knownFaults });
-    this.checker = new Checker({ order: order ?? (FORMS[form].relays > 1 ? "relay" : "all"), now: () => this.now });
+    this.checker = new Checker({ order: order ?? "all", now: () => this.now });
   }
 
   /** Seconds since it began. */

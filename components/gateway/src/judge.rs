@@ -193,6 +193,18 @@ mod tests {
     }
 
     #[test]
+    fn what_the_relay_has_delivered_and_asks_for_stays_with_a_batch_that_is_judged() {
+        let body = r#"{"sockets":[{"id":"s1","connection":"c1"}],"events":[{"connect":{"socket":0,"handshake":{"url":"/","headers":[],"address":"::1","secure":false,"time":1}}}],"delivered":0,"replay":true}"#;
+        let mut batch: Batch<'_> = serde_json::from_str(body).unwrap();
+        let verdicts = [Verdict::Admitted(
+            RawValue::from_string("8".into()).unwrap(),
+        )];
+        let changed = with_verdicts(&mut batch, &verdicts).unwrap();
+        let expected = body.replace(r#""time":1}}}]"#, r#""time":1},"claims":8}}]"#);
+        assert_eq!(String::from_utf8(changed).unwrap(), expected);
+    }
+
+    #[test]
     fn a_token_that_is_renewed_gets_its_verdict_in_its_turn() {
         let body = r#"{"sockets":[{"id":"s1","connection":"c1"}],"events":[{"renew":{"socket":0,"id":7,"handshake":{"url":"/","headers":[],"address":"::1","secure":false,"time":1},"auth":{"token":"t"},"claims":{"sub":"root"}}},{"connect":{"socket":0,"handshake":{"url":"/","headers":[],"address":"::1","secure":false,"time":1}}}]}"#;
         let mut batch: Batch<'_> = serde_json::from_str(body).unwrap();

@@ -20,7 +20,7 @@ use crate::interface::Error;
 use cause::Cause;
 
 #[cfg(test)]
-pub use engine::use_file;
+pub use engine::{statements, use_file};
 
 /// How long SQLite waits for a lock each time. It looks for it after 1, 3 and 8 ms, and had it more time it
 /// would look after ever longer pauses, in which nobody writes, or somebody else takes the lock again.

@@ -12,7 +12,7 @@ use spin_sdk::sqlite::Value;
 use crate::{
     database::{Database, number},
     interface::Error,
-    sql,
+    probe, sql,
 };
 
 thread_local! {
@@ -29,10 +29,22 @@ pub fn has_committed() {
     IS_DURABLE.set(true);
 }
 
-/// Writes something, so that the next commit syncs the log: that the relay was heard.
-pub async fn write(database: &Database, relay: &str, now: u64) -> Result<(), Error> {
+/// Writes something, so that the next commit syncs the log: that the relay was heard. Not if there is no such relay.
+pub async fn write(database: &Database, relay: &str, now: u64) -> Result<bool, Error> {
     let parameters = [Value::Text(relay.to_owned()), number(now)];
-    database.run(sql::HEARD, parameters).await
+    Ok(database.row(sql::HEARD, parameters).await?.is_some())
+}
+
+/// Outside a transaction: what was read before can be told after this.
+pub async fn assure(database: &Database, relay: &str, now: u64) -> Result<(), Error> {
+    if is_certain() {
+        return Ok(());
+    }
+    if !write(database, relay, now).await? {
+        probe::write(database).await?;
+    }
+    has_committed();
+    Ok(())
 }
 
 /// For tests: as in a new instance.

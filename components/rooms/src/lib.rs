@@ -8,6 +8,7 @@ mod pending;
 mod plan;
 mod pool;
 mod probe;
+mod replay;
 mod schema;
 mod sql;
 mod transaction;
@@ -25,7 +26,7 @@ mod bindings {
 
     struct Rooms;
 
-    use exports::parlour::rooms::rooms::{Claim, Error, Policy};
+    use exports::parlour::rooms::rooms::{Claim, Error, Policy, Replayed};
 
     impl exports::parlour::rooms::rooms::Guest for Rooms {
         type Transaction = crate::transaction::Transaction;
@@ -36,6 +37,15 @@ mod bindings {
             claims: Vec<Claim>,
         ) -> Result<Vec<bool>, Error> {
             crate::transaction::recoverable(&namespace, &policy, &claims).await
+        }
+
+        async fn replay(
+            namespace: String,
+            relay: String,
+            after: u64,
+            bytes: u32,
+        ) -> Result<Replayed, Error> {
+            crate::replay::run(namespace, relay, after, bytes).await
         }
 
         async fn probe() -> Result<(), Error> {

@@ -1,5 +1,7 @@
-//! Emissions that have their offsets but are not in the log yet: they go there with the batch's
+//! Entries that have their offsets but are not in the log yet: they go there with the batch's
 //! response, in one statement, unless somebody wants to read before.
+
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Value as Json, json};
 use spin_sdk::sqlite::Value;
@@ -7,15 +9,14 @@ use spin_sdk::sqlite::Value;
 use crate::{
     database::{list, number},
     interface::{Emission, Error},
-    plan::Plan,
+    plan::Entry,
 };
 
-/// The lists of [`FINISH`](crate::sql::FINISH).
+/// What comes next into the log, of whatever namespaces, without a gap from the offset `first` on.
+#[derive(Default)]
 pub struct Pending {
-    plain: Value,
-    complete: Value,
-    counts: Value,
-    first: u64,
+    pub first: u64,
+    pub entries: Vec<Entry>,
 }
 
 /// Room, event, data, id.
@@ -35,7 +36,7 @@ type Complete<'a> = (
     Option<&'a str>,
 );
 
-/// Whether an emission is in no room's history.
+/// Whether an entry is in no room's history.
 #[derive(Clone, Copy, serde::Serialize)]
 #[serde(untagged)]
 enum Brief {
@@ -44,41 +45,69 @@ enum Brief {
     Perhaps(char),
 }
 
+/// An emission that is kept for sessions and for relays.
+const EMISSION: Brief = Brief::Yes(1);
+
+/// What is kept for relays alone.
+const COMMAND: Brief = Brief::Yes(2);
+
 /// Characters of a socket's id.
 const SOCKET_ID_LENGTH: usize = 20;
 
 impl Pending {
-    /// Nothing to store.
-    pub fn none() -> Self {
+    /// The lists of [`FINISH`](crate::sql::FINISH): plain, complete, counts, heads; then first. `namespace` and `relay`
+    /// are the batch's.
+    pub fn values(&self, namespace: &str, relay: &str) -> Result<[Value; 5], Error> {
         let empty = || Value::Text("[]".into());
-        Self {
-            plain: empty(),
-            complete: empty(),
-            counts: empty(),
-            first: 0,
+        let first = number(self.first);
+        if self.entries.is_empty() {
+            return Ok([empty(), empty(), empty(), empty(), first]);
         }
-    }
-
-    /// The emissions of a plan, the first of which has the offset `first`.
-    pub fn of(plan: &Plan, first: u64) -> Result<Self, Error> {
-        let emissions = || plan.emissions.iter().map(|(_, emission)| emission);
-        let mut pending = Self {
-            counts: list(&plan.tally())?,
-            first,
-            ..Self::none()
-        };
+        let (counts, heads) = (list(&self.tally())?, list(&self.heads(namespace))?);
         // Each column read out of JSON costs half a microsecond a row, and most rows need but four.
-        if emissions().all(is_plain) {
-            pending.plain = list(&emissions().map(plain).collect::<Vec<_>>())?;
-        } else {
-            pending.complete = list(&emissions().map(complete).collect::<Vec<_>>())?;
-        }
-        Ok(pending)
+        let plain: Option<Vec<_>> = self.entries.iter().map(plain).collect();
+        Ok(match plain {
+            Some(rows) => [list(&rows)?, empty(), counts, heads, first],
+            None => {
+                let rows = self.entries.iter().map(|entry| complete(entry, relay));
+                let rows = list(&rows.collect::<Vec<_>>())?;
+                [empty(), rows, counts, heads, first]
+            }
+        })
     }
 
-    /// plain, complete, counts, first
-    pub fn into_values(self) -> [Value; 4] {
-        [self.plain, self.complete, self.counts, number(self.first)]
+    /// How many emissions of each event go to the history of each room, and in which other namespace:
+    /// (room, event, number, namespace).
+    fn tally(&self) -> Vec<(&str, &str, u32, Option<&str>)> {
+        let mut tally: HashMap<(&str, &str, Option<&str>), u32> = HashMap::new();
+        for entry in &self.entries {
+            if let Entry::Emission(emission) = entry
+                && let [room] = emission.rooms.as_slice()
+                && !emission.transient
+            {
+                let event = emission.event.as_str();
+                *tally.entry((room, event, entry.elsewhere())).or_default() += 1;
+            }
+        }
+        let row = |((room, event, namespace), number)| (room, event, number, namespace);
+        tally.into_iter().map(row).collect()
+    }
+
+    /// The last offset of each namespace.
+    fn heads<'a>(&'a self, own: &'a str) -> Vec<(&'a str, u64)> {
+        let offsets = (self.first..).zip(&self.entries);
+        let heads: BTreeMap<&str, u64> = offsets
+            .map(|(offset, entry)| (entry.elsewhere().unwrap_or(own), offset))
+            .collect();
+        heads.into_iter().collect()
+    }
+}
+
+/// None if it needs more than these columns.
+fn plain(entry: &Entry) -> Option<Plain<'_>> {
+    match entry {
+        Entry::Emission(emission) if is_plain(emission) => Some(columns(emission)),
+        _ => None,
     }
 }
 
@@ -92,12 +121,13 @@ fn is_plain(emission: &Emission) -> bool {
 
 fn brief(emission: &Emission) -> Option<Brief> {
     match emission.rooms.as_slice() {
+        _ if emission.transient => Some(EMISSION),
         [room] => (room.len() == SOCKET_ID_LENGTH).then_some(Brief::Perhaps('?')),
-        _ => Some(Brief::Yes(1)),
+        _ => Some(EMISSION),
     }
 }
 
-fn plain(emission: &Emission) -> Plain<'_> {
+fn columns(emission: &Emission) -> Plain<'_> {
     let room = match emission.rooms.as_slice() {
         [room] => Some(room.as_str()),
         _ => None,
@@ -110,8 +140,23 @@ fn plain(emission: &Emission) -> Plain<'_> {
     )
 }
 
-fn complete(emission: &Emission) -> Complete<'_> {
-    let (room, event, data, id) = plain(emission);
+fn complete<'a>(entry: &'a Entry, relay: &'a str) -> Complete<'a> {
+    let command = |json: &'a str, target| {
+        let (sender, brief) = (Some(relay), Some(COMMAND));
+        (
+            None, "", json, None, target, None, sender, None, brief, None,
+        )
+    };
+    let emission = match entry {
+        Entry::Emission(emission) => emission,
+        Entry::Command(json) => return command(json, None),
+        Entry::Addressed(json, sockets) => {
+            let pairs = sockets.iter().map(|it| json!([it.socket, it.relay]));
+            let target = Json::from_iter(pairs).to_string();
+            return command(json, Some(target));
+        }
+    };
+    let (room, event, data, id) = columns(emission);
     let except = &emission.except;
     let target = match emission.rooms.as_slice() {
         [] | [_] if except.is_empty() => None,
@@ -135,4 +180,58 @@ fn complete(emission: &Emission) -> Complete<'_> {
         brief(emission),
         emission.namespace.as_deref(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn emission(room: &str, namespace: Option<&str>, transient: bool) -> Entry {
+        Entry::Emission(Emission {
+            namespace: namespace.map(str::to_owned),
+            rooms: vec![room.into()],
+            except: vec![],
+            event: "message".into(),
+            data: "[\"message\"]".into(),
+            attachments: vec![],
+            id: None,
+            once: None,
+            transient,
+        })
+    }
+
+    fn texts(values: &[Value; 5]) -> [&str; 4] {
+        [0, 1, 2, 3].map(|place: usize| match &values[place] {
+            Value::Text(text) => text.as_str(),
+            other => panic!("{other:?} is no text"),
+        })
+    }
+
+    #[test]
+    fn what_is_plain_is_stored_as_such_and_each_namespace_has_its_head() {
+        let entries = vec![emission("r", None, false), emission("r", None, false)];
+        let values = Pending { first: 7, entries }.values("/", "r1").unwrap();
+        let row = r#"["r","message","[\"message\"]",null]"#;
+        assert_eq!(
+            texts(&values),
+            [
+                &*format!("[{row},{row}]"),
+                "[]",
+                r#"[["r","message",2,null]]"#,
+                r#"[["/",8]]"#
+            ]
+        );
+        let entries = vec![
+            emission("r", Some("/b"), false),
+            Entry::Command("{}".into()),
+            emission("s", None, true),
+            emission("r", Some("/b"), false),
+        ];
+        let values = Pending { first: 7, entries }.values("/", "r1").unwrap();
+        let [plain, complete, counts, heads] = texts(&values);
+        assert_eq!((plain, heads), ("[]", r#"[["/",9],["/b",10]]"#));
+        assert!(complete.contains(r#"[null,"","{}",null,null,null,"r1",null,2,null]"#));
+        // What is transient is in no history.
+        assert_eq!(counts, r#"[["r","message",2,"/b"]]"#);
+    }
 }

@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 
-use crate::interface::{Answer, Change, Emission, Movement, Newcomer, Renewal};
+use crate::interface::{
+    Answer, Change, Command, Emission, Located, Movement, Newcomer, Once, Renewal, Target, Whom,
+};
 
 /// A part of the changes that is carried out at once.
 #[derive(Debug)]
@@ -11,6 +13,28 @@ pub enum Step {
     Plan(Plan),
     /// Depends on who is where, so what comes before it is carried out before.
     Move(Movement),
+    /// The same: a command, with its place among the changes, and whom it is for.
+    Address(u32, String, Target),
+}
+
+/// What a log has.
+#[derive(Debug)]
+pub enum Entry {
+    Emission(Emission),
+    /// JSON.
+    Command(String),
+    /// A command for some sockets.
+    Addressed(String, Vec<Located>),
+}
+
+impl Entry {
+    /// Whose log it is in, if not in that of the batch's namespace.
+    pub fn elsewhere(&self) -> Option<&str> {
+        match self {
+            Self::Emission(emission) => emission.namespace.as_deref(),
+            Self::Command(_) | Self::Addressed(..) => None,
+        }
+    }
 }
 
 /// The net effect of changes, to be carried out in the order of the fields.
@@ -26,8 +50,8 @@ pub struct Plan {
     pub left: Vec<(String, String)>,
     /// Memberships (place, socket, room) that begin.
     pub joined: Vec<(u32, String, String)>,
-    /// What is emitted, with its place among the changes, in order.
-    pub emissions: Vec<(u32, Emission)>,
+    /// What goes into a log, with its place among the changes, in order.
+    pub entries: Vec<(u32, Entry)>,
     pub answers: Vec<Answer>,
     /// Sockets that left and whose sessions are kept.
     pub suspended: Vec<String>,
@@ -51,20 +75,26 @@ enum Departed {
     Resumable,
 }
 
-/// Splits changes into steps.
-pub fn steps(changes: Vec<Change>) -> Vec<Step> {
+/// Splits changes, each with its place, into steps.
+pub fn steps(changes: Vec<(u32, Change)>) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut part = Vec::new();
-    for (index, change) in (0..).zip(changes) {
-        match change {
-            Change::Move(movement) => {
-                if !part.is_empty() {
-                    steps.push(Step::Plan(Plan::of(std::mem::take(&mut part))));
-                }
-                steps.push(Step::Move(movement));
+    for (index, change) in changes {
+        let step = match change {
+            Change::Move(movement) => Step::Move(movement),
+            Change::Command(Command {
+                json,
+                whom: Whom::Sockets(target),
+            }) => Step::Address(index, json, target),
+            change => {
+                part.push((index, change));
+                continue;
             }
-            change => part.push((index, change)),
+        };
+        if !part.is_empty() {
+            steps.push(Step::Plan(Plan::of(std::mem::take(&mut part))));
         }
+        steps.push(step);
     }
     if !part.is_empty() {
         steps.push(Step::Plan(Plan::of(part)));
@@ -78,7 +108,10 @@ impl Plan {
         let mut fates: HashMap<String, Fate> = HashMap::new();
         for (index, change) in changes {
             match change {
-                Change::Emit(emission) => plan.emissions.push((index, emission)),
+                Change::Emit(emission) => plan.entries.push((index, Entry::Emission(emission))),
+                Change::Command(command) => {
+                    plan.entries.push((index, Entry::Command(command.json)));
+                }
                 Change::Answer(answer) => plan.answers.push(answer),
                 Change::Renew(renewal) => plan.renewed.push(renewal),
                 Change::Join(m) => {
@@ -139,16 +172,16 @@ impl Plan {
         }
     }
 
-    /// How many of the emissions come before a place among the changes.
-    pub fn emitted_before(&self, place: u32) -> u64 {
-        self.emissions.partition_point(|(index, _)| *index < place) as u64
+    /// How many of the entries come before a place among the changes.
+    pub fn entries_before(&self, place: u32) -> u64 {
+        self.entries.partition_point(|(index, _)| *index < place) as u64
     }
 
     /// The keys (id, sender) of the emissions that must happen once.
     pub fn keys(&self) -> Vec<(&str, &str)> {
-        self.emissions
+        self.entries
             .iter()
-            .filter_map(|(_, emission)| key(emission))
+            .filter_map(|(_, entry)| Some(key(entry)?.0))
             .collect()
     }
 
@@ -159,8 +192,8 @@ impl Plan {
         mut known: HashMap<(String, String), String>,
     ) -> Vec<(u32, String)> {
         let mut repetitions = Vec::new();
-        self.emissions.retain(|(index, emission)| {
-            let (Some((id, sender)), Some(once)) = (key(emission), &emission.once) else {
+        self.entries.retain(|(index, entry)| {
+            let Some(((id, sender), once)) = key(entry) else {
                 return true;
             };
             let key = (id.to_owned(), sender.to_owned());
@@ -173,37 +206,21 @@ impl Plan {
         });
         repetitions
     }
-
-    /// How many emissions of each event go to each single room, and in which other namespace:
-    /// (room, event, number, namespace).
-    pub fn tally(&self) -> Vec<(&str, &str, u32, Option<&str>)> {
-        let mut tally: HashMap<(&str, &str, Option<&str>), u32> = HashMap::new();
-        for (_, emission) in &self.emissions {
-            if let [room] = emission.rooms.as_slice() {
-                let key = (
-                    room.as_str(),
-                    &*emission.event,
-                    emission.namespace.as_deref(),
-                );
-                *tally.entry(key).or_default() += 1;
-            }
-        }
-        tally
-            .into_iter()
-            .map(|((room, event, namespace), n)| (room, event, n, namespace))
-            .collect()
-    }
 }
 
-fn key(emission: &Emission) -> Option<(&str, &str)> {
+/// Id and sender of an emission that must happen once.
+fn key(entry: &Entry) -> Option<((&str, &str), &Once)> {
+    let Entry::Emission(emission) = entry else {
+        return None;
+    };
     let once = emission.once.as_ref()?;
-    Some((emission.id.as_deref()?, &once.sender))
+    Some(((emission.id.as_deref()?, &once.sender), once))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::interface::{Departure, Direction, Membership, Once, Presence};
+    use crate::interface::{Departure, Direction, Membership, Presence};
 
     fn join(socket: &str, room: &str) -> Change {
         Change::Join(Membership {
@@ -257,11 +274,16 @@ mod tests {
                 sender: sender.into(),
                 ack: ack.into(),
             }),
+            transient: false,
         })
     }
 
+    fn placed(changes: Vec<Change>) -> Vec<(u32, Change)> {
+        (0..).zip(changes).collect()
+    }
+
     fn plan(changes: Vec<Change>) -> Plan {
-        match steps(changes).pop() {
+        match steps(placed(changes)).pop() {
             Some(Step::Plan(plan)) => plan,
             other => panic!("no plan: {other:?}"),
         }
@@ -322,11 +344,24 @@ mod tests {
             direction: Direction::Into,
             places: vec!["1".into()],
         });
-        let steps = steps(vec![join("a", "1"), movement, leave("a", "1")]);
+        let command = |whom| {
+            let json = "{}".into();
+            Change::Command(Command { json, whom })
+        };
+        let (rooms, except) = (vec!["1".into()], vec![]);
+        let changes = vec![
+            join("a", "1"),
+            command(Whom::Everyone),
+            movement,
+            leave("a", "1"),
+            command(Whom::Sockets(Target { rooms, except })),
+        ];
+        let steps = steps(placed(changes));
         assert!(matches!(
             steps.as_slice(),
-            [Step::Plan(first), Step::Move(_), Step::Plan(last)]
-                if first.joined.len() == 1 && last.left.len() == 1
+            [Step::Plan(first), Step::Move(_), Step::Plan(last), Step::Address(4, _, target)]
+                if first.joined.len() == 1 && first.entries.len() == 1 && last.left.len() == 1
+                && target.rooms == ["1"]
         ));
     }
 
@@ -349,9 +384,8 @@ mod tests {
             repetitions,
             [(0, "kept".to_owned()), (3, "first".to_owned())]
         );
-        let left: Vec<u32> = plan.emissions.iter().map(|(index, _)| *index).collect();
+        let left: Vec<u32> = plan.entries.iter().map(|(index, _)| *index).collect();
         assert_eq!(left, [1, 4]);
-        assert_eq!(plan.emitted_before(2), 1);
-        assert_eq!(plan.tally(), [("r", "message", 2, None)]);
+        assert_eq!(plan.entries_before(2), 1);
     }
 }

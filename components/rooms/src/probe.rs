@@ -15,7 +15,8 @@ pub async fn run() -> Result<(), Error> {
     Ok(())
 }
 
-async fn write(database: &Database) -> Result<(), Error> {
+/// Writes something and takes it back, in one transaction.
+pub async fn write(database: &Database) -> Result<(), Error> {
     database.begin().await?;
     database.run(sql::PROBE, [number(0)]).await?;
     database.run(sql::END_PROBE, []).await?;

@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0005_sources.sql"),
     include_str!("../../../migrations/0006_identity.sql"),
     include_str!("../../../migrations/0007_pages_of_members.sql"),
+    include_str!("../../../migrations/0008_one_order.sql"),
 ];
 
 const VERSION: &str = "SELECT max(version) FROM parlour_schema";
@@ -84,12 +85,27 @@ async fn migrate_to(database: &Database, migrations: &[&str]) -> Result<(), Erro
     Ok(())
 }
 
-/// SQLite's `execute` runs only the first of several statements, and silently.
-fn statements(migration: &str) -> impl Iterator<Item = &str> {
-    migration.split(";\n").filter(|statement| {
-        let mut lines = statement.lines().map(str::trim);
-        lines.any(|line| !line.is_empty() && !line.starts_with("--"))
-    })
+/// SQLite's `execute` runs only the first of several statements, and silently. A statement ends with a line that ends
+/// with a semicolon; one that makes a trigger has statements in it, and ends with the line `END;`.
+fn statements(migration: &str) -> Vec<&str> {
+    let mut statements = Vec::new();
+    let (mut start, mut end) = (0, 0);
+    // How the statement begins that the line belongs to.
+    let mut beginning = None;
+    for line in migration.split_inclusive('\n') {
+        end += line.len();
+        let code = line.split("--").next().unwrap_or_default().trim();
+        if code.is_empty() {
+            continue;
+        }
+        let is_trigger = beginning.get_or_insert(code).starts_with("CREATE TRIGGER");
+        if code == "END;" || code.ends_with(';') && !is_trigger {
+            statements.push(migration[start..end].trim());
+            (start, beginning) = (end, None);
+        }
+    }
+    assert!(beginning.is_none(), "a migration ends within a statement");
+    statements
 }
 
 #[cfg(test)]
@@ -98,12 +114,27 @@ mod tests {
 
     #[test]
     fn a_migration_is_split_into_its_statements() {
-        let sql =
-            "-- why\nCREATE TABLE a (\n  b TEXT -- a; b\n);\n\nCREATE INDEX c ON a (b);\n-- end\n";
-        let found: Vec<_> = statements(sql).map(str::trim).collect();
-        assert_eq!(found.len(), 2);
-        assert!(found[0].ends_with("-- a; b\n)"));
-        assert_eq!(found[1], "CREATE INDEX c ON a (b)");
+        let table = "-- why;\nCREATE TABLE a (\n  b TEXT -- a; b\n);";
+        let trigger = "CREATE TRIGGER t AFTER INSERT ON a\nBEGIN\n    DELETE FROM a; -- all;\n    \
+                       UPDATE a SET b = CASE b WHEN 1 THEN 2 END;\nEND;";
+        let index = "CREATE INDEX c ON a (b); -- fast";
+        let migration = format!("{table}\n\n{trigger}\n{index}\n-- the end;\n");
+        assert_eq!(statements(&migration), [table, trigger, index]);
+        assert!(statements("").is_empty());
+    }
+
+    #[test]
+    fn every_migration_is_of_whole_statements() {
+        for migration in MIGRATIONS {
+            for statement in statements(migration) {
+                let is_comment = |line: &&str| line.is_empty() || line.starts_with("--");
+                let first = statement.lines().find(|line| !is_comment(line)).unwrap();
+                let begins = [
+                    "CREATE ", "ALTER ", "DROP ", "INSERT ", "UPDATE ", "DELETE ",
+                ];
+                assert!(begins.iter().any(|it| first.starts_with(it)), "{first}");
+            }
+        }
     }
 
     #[test]

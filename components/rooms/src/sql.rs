@@ -7,13 +7,16 @@ pub const SAVEPOINT: &str = "SAVEPOINT event";
 pub const RELEASE: &str = "RELEASE event";
 pub const ROLLBACK: &str = "ROLLBACK TO event";
 
-/// relay, namespace → the relay's epoch, the last batch's epoch and sequence, the last offset, when
-/// the namespace was last tidied up, when the relay was last heard.
+/// relay, namespace, time → the relay's epoch, the last batch's epoch and sequence, the last offset, when
+/// the namespace was last tidied up, when the relay was last heard, the head of the namespace's log, whether another
+/// relay was heard since that time.
 pub const GUARD: &str = "\
 SELECT r.epoch, b.epoch, b.sequence,
        (SELECT seq FROM sqlite_sequence WHERE name = 'log'),
        (SELECT at FROM tidied WHERE namespace = ?2),
-       r.heard
+       r.heard,
+       (SELECT offset FROM head WHERE namespace = ?2),
+       EXISTS (SELECT 1 FROM relay WHERE id <> ?1 AND heard > ?3)
 FROM (SELECT 1) LEFT JOIN relay r ON r.id = ?1 LEFT JOIN batch b ON b.relay = ?1 AND b.namespace = ?2";
 
 /// relay, namespace, epoch, sequence → response
@@ -25,8 +28,9 @@ pub const NOTE_LIFE: &str = "\
 INSERT INTO relay (id, epoch, heard) VALUES (?1, ?2, ?3)
 ON CONFLICT (id) DO UPDATE SET epoch = excluded.epoch, heard = excluded.heard";
 
-/// relay, time: it was heard. The row is another than before in any case, or nothing would be written.
-pub const HEARD: &str = "UPDATE relay SET heard = max(heard + 1, ?2) WHERE id = ?1";
+/// relay, time → 1 if there is that relay: it was heard. The row is another than before in any case, or nothing would
+/// be written.
+pub const HEARD: &str = "UPDATE relay SET heard = max(heard + 1, ?2) WHERE id = ?1 RETURNING 1";
 
 /// time → [[relay, epoch]] of those that have sockets and were last heard before
 pub const ABSENT: &str = "\
@@ -35,8 +39,8 @@ WHERE heard < ?1 AND EXISTS (SELECT 1 FROM socket WHERE socket.relay = relay.id)
 
 /// relay, epoch, time
 pub const SUSPEND_OLD_LIVES: &str = "\
-INSERT OR REPLACE INTO session (pid, namespace, socket, data, private, since, given, expires, rooms, gone)
-SELECT pid, namespace, id, data, private, since, given, expires,
+INSERT OR REPLACE INTO session (pid, namespace, socket, data, private, since, expires, rooms, gone)
+SELECT pid, namespace, id, data, private, since, expires,
        (SELECT json_group_array(json_array(room, since)) FROM member WHERE member.socket = socket.id), ?3
 FROM socket WHERE relay = ?1 AND epoch < ?2 AND pid IS NOT NULL";
 
@@ -49,8 +53,8 @@ pub const FORGET_OLD_LIVES: &str = "DELETE FROM socket WHERE relay = ?1 AND epoc
 
 /// [socket], time
 pub const SUSPEND: &str = "\
-INSERT OR REPLACE INTO session (pid, namespace, socket, data, private, since, given, expires, rooms, gone)
-SELECT s.pid, s.namespace, s.id, s.data, s.private, s.since, s.given, s.expires,
+INSERT OR REPLACE INTO session (pid, namespace, socket, data, private, since, expires, rooms, gone)
+SELECT s.pid, s.namespace, s.id, s.data, s.private, s.since, s.expires,
        (SELECT json_group_array(json_array(room, since)) FROM member WHERE member.socket = s.id), ?2
 FROM json_each(?1) AS j CROSS JOIN socket AS s ON s.id = j.value WHERE s.pid IS NOT NULL";
 
@@ -127,20 +131,35 @@ pub const MOVE_OUT: &str = target!(
     ON m.socket = t.id AND m.namespace = ?2 AND m.room IN (SELECT value FROM json_each(?4)))"
 );
 
+/// [room], namespace, [excepted room] → [[socket, its relay]]
+pub const LOCATED: &str = target!(
+    "SELECT json_group_array(json_array(s.id, s.relay)) FROM target AS t CROSS JOIN socket AS s ON s.id = t.id"
+);
+
+/// [socket], namespace, relay → those that another relay has
+pub const ELSEWHERE: &str = "\
+SELECT json_group_array(s.id) FROM json_each(?1) AS j
+CROSS JOIN socket AS s ON s.id = j.value AND s.namespace = ?2 AND s.relay <> ?3";
+
+/// [namespace] → [[namespace, the head of its log]]
+pub const HEADS: &str = "\
+SELECT json_group_array(json_array(namespace, offset)) FROM head
+WHERE namespace IN (SELECT value FROM json_each(?1))";
+
 /// [[id, sender]], namespace → [[index, ack]]
 pub const REPETITIONS: &str = "\
 SELECT json_group_array(json_array(j.key, l.ack))
 FROM json_each(?1) AS j CROSS JOIN log AS l
 ON l.namespace = ?2 AND l.id = j.value ->> 0 AND l.sender = j.value ->> 1";
 
-/// Stores, counts and keeps in one go (`migrations/0005_sources.sql`):
+/// Stores, counts and keeps in one go (`migrations/0008_one_order.sql`):
 /// [[room, event, data, id]] or [[room, event, data, id, target, attachments, sender, ack, brief,
-/// other namespace]], the other one empty; [[room, event, number, other namespace]], namespace, first
-/// offset, time;
+/// other namespace]], the other one empty; [[room, event, number, other namespace]], [[namespace, its head]],
+/// namespace, first offset, time;
 /// relay, epoch, sequence, response (NULL: the batch is not over)
 pub const FINISH: &str = "\
-INSERT INTO finish (plain, complete, counts, namespace, first, at, relay, epoch, sequence, response)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+INSERT INTO finish (plain, complete, counts, heads, namespace, first, at, relay, epoch, sequence, response)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
 /// namespace, room → [[socket, data]]
 pub const MEMBERS: &str = "\
@@ -217,13 +236,13 @@ SELECT json_group_array(json_array(offset, data, attachments)) FROM (
     SELECT l.offset, l.data, l.attachments FROM page AS p CROSS JOIN log AS l ON l.offset = p.offset
     WHERE p.later < ?6 ORDER BY p.offset DESC)";
 
-/// pid, namespace → socket, data, private, since, given, [[room, since]], when it went and NULL, or NULL and the
+/// pid, namespace → socket, data, private, since, [[room, since]], when it went and NULL, or NULL and the
 /// relay that it is connected to, when its time is over
 pub const SESSION: &str = "\
-SELECT socket, data, private, since, given, rooms, gone, NULL, expires
+SELECT socket, data, private, since, rooms, gone, NULL, expires
 FROM session WHERE pid = ?1 AND namespace = ?2
 UNION ALL
-SELECT id, data, private, since, given,
+SELECT id, data, private, since,
        (SELECT json_group_array(json_array(room, since)) FROM member WHERE socket = s.id), NULL, relay, expires
 FROM socket AS s WHERE pid = ?1 AND namespace = ?2";
 
@@ -234,49 +253,64 @@ SELECT EXISTS (
     SELECT 1 FROM json_each(?2) AS j CROSS JOIN horizon AS h ON h.namespace = ?1 AND h.room = j.value
     WHERE h.offset > ?3 AND h.at >= ?4)";
 
-/// namespace, [[room, since]], offset, own room, limit, [[source, after, until]], page → how many were missed, their
-/// bytes, how many are in the page, [[offset, room, target, data, attachments]], oldest first. Those to one room,
-/// those to the socket alone, those to several rooms or everyone; not those that were seen though they come after
-/// the offset. The page has so many that those but the last have fewer bytes.
+/// namespace, [[room, since]], offset, own room, limit, page → how many were missed, their bytes, how many are in the
+/// page, [[offset, room, target, data, attachments]], oldest first. Those to one room, those to the socket alone, those
+/// to several rooms or everyone. The page has so many that those but the last have fewer bytes.
 pub const MISSED: &str = "\
-WITH seen (source, after, until) AS MATERIALIZED (
-    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?6)),
-missed (offset, size) AS MATERIALIZED (
+WITH missed (offset, size) AS MATERIALIZED (
     SELECT offset, size FROM (
-        SELECT l.offset, l.source, octet_length(l.data) + coalesce(octet_length(l.attachments), 0) AS size
+        SELECT l.offset, octet_length(l.data) + coalesce(octet_length(l.attachments), 0) AS size
         FROM json_each(?2) AS j
         CROSS JOIN tally AS t ON t.namespace = ?1 AND t.room = j.value ->> 0
         CROSS JOIN log AS l ON l.namespace = ?1 AND l.room = t.room AND l.event = t.event
             AND l.offset > max(?3, j.value ->> 1)
         UNION ALL
-        SELECT offset, source, octet_length(data) + coalesce(octet_length(attachments), 0) FROM log
+        SELECT offset, octet_length(data) + coalesce(octet_length(attachments), 0) FROM log
         WHERE namespace = ?1 AND room = ?4 AND brief = 1 AND offset > ?3
         UNION ALL
-        SELECT offset, source, octet_length(data) + coalesce(octet_length(attachments), 0) FROM log
-        WHERE namespace = ?1 AND room IS NULL AND brief = 1 AND offset > ?3) AS m
-    WHERE NOT EXISTS (
-        SELECT 1 FROM seen WHERE seen.source = m.source AND m.offset > after AND m.offset <= until)
+        SELECT offset, octet_length(data) + coalesce(octet_length(attachments), 0) FROM log
+        WHERE namespace = ?1 AND room IS NULL AND brief = 1 AND offset > ?3)
     ORDER BY offset LIMIT ?5),
 page (offset) AS MATERIALIZED (
     SELECT offset FROM (SELECT offset, sum(size) OVER (ORDER BY offset) - size AS earlier FROM missed)
-    WHERE earlier < ?7)
+    WHERE earlier < ?6)
 SELECT (SELECT count(*) FROM missed), (SELECT coalesce(sum(size), 0) FROM missed), (SELECT count(*) FROM page),
     (SELECT json_group_array(json_array(offset, room, target, data, attachments)) FROM (
         SELECT l.offset, l.room, l.target, l.data, l.attachments
         FROM page AS p CROSS JOIN log AS l ON l.offset = p.offset ORDER BY p.offset))";
 
-/// → the last offset
-pub const LAST: &str = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'log'";
+/// namespace → the head of its log
+pub const HEAD: &str = "SELECT offset FROM head WHERE namespace = ?1";
+
+/// namespace, offset, bytes, limit → the head of the namespace's log, how many entries there are after the offset (not
+/// more than the limit), whether some after it were deleted, how many are in the page, [[offset, brief, room, target,
+/// data, attachments, sender]], in the log's order. The page has so many that those but the last have fewer bytes.
+/// By the range of offsets: a relay is not far behind, and what others have said meanwhile is little.
+pub const REPLAY: &str = "\
+WITH last (head) AS MATERIALIZED (
+    SELECT coalesce((SELECT offset FROM head WHERE namespace = ?1), 0)),
+entry (offset, size) AS MATERIALIZED (
+    SELECT offset, octet_length(data) + coalesce(octet_length(attachments), 0) FROM log NOT INDEXED
+    WHERE offset > ?2 AND offset <= (SELECT head FROM last) AND namespace = ?1
+    ORDER BY offset LIMIT ?4),
+page (offset) AS MATERIALIZED (
+    SELECT offset FROM (SELECT offset, sum(size) OVER (ORDER BY offset) - size AS earlier FROM entry)
+    WHERE earlier < ?3)
+SELECT (SELECT head FROM last), (SELECT count(*) FROM entry),
+    EXISTS (SELECT 1 FROM horizon WHERE namespace = ?1 AND offset > ?2), (SELECT count(*) FROM page),
+    (SELECT json_group_array(json_array(offset, brief, room, target, data, attachments, sender)) FROM (
+        SELECT l.offset, l.brief, l.room, l.target, l.data, l.attachments, l.sender
+        FROM page AS p CROSS JOIN log AS l ON l.offset = p.offset ORDER BY p.offset))";
 
 /// pid
 pub const END_SESSION: &str = "DELETE FROM session WHERE pid = ?1";
 
-/// socket, namespace, relay, epoch, data, connection, private, pid, since, given, expires
+/// socket, namespace, relay, epoch, data, connection, private, pid, since, expires
 pub const RESUME: &str = "\
-INSERT INTO socket (id, namespace, relay, epoch, data, connection, private, pid, since, given, expires)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+INSERT INTO socket (id, namespace, relay, epoch, data, connection, private, pid, since, expires)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
 ON CONFLICT (id) DO UPDATE SET relay = excluded.relay, epoch = excluded.epoch, connection = excluded.connection,
-    since = excluded.since, given = excluded.given";
+    since = excluded.since";
 
 /// socket, namespace, [[room, since]]
 pub const RESUME_IN_ROOMS: &str = "\

@@ -3,7 +3,10 @@
 //! Invariant: while a method runs it owns the connection. If it fails, or its caller goes away in
 //! the middle, the connection is dropped with it, and SQLite rolls back.
 
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, HashSet},
+};
 
 use spin_sdk::sqlite::Value;
 
@@ -12,11 +15,11 @@ use crate::{
     digest::digest,
     durable,
     interface::{
-        self, Applied, Batch, Begun, Change, Claim, Entry, Error, GuestTransaction, Member, Page,
-        Place, Policy, Position, Recovery, Repetition, Room,
+        self, Applied, Batch, Begun, Change, Claim, Entry, Error, Extent, GuestTransaction, Member,
+        Page, Place, Policy, Position, Recovery, Repetition, Room, Whom,
     },
     pending::Pending,
-    plan::{Plan, Step, steps},
+    plan::{self, Plan, Step, steps},
     pool, sql,
 };
 
@@ -25,14 +28,21 @@ mod recovery;
 mod sockets;
 mod tidy;
 
+pub use log::now;
+pub use recovery::Target;
+
 pub struct Transaction {
     batch: Batch,
     policy: Policy,
     /// None while a method runs, after a failure and after the commit.
     database: RefCell<Option<Database>>,
     progress: Cell<Progress>,
+    /// What was found without the lock.
+    guard: Cell<Option<Guard>>,
     /// Belongs into the log before anything is read.
     pending: RefCell<Option<Pending>>,
+    /// The heads of other namespaces' logs that were asked for.
+    heads: RefCell<HashMap<String, u64>>,
 }
 
 /// How far a transaction has come.
@@ -42,26 +52,41 @@ struct Progress {
     locked: bool,
     /// Something was written that only a commit keeps.
     written: bool,
-    /// There is a savepoint; the offset at that time.
-    savepoint: Option<u64>,
-    /// The last offset in use.
-    last: u64,
+    /// There is a savepoint; the ends at that time.
+    savepoint: Option<Ends>,
+    ends: Ends,
+    /// The head of the namespace's log before this batch.
+    previous: u64,
+    /// No other relay is alive.
+    alone: bool,
     /// It is time to delete what need not be kept.
     untidy: bool,
+}
+
+/// Where the logs end.
+#[derive(Clone, Copy, Default)]
+struct Ends {
+    /// The last offset in use, in whatever namespace.
+    last: u64,
+    /// The last one in the batch's namespace.
+    head: u64,
 }
 
 /// What [`Transaction::open`] finds.
 enum Opened {
     Done(String),
-    Fresh(Transaction),
+    Fresh(Box<Transaction>),
 }
 
 /// What the database says about a batch before anything is done.
+#[derive(Clone, Copy)]
 struct Guard {
     /// Whether this is the first batch of a new life of the relay, and whether it had one before.
     new_life: bool,
     had_older_life: bool,
-    last: u64,
+    ends: Ends,
+    /// No other relay is alive.
+    alone: bool,
     /// When the namespace was last tidied up, in milliseconds since 1970.
     tidied: u64,
     /// It should be noted that the relay is there.
@@ -72,7 +97,7 @@ impl GuestTransaction for Transaction {
     async fn begin(batch: Batch, policy: Policy) -> Result<Begun, Error> {
         Ok(match Self::open(batch, policy).await? {
             Opened::Done(response) => Begun::Done(response),
-            Opened::Fresh(transaction) => Begun::Fresh(interface::Transaction::new(transaction)),
+            Opened::Fresh(transaction) => Begun::Fresh(interface::Transaction::new(*transaction)),
         })
     }
 
@@ -80,17 +105,40 @@ impl GuestTransaction for Transaction {
         let database = self.locked().await?;
         self.written();
         let mut applied = Applied {
-            first: 0,
+            stored: Vec::new(),
             repetitions: Vec::new(),
         };
+        let changes = self.needed(&database, changes).await?;
         for step in steps(changes) {
             match step {
                 Step::Plan(plan) => self.carry_out(&database, plan, &mut applied).await?,
                 Step::Move(movement) => self.move_sockets(&database, &movement).await?,
+                Step::Address(index, json, target) => {
+                    let sockets = self.located(&database, &target).await?;
+                    let entry = (index, plan::Entry::Addressed(json, sockets));
+                    self.store(&database, vec![entry], &mut applied).await?;
+                }
             }
         }
         self.put_back(database);
         Ok(applied)
+    }
+
+    async fn is_alone(&self, lock: bool) -> Result<bool, Error> {
+        if self.progress.get().locked {
+            return Ok(self.progress.get().alone);
+        }
+        let (database, alone) = if lock {
+            let database = self.locked().await?;
+            (database, self.progress.get().alone)
+        } else {
+            let database = self.take()?;
+            let guard = self.guard(&database).await?;
+            self.guard.set(Some(guard));
+            (database, guard.alone)
+        };
+        self.put_back(database);
+        Ok(alone)
     }
 
     async fn members(&self, room: Option<String>) -> Result<Vec<Member>, Error> {
@@ -207,10 +255,14 @@ impl GuestTransaction for Transaction {
         Ok(page)
     }
 
-    async fn last_offset(&self) -> Result<u64, Error> {
-        let database = self.locked().await?;
-        self.put_back(database);
-        Ok(self.progress.get().last)
+    async fn extent(&self) -> Result<Extent, Error> {
+        if !self.progress.get().locked {
+            let database = self.locked().await?;
+            self.put_back(database);
+        }
+        let Progress { previous, ends, .. } = self.progress.get();
+        let head = ends.head;
+        Ok(Extent { previous, head })
     }
 
     async fn savepoint(&self) -> Result<(), Error> {
@@ -221,7 +273,7 @@ impl GuestTransaction for Transaction {
         }
         database.run(sql::SAVEPOINT, []).await?;
         self.progress.set(Progress {
-            savepoint: Some(progress.last),
+            savepoint: Some(progress.ends),
             ..progress
         });
         self.put_back(database);
@@ -231,7 +283,7 @@ impl GuestTransaction for Transaction {
     async fn rollback(&self) -> Result<(), Error> {
         let database = self.locked().await?;
         let progress = self.progress.get();
-        let Some(last) = progress.savepoint else {
+        let Some(ends) = progress.savepoint else {
             self.put_back(database);
             return Err(Error::Storage("rollback without a savepoint".into()));
         };
@@ -239,9 +291,10 @@ impl GuestTransaction for Transaction {
         database.run(sql::RELEASE, []).await?;
         self.progress.set(Progress {
             savepoint: None,
-            last,
+            ends,
             ..progress
         });
+        self.heads.take();
         self.put_back(database);
         Ok(())
     }
@@ -253,7 +306,10 @@ impl GuestTransaction for Transaction {
             // Nothing was asked of the database. Unless the relay is new, or was silent, there is nothing
             // to keep.
             let database = self.take()?;
-            let guard = self.guard(&database).await?;
+            let guard = match self.guard.take() {
+                Some(guard) => guard,
+                None => self.guard(&database).await?,
+            };
             if self.batch.attempt == 1 && !guard.new_life && !guard.unheard {
                 pool::give_back(database);
                 return Ok(());
@@ -267,7 +323,7 @@ impl GuestTransaction for Transaction {
             if self.progress.get().untidy {
                 self.tidy(&database).await?;
             }
-            let pending = self.pending.take().unwrap_or_else(Pending::none);
+            let pending = self.pending.take().unwrap_or_default();
             self.finish(&database, pending, Some(response)).await?;
         } else if !durable::is_certain() {
             durable::write(&database, &self.batch.relay, log::now()).await?;
@@ -291,10 +347,7 @@ impl Transaction {
             ];
             let row = database.row(sql::RESPONSE, key).await?;
             if let Some(Value::Blob(response)) = row.and_then(|row| row.into_iter().next()) {
-                if !durable::is_certain() {
-                    durable::write(&database, &batch.relay, log::now()).await?;
-                    durable::has_committed();
-                }
+                durable::assure(&database, &batch.relay, log::now()).await?;
                 pool::give_back(database);
                 let response = String::from_utf8(response);
                 let response = response.map_err(|error| {
@@ -303,13 +356,15 @@ impl Transaction {
                 return Ok(Opened::Done(response));
             }
         }
-        Ok(Opened::Fresh(Self {
+        Ok(Opened::Fresh(Box::new(Self {
             batch,
             policy,
             database: RefCell::new(Some(database)),
             progress: Cell::default(),
+            guard: Cell::default(),
             pending: RefCell::default(),
-        }))
+            heads: RefCell::default(),
+        })))
     }
 
     fn namespace(&self) -> Value {
@@ -342,7 +397,9 @@ impl Transaction {
             locked: true,
             written: guard.new_life,
             savepoint: None,
-            last: guard.last,
+            ends: guard.ends,
+            previous: guard.ends.head,
+            alone: guard.alone,
             untidy: guard.tidied + tidy::EVERY <= log::now(),
         });
         if guard.new_life {
@@ -356,7 +413,12 @@ impl Transaction {
     /// Refuses a relay that was replaced and a batch that was overtaken.
     async fn guard(&self, database: &Database) -> Result<Guard, Error> {
         let batch = &self.batch;
-        let key = [Value::Text(batch.relay.clone()), self.namespace()];
+        let alive = log::now().saturating_sub(sockets::ABSENT);
+        let key = [
+            Value::Text(batch.relay.clone()),
+            self.namespace(),
+            number(alive),
+        ];
         let row = database.row(sql::GUARD, key).await?;
         let column = |n: usize| row.as_ref().and_then(|row| integer(row.get(n)?));
         let (known, batch_epoch, sequence) = (column(0), column(1), column(2));
@@ -377,7 +439,11 @@ impl Transaction {
         Ok(Guard {
             new_life: known != Some(batch.epoch),
             had_older_life: known.is_some(),
-            last: column(3).unwrap_or(0),
+            ends: Ends {
+                last: column(3).unwrap_or(0),
+                head: column(6).unwrap_or(0),
+            },
+            alone: column(7) == Some(0),
             tidied: column(4).unwrap_or(0),
             unheard: column(5).unwrap_or(0) + sockets::HEARD <= log::now(),
         })
@@ -391,6 +457,34 @@ impl Transaction {
         });
     }
 
+    /// The changes, each with its place, without what would be stored for other relays alone, and is for none.
+    async fn needed(
+        &self,
+        database: &Database,
+        changes: Vec<Change>,
+    ) -> Result<Vec<(u32, Change)>, Error> {
+        let alone = self.progress.get().alone;
+        let mut elsewhere: HashSet<String> = HashSet::new();
+        if !alone {
+            let asked: HashSet<&str> = changes.iter().filter_map(the_one).collect();
+            elsewhere = self.elsewhere(database, &asked).await?;
+        }
+        let is_needed = |change: &Change| match change {
+            Change::Emit(emission) => !(alone && emission.transient),
+            Change::Command(_) if alone => false,
+            change => the_one(change).is_none_or(|socket| elsewhere.contains(socket)),
+        };
+        let mut changes: Vec<(u32, Change)> = (0..).zip(changes).collect();
+        changes.retain_mut(|(_, change)| {
+            if let Change::Emit(emission) = change {
+                let is_other = |name: &String| *name != self.batch.namespace;
+                emission.namespace = emission.namespace.take().filter(is_other);
+            }
+            is_needed(change)
+        });
+        Ok(changes)
+    }
+
     async fn carry_out(
         &self,
         database: &Database,
@@ -400,10 +494,8 @@ impl Transaction {
         let repetitions: Vec<Repetition> = self.repetitions(database, &mut plan).await?;
         applied.repetitions.extend(repetitions);
         self.come(database, &plan).await?;
-        let first = self.store(database, &plan).await?;
-        if applied.first == 0 {
-            applied.first = first;
-        }
+        let entries = std::mem::take(&mut plan.entries);
+        self.store(database, entries, applied).await?;
         if !plan.answers.is_empty() {
             let rows: Vec<_> = plan
                 .answers
@@ -414,6 +506,17 @@ impl Transaction {
             database.run(sql::KEEP_ANSWERS, values).await?;
         }
         self.go(database, &plan).await
+    }
+}
+
+/// The socket whose relay a command is for, if it is for one.
+fn the_one(change: &Change) -> Option<&str> {
+    match change {
+        Change::Command(interface::Command {
+            whom: Whom::Socket(socket),
+            ..
+        }) => Some(socket),
+        _ => None,
     }
 }
 

@@ -28,7 +28,7 @@ const MAX_UNREAD: usize = 64 * 1024;
 
 pub struct Broker {
     pub client: Client,
-    pub letters: Subscriber,
+    pub messages: Subscriber,
     pub events: mpsc::UnboundedReceiver<Event>,
 }
 
@@ -71,14 +71,14 @@ pub async fn connect(
         )));
     }
     let away = |error: &dyn std::fmt::Display| Refusal::Away(error.to_string());
-    let letters = client.subscribe(subjects.all()).await;
-    let letters = letters.map_err(|error| away(&error))?;
+    let messages = client.subscribe(subjects.all()).await;
+    let messages = messages.map_err(|error| away(&error))?;
     if !listens(&client, subjects).await {
         return Err(Refusal::Away(subjects.unanswered()));
     }
     Ok(Broker {
         client,
-        letters,
+        messages,
         events,
     })
 }

@@ -1,25 +1,26 @@
 //! A bus between relays: what one is told about sockets reaches those of the others, by a NATS broker.
-//! `docs/several-relays.md` says what is promised, `docs/decisions/0008-nats-between-relays.md` why NATS.
+//! `docs/several-relays.md` says what is promised, `docs/decisions/0028-one-order.md` why it is so.
 //!
 //! | module | owns |
 //! | --- | --- |
 //! | `address`, `broker` | where the broker is, the connection to it |
-//! | `subject`, `letter` | what is on it: subjects, and what relays write to each other |
+//! | `subject`, `message` | what is on it: subjects, and what relays write to each other |
 //! | `queue`, `publisher` | from this relay to the others |
-//! | `watcher`, `peers` | from the others to this relay, and whether everything has come |
+//! | `watcher`, `peers` | from the others to this relay |
 
 mod address;
 mod broker;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
-mod letter;
+mod message;
 mod peers;
 mod publisher;
 mod queue;
 mod subject;
 mod watcher;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -30,28 +31,27 @@ use tokio::task::JoinHandle;
 
 use address::Address;
 use broker::{Broker, Refusal};
-use letter::Letter;
 use publisher::Publisher;
 use subject::Subjects;
 use watcher::Watcher;
 
-/// How long the end waits for the last letters.
+/// How long the end waits for the last messages.
 const LEAVE_WAIT: Duration = Duration::from_secs(3);
 
 /// The way to a broker, not begun yet.
 pub struct Nats {
     address: Address,
     subjects: Subjects,
-    relay: String,
-    /// This life of the relay, in letters.
-    from: String,
+    /// This life of the relay.
+    name: String,
+    epoch: u64,
     queue: queue::Receiver,
     broker: Option<Broker>,
 }
 
 /// A relay's part of the bus, as it runs.
 pub struct Running {
-    stop: mpsc::Sender<bool>,
+    stop: mpsc::Sender<()>,
     publisher: JoinHandle<()>,
     watcher: JoinHandle<()>,
 }
@@ -67,16 +67,16 @@ impl Nats {
         let subjects = Subjects::new(subject).with_context(|| {
             format!("{subject:?} cannot begin a subject: use words of A-Z a-z 0-9 _ - with dots between them")
         })?;
-        let (sender, receiver) = queue::new(subjects.clone(), relay);
-        let born = SystemTime::now()
+        let epoch = SystemTime::now()
             .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_millis());
+            .map_or(0, |since| since.as_millis() as u64);
+        let (sender, queue) = queue::new(subjects.clone(), relay, epoch);
         let nats = Nats {
             address,
             subjects,
-            relay: relay.into(),
-            from: format!("{relay}@{born}"),
-            queue: receiver,
+            name: relay.into(),
+            epoch,
+            queue,
             broker: None,
         };
         Ok((nats, Arc::new(sender)))
@@ -85,10 +85,10 @@ impl Nats {
     /// Tries once to connect, so that the first clients find everything in place. A broker that is not there
     /// is no error: it is waited for later.
     pub async fn open(&mut self) -> Result<()> {
-        match broker::connect(&self.address, &self.subjects, &self.relay).await {
+        match broker::connect(&self.address, &self.subjects, &self.name).await {
             Ok(broker) => {
                 // The others know of this relay before it asks the app for anything.
-                let here = Letter::presence(&self.from, 0, 0, false);
+                let here = publisher::presence(&self.name, self.epoch, HashMap::new());
                 let _ = broker
                     .client
                     .publish(self.subjects.presence(), here.into())
@@ -108,23 +108,29 @@ impl Nats {
     pub fn start(mut self, relay: Relay) -> Running {
         let (client, clients) = watch::channel(None);
         let (stop, stopped) = mpsc::channel(1);
+        let shared = self.queue.shared.clone();
         let publisher = Publisher {
             relay: relay.clone(),
             queue: self.queue,
             subjects: self.subjects.clone(),
-            from: self.from.clone(),
-            next: 0,
+            name: self.name.clone(),
+            epoch: self.epoch,
         };
         let publisher = tokio::spawn(publisher.run(clients, stopped));
-        let mut watcher = Watcher::new(relay, self.subjects.clone(), self.from, client);
+        let mut watcher = Watcher {
+            relay,
+            subjects: self.subjects.clone(),
+            name: self.name.clone(),
+            epoch: self.epoch,
+            client,
+            shared,
+            said: String::new(),
+        };
         let watcher = tokio::spawn(async move {
             loop {
                 let broker = match self.broker.take() {
                     Some(broker) => broker,
-                    None => {
-                        watcher.begin_without();
-                        find(&self.address, &self.subjects, &self.relay).await
-                    }
+                    None => find(&self.address, &self.subjects, &self.name).await,
                 };
                 watcher.run(broker).await;
             }
@@ -160,10 +166,9 @@ async fn find(address: &Address, subjects: &Subjects, relay: &str) -> Broker {
 }
 
 impl Running {
-    /// Says the last that is to be said. `clean`: the app has answered everything, so that other relays have
-    /// nothing more to expect.
-    pub async fn leave(self, clean: bool) {
-        let _ = self.stop.send(clean).await;
+    /// Says the last that is to be said.
+    pub async fn leave(self) {
+        let _ = self.stop.send(()).await;
         let _ = tokio::time::timeout(LEAVE_WAIT, self.publisher).await;
         self.watcher.abort();
     }

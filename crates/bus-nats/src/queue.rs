@@ -1,50 +1,56 @@
-//! From the relay to the task that publishes: handing over takes no time and never fails. What there is no
-//! room for is counted, so that the other relays learn that they have missed it.
+//! From the relay to the task that publishes: handing over takes no time and never fails. What there is no room for
+//! is dropped: other relays find it in the app's log.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use parlour_protocol::relay::Command;
-use parlour_relay::{Bus, Report};
+use parlour_protocol::relay::Contest;
+use parlour_relay::{Bus, Report, Segment};
 use tokio::sync::mpsc;
 
-use crate::letter::Content;
+use crate::message::{self, Content, Message};
+use crate::peers::Peers;
 use crate::subject::Subjects;
 
 /// Bytes that may wait to be published.
 const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
 
-/// Where it goes, and what it is about: a [`Content`] as JSON.
+/// Where it goes, and the message.
 pub struct Outbound {
     pub subject: String,
-    pub content: Vec<u8>,
+    pub payload: Vec<u8>,
 }
 
 /// A [`Bus`]: what a relay is given.
 pub struct Sender {
     subjects: Subjects,
     relay: Box<str>,
+    epoch: u64,
     queue: mpsc::UnboundedSender<Outbound>,
     shared: Arc<Shared>,
 }
 
 pub struct Receiver {
     queue: mpsc::UnboundedReceiver<Outbound>,
-    shared: Arc<Shared>,
+    pub shared: Arc<Shared>,
 }
 
+/// What the relay may ask at any time, and the bus's tasks know.
 #[derive(Default)]
-struct Shared {
+pub struct Shared {
     bytes: AtomicUsize,
-    lost: AtomicU64,
+    is_full: AtomicBool,
+    pub is_connected: AtomicBool,
+    pub peers: Peers,
 }
 
-pub fn new(subjects: Subjects, relay: &str) -> (Sender, Receiver) {
+pub fn new(subjects: Subjects, relay: &str, epoch: u64) -> (Sender, Receiver) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let shared = Arc::<Shared>::default();
     let sender = Sender {
         subjects,
         relay: relay.into(),
+        epoch,
         queue: sender,
         shared: shared.clone(),
     };
@@ -56,54 +62,61 @@ pub fn new(subjects: Subjects, relay: &str) -> (Sender, Receiver) {
 }
 
 impl Bus for Sender {
-    fn publish(&self, namespace: &str, source: &str, command: &Command<'_>) {
-        let content = Content {
-            source: Some(source).filter(|source| **source != *self.relay),
-            command: Some(command),
-            ..Content::default()
-        };
-        self.send(namespace, &content);
+    fn publish(&self, namespace: &str, segment: &Segment<'_>) {
+        let commands = message::json(&segment.commands);
+        let sent = commands
+            .and_then(|json| self.send(namespace, Content::Commands(segment.extent, &json)));
+        if let Err(error) = sent {
+            tracing::error!(namespace, %error, "what is for other relays is no JSON");
+        }
     }
 
-    fn ask(&self, namespace: &str, ask: u64, command: &Command<'_>) {
-        let content = Content {
-            ask: Some(ask),
-            command: Some(command),
-            ..Content::default()
-        };
-        self.send(namespace, &content);
+    fn contest(&self, namespace: &str, number: u64, contest: &Contest<'_>) {
+        let _ = self.send(
+            namespace,
+            Content::Contest(number, Box::new(contest.clone())),
+        );
     }
 
-    fn report(&self, namespace: &str, to: &str, ask: u64, report: &Report) {
-        let content = Content {
-            to: Some(to),
-            ask: Some(ask),
-            report: Some(report),
-            ..Content::default()
-        };
-        self.send(namespace, &content);
+    fn report(&self, namespace: &str, to: &str, number: u64, report: &Report) {
+        let _ = self.send(namespace, Content::Report(to, number, report.clone()));
+    }
+
+    fn is_connected(&self) -> bool {
+        self.shared.is_connected.load(Ordering::Relaxed)
+    }
+
+    fn hears(&self, relay: &str) -> bool {
+        self.is_connected() && self.shared.peers.knows(relay)
     }
 }
 
 impl Sender {
-    fn send(&self, namespace: &str, content: &Content<'_>) {
-        let lose = || self.shared.lost.fetch_add(1, Ordering::Relaxed);
-        let Ok(content) = serde_json::to_vec(content) else {
-            tracing::error!(namespace, "what is for other relays is no JSON");
-            lose();
-            return;
-        };
-        let size = content.len();
-        if self.shared.bytes.load(Ordering::Relaxed) + size > MAX_WAITING_BYTES {
-            if lose() == 0 {
-                tracing::error!("the broker does not keep up: other relays miss commands");
-            }
-            return;
+    fn send(&self, namespace: &str, content: Content<'_>) -> serde_json::Result<()> {
+        if !self.is_connected() {
+            return Ok(());
         }
-        self.shared.bytes.fetch_add(size, Ordering::Relaxed);
-        let subject = self.subjects.of(namespace);
-        // Without a receiver the process is at its end.
-        let _ = self.queue.send(Outbound { subject, content });
+        let (relay, epoch) = (&*self.relay, self.epoch);
+        let payload = Message {
+            relay,
+            epoch,
+            content,
+        }
+        .write()?;
+        let size = payload.len();
+        let is_full = self.shared.bytes.load(Ordering::Relaxed) + size > MAX_WAITING_BYTES;
+        if is_full != self.shared.is_full.swap(is_full, Ordering::Relaxed) && is_full {
+            tracing::error!(
+                "the broker does not keep up: other relays ask the app for what they are not told"
+            );
+        }
+        if !is_full {
+            self.shared.bytes.fetch_add(size, Ordering::Relaxed);
+            let subject = self.subjects.of(namespace);
+            // Without a receiver the process is at its end.
+            let _ = self.queue.send(Outbound { subject, payload });
+        }
+        Ok(())
     }
 }
 
@@ -114,45 +127,43 @@ impl Receiver {
         Some(self.taken(outbound))
     }
 
-    /// How many wait.
-    pub fn len(&self) -> usize {
-        self.queue.len()
-    }
-
     pub fn try_next(&mut self) -> Option<Outbound> {
         let outbound = self.queue.try_recv().ok()?;
         Some(self.taken(outbound))
     }
 
     fn taken(&self, outbound: Outbound) -> Outbound {
-        let size = outbound.content.len();
+        let size = outbound.payload.len();
         self.shared.bytes.fetch_sub(size, Ordering::Relaxed);
         outbound
-    }
-
-    /// How many there was no room for, since it was asked last.
-    pub fn lost(&self) -> u64 {
-        self.shared.lost.swap(0, Ordering::Relaxed)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use parlour_relay::Extent;
+
     use super::*;
 
     #[test]
-    fn what_there_is_no_room_for_is_counted_and_the_rest_keeps_its_order() {
-        let (sender, mut receiver) = new(Subjects::new("parlour").unwrap(), "a");
-        let large = format!(
-            r#"{{"emit":{{"data":["{}"]}}}}"#,
-            "x".repeat(MAX_WAITING_BYTES / 4)
-        );
+    fn what_there_is_no_room_for_is_dropped() {
+        let (sender, mut receiver) = new(Subjects::new("parlour").unwrap(), "a", 1);
+        let publish = |namespace: &str, text: &str| {
+            let command = format!(r#"{{"emit":{{"data":["{text}"],"offset":2}}}}"#);
+            let commands = vec![serde_json::from_str(&command).unwrap()];
+            let extent = Some(Extent {
+                previous: 1,
+                head: 2,
+            });
+            sender.publish(namespace, &Segment { extent, commands });
+        };
+        publish("/", "nobody listens");
+        sender.shared.is_connected.store(true, Ordering::Relaxed);
+        let large = "x".repeat(MAX_WAITING_BYTES / 4);
         for _ in 0..5 {
-            sender.publish("/", "a", &serde_json::from_str(&large).unwrap());
+            publish("/", &large);
         }
-        let small = r#"{"emit":{"data":["small"]}}"#;
-        sender.publish("/chat", "a/", &serde_json::from_str(small).unwrap());
-        assert_eq!((receiver.lost(), receiver.lost()), (2, 0));
+        publish("/chat", "small");
         let taken: Vec<Outbound> = std::iter::from_fn(|| receiver.try_next()).collect();
         let subjects: Vec<&str> = taken.iter().map(|it| &*it.subject).collect();
         assert_eq!(
@@ -164,10 +175,7 @@ mod tests {
                 "parlour.%2Fchat"
             ]
         );
-        let content = format!(r#"{{"source":"a/","command":{small}}}"#);
-        assert_eq!(taken[3].content, content.as_bytes());
-        assert!(taken[2].content.starts_with(br#"{"command":"#));
-        sender.publish("/", "a", &serde_json::from_str(&large).unwrap());
-        assert_eq!(receiver.lost(), 0);
+        publish("/", &large);
+        assert!(receiver.try_next().is_some(), "there is room again");
     }
 }

@@ -132,6 +132,31 @@ pub struct Bus {
         default_value = "parlour"
     )]
     pub subject: String,
+    /// There are other relays before the app, and no broker: ask the app what they have emitted, in milliseconds
+    /// since it last said so [default: 1000]
+    #[arg(
+        id = "relays_without_bus",
+        long = "relays-without-bus",
+        value_name = "MS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "1000",
+        conflicts_with = "url",
+        value_parser = clap::value_parser!(u64).range(10..)
+    )]
+    ask_every: Option<u64>,
+}
+
+impl Bus {
+    /// How often the app is asked what other relays have emitted, where there is no bus to them.
+    pub fn relays_without_bus(&self) -> Option<Duration> {
+        self.ask_every.map(Duration::from_millis)
+    }
+
+    /// Whether other processes may serve the same application.
+    pub fn is_shared(&self) -> bool {
+        self.url.is_some() || self.ask_every.is_some()
+    }
 }
 
 #[derive(Args)]

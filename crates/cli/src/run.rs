@@ -105,6 +105,10 @@ async fn serve_relay(
     control: Option<SocketAddr>,
     stop: Stop,
 ) -> Result<()> {
+    let config = Config {
+        relays_without_bus: bus.relays_without_bus(),
+        ..config
+    };
     let Some(url) = &bus.url else {
         return serve(&Relay::new(config, origin), address, control, stop).await;
     };
@@ -113,7 +117,7 @@ async fn serve_relay(
     let relay = Relay::with_bus(config, origin, bus);
     let bus = nats.start(relay.clone());
     let served = serve(&relay, address, control, stop).await;
-    bus.leave(served.is_ok() && relay.is_idle()).await;
+    bus.leave().await;
     served
 }
 
@@ -176,17 +180,17 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
         .with_context(|| format!("cannot listen on {address}"))
 }
 
-/// Two servers on one database that do not hear of each other would each keep their messages from the
-/// other's clients. A bus joins them.
+/// Two servers on one database that do not know of each other would each keep their messages from the
+/// other's clients. With a bus, or without one if they are told, they are one server.
 fn only_server(state_dir: &Path, bus: &flags::Bus) -> Result<Option<File>> {
     host::state_dir::prepare(state_dir)?;
-    if bus.url.is_some() {
+    if bus.is_shared() {
         return Ok(None);
     }
     let lock = host::state_dir::lock(state_dir, "up")?.with_context(|| {
         format!(
             "another `parlour up` uses the state directory {}: stop it, give this one a directory of \
-             its own with --state-dir, or join the two with --bus",
+             its own with --state-dir, or join the two with --bus or --relays-without-bus",
             state_dir.display()
         )
     })?;

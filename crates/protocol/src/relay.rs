@@ -5,7 +5,6 @@
 //! without being parsed in between.
 
 mod command;
-mod seen;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -15,9 +14,8 @@ use serde_json::value::RawValue;
 
 pub use command::{
     Accept, Ack, AckRequest, Admit, Command, Contest, Emit, Kick, Missed, Page, Recovered, Refuse,
-    Reject, Renewed, Response, Rooms, Sockets, State,
+    Reject, Renewed, Replay, Response, Rooms, Sockets, State,
 };
-pub use seen::{NotSeen, Seen, Span, source, write_seen};
 
 /// The version of the relay protocol, sent in [`header::PROTOCOL`].
 pub const VERSION: &str = "1";
@@ -48,6 +46,9 @@ pub const MAX_BATCH_EFFORT: Duration = Duration::from_millis(50);
 /// Bytes of missed events that a client is given at a time when it takes up its session, unless the first
 /// event is larger.
 pub const RECOVERY_PAGE_BYTES: usize = 1024 * 1024;
+
+/// Bytes of a namespace's log that one answer replays, unless the first entry is larger.
+pub const REPLAY_BYTES: usize = 1024 * 1024;
 
 /// The longest that a relay waits for acknowledgements, in milliseconds; it waits no longer if asked to.
 pub const MAX_ACK_TIMEOUT: u64 = 3_600_000;
@@ -95,6 +96,13 @@ pub struct Batch<'a> {
     pub sockets: Vec<Socket<'a>>,
     #[serde(borrow)]
     pub events: Vec<Event<'a>>,
+    /// The offset up to which the relay has delivered the namespace's log to its sockets. Absent: it has none there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered: Option<u64>,
+    /// The answer should have what the log has after `delivered`: the relay knows, or suspects, that it has not
+    /// got everything by a faster way.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub replay: bool,
 }
 
 /// What the relay knows of one Socket.IO socket (one client in one namespace) when the batch leaves.
@@ -234,10 +242,6 @@ pub struct Renew<'a> {
 
 fn is_false(value: &bool) -> bool {
     !value
-}
-
-fn is_zero(value: &u64) -> bool {
-    *value == 0
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

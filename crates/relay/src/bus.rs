@@ -1,48 +1,73 @@
-//! The seam to other relays: what one relay is told about sockets must reach those on the others. There
-//! is no bus by default. One is `crates/bus-nats`. It hands what comes from elsewhere to
-//! [`crate::Relay::carry_out`], says how far others have told ([`crate::Relay::heard`]), and when something
-//! may be missing ([`crate::Relay::doubt`]).
+//! The seam to other relays: a faster copy of what the app tells them anyway, and the few messages that are not in
+//! any log. There is no bus by default. One is `crates/bus-nats`; what it brings it hands to
+//! [`crate::Relay::hear`] and the functions beside it.
 
-use parlour_protocol::relay::Command;
+use parlour_protocol::relay::{Command, Contest};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-pub trait Bus: Send + Sync + 'static {
-    /// Takes a command for the sockets of every other relay: an `emit`, `sockets`, or a `join`, `leave`,
-    /// `state` or `disconnect` for a socket that is not here. An `emit` that is `local` stays here. `namespace`
-    /// is where it is for, whatever an `emit` says itself; `source`, whose batches it comes from: see
-    /// [`parlour_protocol::relay::source`].
-    ///
-    /// Called once for each, and one at a time for the commands that the app gives a namespace in its own
-    /// batches: in their order, which the bus should keep, as it should keep that of one relay's commands
-    /// on their way. There is no order between two relays, nor between a namespace's own commands and
-    /// what is emitted to it from another namespace or by `POST /publish`; those may come at the same
-    /// time.
-    ///
-    /// The namespace is locked meanwhile. So this must not block, and must not call a relay: it hands over
-    /// and returns.
-    fn publish(&self, namespace: &str, source: &str, command: &Command<'_>);
-
-    /// The same for an `emit` that asks for acknowledgements, and for a `contest`. Every other relay gives it to
-    /// [`crate::Relay::ask`], and brings back what that reports, with this number.
-    fn ask(&self, namespace: &str, ask: u64, command: &Command<'_>);
-
-    /// Takes a report for the relay that asked, to be given to [`crate::Relay::hear_report`] there. `to`: what
-    /// [`crate::Relay::ask`] was told that it calls itself.
-    fn report(&self, namespace: &str, to: &str, ask: u64, report: &Report);
+/// Commands for the sockets of all relays in one namespace, in the order of its log.
+#[derive(Debug)]
+pub struct Segment<'a> {
+    /// Which part of the namespace's log they are. None: they are volatile, and in no log.
+    pub extent: Option<Extent>,
+    pub commands: Vec<Command<'a>>,
 }
 
-/// What a relay tells one that had it ask for acknowledgements. First whom it asks, if anybody; when that is
-/// settled the replies; then that it is over.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// A part of a namespace's log: everything after an offset up to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    pub previous: u64,
+    pub head: u64,
+}
+
+/// No function may block, or call a relay: it hands over and returns. What cannot be handed over is dropped. The
+/// others find what they miss of a log in the app's database.
+pub trait Bus: Send + Sync + 'static {
+    /// Takes commands for every other relay, to be given to [`crate::Relay::hear`] there. Neither their order nor
+    /// that each of them arrives matters.
+    fn publish(&self, namespace: &str, segment: &Segment<'_>);
+
+    /// Asks the relay that a contest names whether its client answers: [`crate::Relay::answer_contest`]. The answer
+    /// comes as a report with this number.
+    fn contest(&self, namespace: &str, number: u64, contest: &Contest<'_>);
+
+    /// Takes a report for one relay, by its name, to be given to [`crate::Relay::hear_report`] there.
+    fn report(&self, namespace: &str, to: &str, number: u64, report: &Report);
+
+    /// Whether other relays can be expected to hear, and be heard, at this moment.
+    fn is_connected(&self) -> bool;
+
+    /// Whether a relay of this name was heard not long ago.
+    fn hears(&self, relay: &str) -> bool;
+}
+
+/// What a relay tells one that had it ask something of its clients.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Report {
-    /// Sockets' ids.
-    Asked(Vec<String>),
-    /// As in an `acks` event.
-    Replies(Vec<Box<RawValue>>),
-    /// Who has not replied does not any more.
-    Over,
-    /// Whether the client that has a session answers: the reply to a `contest`.
+    /// Acknowledgements, each as in an `acks` event.
+    #[serde(with = "replies")]
+    Replies(Vec<String>),
+    /// Sockets, by their ids, that do not acknowledge any more.
+    Missing(Vec<String>),
+    /// Whether the client that has a session answers: the reply to a contest.
     Owner(bool),
+}
+
+/// Replies are JSON already.
+mod replies {
+    use super::RawValue;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::Error};
+
+    pub fn serialize<S: Serializer>(replies: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+        let raw = |reply: &String| serde_json::from_str::<&RawValue>(reply).map(ToOwned::to_owned);
+        let raw: Result<Vec<_>, _> = replies.iter().map(raw).collect();
+        raw.map_err(S::Error::custom)?.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(reader: D) -> Result<Vec<String>, D::Error> {
+        let raw: Vec<Box<RawValue>> = Vec::deserialize(reader)?;
+        Ok(raw.into_iter().map(|reply| reply.get().into()).collect())
+    }
 }

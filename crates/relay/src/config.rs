@@ -41,6 +41,9 @@ pub struct Config {
     pub stall_timeout: Duration,
     /// Clients come by TLS.
     pub tls: Option<Tls>,
+    /// There are other relays before the app, and no bus to them: how often a namespace in which nothing happens asks
+    /// the app what they have emitted.
+    pub relays_without_bus: Option<Duration>,
     pub limits: Limits,
 }
 
@@ -62,6 +65,7 @@ impl Default for Config {
             cors: None,
             stall_timeout: Duration::from_millis(30_000),
             tls: None,
+            relays_without_bus: None,
             limits: Limits::default(),
         }
     }
@@ -228,15 +232,14 @@ pub(crate) const MAX_SLOWED: u32 = 600;
 /// How often the clients for whom most is kept are closed while all is too much.
 pub(crate) const RELIEF_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long the app may work on what an earlier life of this relay has asked.
-pub(crate) const EARLIER_LIFE: Duration = Duration::from_secs(60);
+/// How often a namespace in which nothing happens asks the app what others have emitted while the bus is away.
+pub(crate) const ASK_EVERY: Duration = Duration::from_secs(1);
 
-/// Clients whose connections are ended, so that they come back and get what is missing, do so spread over
-/// this time.
-pub(crate) const RESYNC_SPREAD: Duration = Duration::from_secs(3);
+/// Bytes of a namespace's log that are kept until it is their turn. Beyond that the app is asked for them later.
+pub(crate) const MAX_EARLY_BYTES: usize = 16 * 1024 * 1024;
 
-/// Bytes of commands from the bus that wait while one namespace's batch is under way.
-pub(crate) const MAX_CARRIED_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of a namespace's log that other relays are told in one message, unless one command is larger.
+pub(crate) const MAX_SEGMENT_BYTES: usize = 1024 * 1024;
 
 /// Bytes of replies in one report to another relay, unless one is larger; and ids.
 pub(crate) const MAX_REPORT_BYTES: usize = 1024 * 1024;

@@ -23,6 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
 
+use crate::bus::Segment;
 use crate::config::MAX_HTTP_BUFFER;
 use crate::engine::respond;
 use crate::health;
@@ -210,16 +211,17 @@ async fn publish(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<B
         attachments: Vec::new(),
         offset: None,
         namespace: None,
+        previous: None,
         volatile,
         local: false,
         ack: None,
+        asked: None,
+        asker: None,
     };
     let receivers = shared.publish(&namespace, &emit);
-    shared.forward(
-        &namespace,
-        &shared.config.relay,
-        &Command::Emit(Box::new(emit)),
-    );
+    let commands = vec![Command::Emit(Box::new(emit))];
+    let extent = None;
+    shared.publish_on_bus(&namespace, &Segment { extent, commands });
     respond(
         StatusCode::OK,
         JSON,

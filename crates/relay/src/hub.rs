@@ -39,8 +39,6 @@ pub struct Socket {
     /// Its connection was seen to be a WebSocket.
     websocket: bool,
     pub phase: Phase,
-    /// It took up a session, and has everything up to this offset.
-    pub floor: u64,
     /// When its client's token ends.
     pub expires: Expires,
     pub connection: Arc<Connection>,
@@ -249,7 +247,6 @@ impl Hub {
             seen: 0,
             outgoing: (0, 0),
             websocket: false,
-            floor: 0,
             expires: Expires::default(),
             connection,
             place,
@@ -303,6 +300,19 @@ impl Hub {
     /// The socket that got this place, if it is still there.
     pub fn at(&mut self, place: Place) -> Option<&mut Socket> {
         self.get(place.slot).filter(|socket| socket.place == place)
+    }
+
+    /// Whether the socket is in the namespace.
+    pub fn is_in(&self, slot: Slot) -> bool {
+        let socket = self.sockets.get(slot as usize);
+        socket.is_some_and(|socket| matches!(socket.phase, Phase::In))
+    }
+
+    /// The connections of all sockets in the namespace.
+    pub fn connections(&self) -> Vec<Arc<Connection>> {
+        let sockets = self.sockets.iter().map(|(_, socket)| socket);
+        let sockets = sockets.filter(|socket| matches!(socket.phase, Phase::In));
+        sockets.map(|socket| socket.connection.clone()).collect()
     }
 
     pub fn find(&self, id: &str) -> Option<Slot> {

@@ -7,16 +7,18 @@ mod batch;
 mod delivery;
 mod emit;
 mod enter;
+mod forward;
 mod give_up;
 mod identity;
 mod journey;
+mod log;
 mod offsets;
 mod outgoing;
 mod sockets;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use parlour_protocol::relay::HANDSHAKE_LANE;
@@ -25,7 +27,6 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tokio::sync::{Notify, oneshot};
 
 use crate::bus::Report;
-use crate::commits::UnderWay;
 use crate::config::{MAX_PENDING_BYTES, MAX_SLOWED, RECOVERIES_AT_ONCE, SLOWED_FOR};
 use crate::connection::{Connection, Membership};
 use crate::hub::{Hub, Phase, Place, Socket};
@@ -36,12 +37,12 @@ use crate::shared::Shared;
 use crate::sid::Sid;
 use crate::turns::Courtesy;
 
-pub use asks::{AskId, Asker, Expected};
+pub use asks::{AskId, Expected};
 use asks::{Asks, Outcome};
 use batch::{Batch, Queue};
 pub use delivery::probe;
 pub use identity::answer as answer_contest;
-use offsets::Offsets;
+use log::Log;
 
 /// What a namespace's name may not have in a header.
 const NOT_IN_HEADERS: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%').add(b',').add(b';');
@@ -64,6 +65,8 @@ pub struct Lane {
     state: Mutex<State>,
     /// There is something to send.
     work: Notify,
+    /// There is something new of the log.
+    arrived: Notify,
     /// There is room again after the lane was full.
     room: Notify,
 }
@@ -77,12 +80,12 @@ struct State {
     /// The last batch was of recoveries: they take turns with everything else.
     recovered_last: bool,
     asks: Asks,
-    offsets: Offsets,
-    /// A batch was sent, and what has come meanwhile is not carried out yet.
+    log: Log,
+    /// A socket of this namespace got a `pid`: only such a client reads offsets.
+    has_sessions: bool,
+    /// A batch was sent, and its answer is not carried out yet. What arrives of the log waits for it, because the
+    /// answer may add sockets that must receive it.
     in_flight: bool,
-    /// The batch, until its answer is carried out.
-    under_way: Option<UnderWay>,
-    carried: Carried,
     /// Whom to let go first.
     courtesy: Option<Courtesy>,
     /// Clients that wait to be admitted. Handshake lane only.
@@ -90,25 +93,6 @@ struct State {
     /// Counts the times that commands were carried out.
     runs: u32,
     odd_acks: u64,
-}
-
-/// What has come from elsewhere while a batch is under way: its answer may let in, or into a room, who must
-/// have it.
-#[derive(Default)]
-struct Carried {
-    arrivals: Vec<Arrival>,
-    bytes: usize,
-}
-
-enum Arrival {
-    /// A command, as JSON, its source, and the relay that wants to know what comes of it.
-    Command {
-        json: String,
-        source: Box<str>,
-        asker: Option<Asker>,
-    },
-    /// Something may be missing, or not any more, between what came before and what comes after.
-    Doubt(bool),
 }
 
 /// What the app says to a handshake.
@@ -131,8 +115,7 @@ pub enum Pushed {
 }
 
 impl Lane {
-    /// `relay`: this relay's name.
-    pub fn new(namespace: &str, relay: &str) -> Lane {
+    pub fn new(namespace: &str) -> Lane {
         let header = utf8_percent_encode(namespace, NOT_IN_HEADERS).to_string();
         let head = Head {
             kind: Kind::Event,
@@ -153,16 +136,16 @@ impl Lane {
                 recoveries: Queue::new(true),
                 recovered_last: false,
                 asks: Asks::default(),
-                offsets: Offsets::new(relay),
+                log: Log::default(),
+                has_sessions: false,
                 in_flight: false,
-                under_way: None,
-                carried: Carried::default(),
                 courtesy: None,
                 waiting: HashMap::default(),
                 runs: 0,
                 odd_acks: 0,
             }),
             work: Notify::new(),
+            arrived: Notify::new(),
             room: Notify::new(),
         }
     }
@@ -348,17 +331,10 @@ impl Lane {
     }
 
     /// Another relay tells what its clients do with what they were asked.
-    pub fn hear_report(&self, shared: &Shared, relay: &str, ask: AskId, report: &Report) {
+    pub fn hear_report(&self, shared: &Shared, ask: AskId, report: &Report) {
         let mut state = self.lock();
-        let outcome = state.asks.report(ask, relay, report);
+        let outcome = state.asks.report(ask, report);
         self.conclude_all(shared, state, outcome);
-    }
-
-    /// Another relay will tell no more.
-    pub fn relay_is_gone(&self, shared: &Shared, relay: &str) {
-        let mut state = self.lock();
-        let outcomes = state.asks.relay_is_gone(relay);
-        self.conclude_all(shared, state, outcomes);
     }
 
     fn conclude_all(
@@ -381,8 +357,8 @@ impl Lane {
                 let charge = shared.common.charge(Hold::Passing, event.len());
                 queue.push_acks(&event, charge);
             }
-            Outcome::Relay(relay, ask, replies) => {
-                for report in asks::reports(replies) {
+            Outcome::Relay(relay, ask, replies, missing) => {
+                for report in asks::reports(replies, &missing) {
                     shared.report(&self.namespace, &relay, ask, &report);
                 }
             }
@@ -466,15 +442,6 @@ impl Lane {
         let state = self.lock();
         state.is_idle() && state.hub.is_empty()
     }
-
-    /// Something of other relays may be missing between what has come and what will come, or not any more.
-    pub fn doubt(&self, doubt: bool) {
-        let mut state = self.lock();
-        match state.in_flight {
-            true => state.carried.arrivals.push(Arrival::Doubt(doubt)),
-            false => state.offsets.doubt(doubt),
-        }
-    }
 }
 
 /// Whether a socket that has sent an event should be slowed: it has used up its burst. It is not read then
@@ -497,6 +464,19 @@ fn keep_pace(socket: &mut Socket, now: u64, limits: &Limits) -> Pushed {
 }
 
 impl State {
+    /// Whether the log is of no interest: nobody is here who could receive it, nor about to enter.
+    fn is_deaf(&self) -> bool {
+        self.hub.is_empty() && !self.in_flight
+    }
+
+    /// When to ask the app for what the log has, if nothing happens before.
+    fn ask_at(&mut self, shared: &Shared, now: Instant) -> Option<Instant> {
+        match self.hub.is_empty() {
+            true => None,
+            false => self.log.ask_at(now, shared.ask_every()),
+        }
+    }
+
     fn is_idle(&self) -> bool {
         self.queue.is_empty() && self.recoveries.is_empty() && !self.in_flight
     }

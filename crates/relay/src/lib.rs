@@ -11,9 +11,8 @@
 //! | `connection`, `timers` | one client's transport, outgoing bytes, heartbeat |
 //! | `client` | Socket.IO's rules on one connection |
 //! | `lane`, `hub` | one namespace: its batches, its sockets and rooms |
-//! | `commits` | up to which offset everything has come |
 //! | `feeding` | how much of what they have missed clients have not read yet |
-//! | `bus`, `resync` | the seam to other relays, and what happens when something of theirs was missed |
+//! | `bus` | the seam to other relays |
 //! | `addresses`, `forwarded`, `pace` | who is connected from where, and how often something may happen |
 //! | `ledger`, `overload`, `limits` | how much memory is kept for each client, and what clients may make the relay keep and do |
 //! | `ws`, `outbox`, `message`, `sid` | frames, buffers, packets, ids |
@@ -21,7 +20,6 @@
 mod addresses;
 mod bus;
 mod client;
-mod commits;
 mod config;
 mod connection;
 mod contests;
@@ -45,7 +43,6 @@ mod overload;
 mod pace;
 mod proxy;
 mod reason;
-mod resync;
 mod server;
 mod shared;
 mod sid;
@@ -61,13 +58,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::ensure;
-use parlour_protocol::relay::Command;
+use parlour_protocol::relay::{Command, Contest};
 use tokio::net::TcpListener;
 
-use lane::Asker;
+use lane::Lane;
 use shared::Shared;
 
-pub use bus::{Bus, Report};
+pub use bus::{Bus, Extent, Report, Segment};
 pub use ipnet::IpNet;
 
 pub use config::{AllowedOrigins, Config, Cors, Transports};
@@ -133,97 +130,65 @@ impl Relay {
         control::serve(self.shared.clone(), listener, stop).await
     }
 
-    /// Carries out what the app told another relay, for this relay's sockets: what a [`Bus`] brings. It
-    /// does not go back to the bus. Commands that a bus does not take are ignored.
-    ///
-    /// One after another from one task, they keep their order, also for a client that gets several. While
-    /// the app answers a batch of the namespace they wait for that. False: too many wait, and this one is
-    /// missed.
-    #[must_use]
-    pub fn carry_out(&self, namespace: &str, source: &str, command: &Command<'_>) -> bool {
+    /// Another relay tells of commands for all relays' sockets in a namespace: a [`Bus`] brings them, in any order, once
+    /// or not or again. They are delivered when it is their turn. Without an extent they are volatile, and are
+    /// carried out at once. `commands` is a JSON array.
+    pub fn hear(
+        &self,
+        namespace: &str,
+        extent: Option<Extent>,
+        commands: &str,
+    ) -> serde_json::Result<()> {
         self.shared.metrics.bus_received.add(1);
-        if let Command::Emit(emit) = command {
-            self.shared.commits.note(emit.offset.unwrap_or(0));
-        }
-        self.shared
-            .lane(namespace)
-            .is_none_or(|lane| lane.carry_out(&self.shared, source, None, None, command))
-    }
-
-    /// Up to which offset this relay has handed everything to the bus that its batches can have emitted. What
-    /// is handed to the bus before this call must leave before this number does.
-    pub fn told(&self) -> u64 {
-        self.shared.commits.told()
-    }
-
-    /// Another relay is there, and has told everything up to an offset, which was carried out here.
-    pub fn heard(&self, relay: &str, told: u64) {
-        self.shared.commits.heard(relay, told);
-    }
-
-    /// Another relay was not heard for long. It may have more to tell some day.
-    pub fn lost(&self, relay: &str) {
-        self.shared.commits.lost(relay);
-        self.shared.relay_is_gone(relay);
-    }
-
-    /// Another relay has no more to tell.
-    pub fn left(&self, relay: &str) {
-        self.shared.commits.left(relay);
-        self.shared.relay_is_gone(relay);
-    }
-
-    /// [`Relay::carry_out`] for an `emit` that asks for acknowledgements, or a `contest`: what comes of it is
-    /// [reported](Bus::report) to the relay that calls itself `from`.
-    #[must_use]
-    pub fn ask(&self, namespace: &str, from: &str, ask: u64, command: &Command<'_>) -> bool {
-        self.shared.metrics.bus_received.add(1);
-        if let Command::Contest(contest) = command {
-            lane::answer_contest(&self.shared, namespace, from, ask, contest);
-            return true;
-        }
         let Some(lane) = self.shared.lane(namespace) else {
-            self.shared.report(namespace, from, ask, &Report::Over);
-            return true;
+            return Ok(());
         };
-        let asker = Some(Asker::Relay(from.into(), ask));
-        lane.carry_out(&self.shared, "", None, asker, command)
+        match extent {
+            Some(extent) => lane.hear_json(&self.shared, extent, commands),
+            None => {
+                let commands: Vec<Command<'_>> = serde_json::from_str(commands)?;
+                lane.emit_volatile(&self.shared, &commands);
+            }
+        }
+        Ok(())
     }
 
-    /// What another relay, by its name, reports of what this one has asked.
-    pub fn hear_report(&self, namespace: &str, relay: &str, ask: u64, report: &Report) {
+    /// Another relay has delivered a namespace's log up to here.
+    pub fn hear_of(&self, namespace: &str, head: u64) {
+        if let Some(lane) = self.shared.lane(namespace) {
+            lane.hear_of(head);
+        }
+    }
+
+    /// How far this relay has delivered its namespaces' logs, where that is further than when it was asked last.
+    pub fn heads(&self) -> Vec<(String, u64)> {
+        let lanes = self.shared.lanes();
+        let head = |lane: &Arc<Lane>| Some((lane.namespace().to_owned(), lane.untold()?));
+        lanes.iter().filter_map(head).collect()
+    }
+
+    /// Something of any namespace's log may be missing of which nobody would tell: the app is asked.
+    pub fn suspect(&self) {
+        for lane in self.shared.lanes() {
+            lane.suspect();
+        }
+    }
+
+    /// Another relay wants to know whether a client of this one is there; that is reported to it.
+    pub fn answer_contest(&self, namespace: &str, from: &str, number: u64, contest: &Contest<'_>) {
+        self.shared.metrics.bus_received.add(1);
+        lane::answer_contest(&self.shared, namespace, from, number, contest);
+    }
+
+    /// What another relay reports of what this one has asked.
+    pub fn hear_report(&self, namespace: &str, number: u64, report: &Report) {
         self.shared.metrics.bus_received.add(1);
         if let Report::Owner(answers) = report {
-            return self.shared.contests.settle(ask, *answers);
+            return self.shared.contests.settle(number, *answers);
         }
         if let Some(lane) = self.shared.lane(namespace) {
-            lane.hear_report(&self.shared, relay, ask, report);
+            lane.hear_report(&self.shared, number, report);
         }
-    }
-
-    /// Commands of other relays may be missing that would have come before what is carried out from now on.
-    /// Clients are still served; what they are given for their offsets leaves out what may be missing.
-    pub fn doubt(&self) {
-        self.shared.doubt();
-    }
-
-    /// Nothing is missing any more: nothing ever was, or those connections were ended.
-    pub fn trust(&self, ended: Option<Connections>) {
-        self.shared.trust(ended.map_or(0, |ended| ended.offset));
-    }
-
-    /// The connections that there have been up to now.
-    pub fn so_far(&self) -> Connections {
-        Connections {
-            offset: self.shared.commits.highest(),
-            stamp: self.shared.connections.next_stamp(),
-        }
-    }
-
-    /// Ends those connections, spread over some seconds: their clients come back and recover their
-    /// sessions, and with them what was missed. Returns how many there were, when all are ended.
-    pub async fn resync(&self, connections: Connections) -> usize {
-        resync::run(&self.shared, connections.stamp).await
     }
 
     /// Whether clients come by TLS.
@@ -235,15 +200,6 @@ impl Relay {
     pub fn is_idle(&self) -> bool {
         self.shared.lanes().iter().all(|lane| lane.is_idle())
     }
-}
-
-/// See [`Relay::so_far`].
-#[derive(Debug, Clone, Copy)]
-pub struct Connections {
-    /// What the next one will be stamped with.
-    stamp: u32,
-    /// The highest offset that was known then. Who comes later is given everything up to it.
-    offset: u64,
 }
 
 fn check_name(name: &str) -> anyhow::Result<()> {

@@ -41,8 +41,7 @@ pub struct Metrics {
     pub sent_bytes: Counter,
     pub bus_sent: Counter,
     pub bus_received: Counter,
-    pub resyncs: Counter,
-    pub resynced_connections: Counter,
+    pub replays: Counter,
     pub closed_over_limit: Counter,
     pub refused: Counter,
     client_memory: gauge::Gauge,
@@ -106,13 +105,9 @@ impl Default for Metrics {
         let volatile_drops = counter("volatile_drops", "Volatile packets not sent");
         let bus_sent = counter("bus_sent", "Commands given to the bus for other relays");
         let bus_received = counter("bus_received", "Commands that came from other relays");
-        let resyncs = counter(
-            "resyncs",
-            "Times that something of other relays may have been missed",
-        );
-        let resynced_connections = counter(
-            "resynced_connections",
-            "Connections ended for that, so that their clients get it",
+        let replays = counter(
+            "replays",
+            "Times that the app was asked what a namespace's log has",
         );
         let closed_over_limit = counter(
             "closed_over_limit",
@@ -159,8 +154,7 @@ impl Default for Metrics {
             sent_bytes,
             bus_sent,
             bus_received,
-            resyncs,
-            resynced_connections,
+            replays,
             closed_over_limit,
             refused,
             client_memory,

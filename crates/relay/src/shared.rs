@@ -2,19 +2,18 @@
 //! and ends everything; what happens in between is theirs.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use parlour_protocol::relay::{Command, Emit, HANDSHAKE_LANE};
+use parlour_protocol::relay::{Emit, HANDSHAKE_LANE};
 use rustc_hash::FxBuildHasher;
 use slab::Slab;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::addresses::Addresses;
-use crate::bus::{Bus, Report};
-use crate::commits::{Commits, UnderWay};
-use crate::config::{Config, EXPIRY_LOOK, MAX_EXCHANGES, MAX_STARTING};
+use crate::bus::{Bus, Report, Segment};
+use crate::config::{ASK_EVERY, Config, EXPIRY_LOOK, MAX_EXCHANGES, MAX_STARTING};
 use crate::connection::Connection;
 use crate::contests::Contests;
 use crate::feeding::Feeding;
@@ -55,12 +54,9 @@ pub struct Shared {
     pub idle: Notify,
     pub life: watch::Sender<Life>,
     pub bus: Option<Arc<dyn Bus>>,
-    pub commits: Commits,
     pub contests: Contests,
     pub turns: Turns,
     pub feeding: Feeding,
-    /// What other relays emit may be missing.
-    in_doubt: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,15 +90,13 @@ impl Shared {
             health: Health::default(),
             exchanges: Arc::new(Semaphore::new(MAX_EXCHANGES)),
             starting: Semaphore::new(MAX_STARTING),
-            handshakes: Arc::new(Lane::new(HANDSHAKE_LANE, "")),
+            handshakes: Arc::new(Lane::new(HANDSHAKE_LANE)),
             lanes: Mutex::default(),
             idle: Notify::new(),
             life: watch::Sender::new(Life::Running),
             bus,
-            commits: Commits::new(Instant::now()),
             contests: Contests::default(),
             turns: Turns::default(),
-            in_doubt: AtomicBool::new(false),
         }
     }
 
@@ -122,10 +116,7 @@ impl Shared {
         if let Some(lane) = lanes.get(namespace) {
             return act(lane);
         }
-        let lane = Arc::new(Lane::new(namespace, &self.config.relay));
-        if self.in_doubt.load(Ordering::Relaxed) {
-            lane.doubt(true);
-        }
+        let lane = Arc::new(Lane::new(namespace));
         lanes.insert(namespace.into(), lane.clone());
         lane.clone().start(self.clone());
         act(&lane)
@@ -196,59 +187,20 @@ impl Shared {
     /// Emits to a namespace from outside its batches. Returns how many sockets of this relay it was for.
     pub fn publish(self: &Arc<Self>, namespace: &str, emit: &Emit<'_>) -> usize {
         self.lane(namespace)
-            .map_or(0, |lane| lane.publish(self, &self.config.relay, emit))
+            .map_or(0, |lane| lane.publish(self, emit))
     }
 
-    /// Emits to another namespace than that of the batch it comes of.
-    pub fn emit_elsewhere(
-        self: &Arc<Self>,
-        namespace: &str,
-        source: &str,
-        batch: Option<UnderWay>,
-        command: &Command<'_>,
-    ) {
-        let Command::Emit(emit) = command else {
-            return;
-        };
-        if let Some(lane) = self.lane(namespace)
-            && !lane.carry_out(self, source, batch, None, command)
-        {
-            // It overtakes what waits. That is better than not to come.
-            lane.publish(self, source, emit);
-        }
-        if !emit.local {
-            self.forward(namespace, source, command);
-        }
+    /// Whether each batch asks the app for what other relays have emitted, because they do not tell.
+    pub fn must_ask(&self) -> bool {
+        self.ask_every().is_some()
     }
 
-    /// What other relays emit may be missing from now on.
-    pub fn doubt(&self) {
-        self.commits.doubt();
-        self.tell_lanes(true);
-    }
-
-    /// Nothing is missing any more to those who are here, and nothing at all up to an offset.
-    pub fn trust(&self, offset: u64) {
-        self.tell_lanes(false);
-        self.commits.trust(offset);
-    }
-
-    /// What begins to exist meanwhile knows by itself.
-    fn tell_lanes(&self, in_doubt: bool) {
-        {
-            let _lanes = self.lock_lanes();
-            self.in_doubt.store(in_doubt, Ordering::Relaxed);
-        }
-        for lane in self.lanes() {
-            lane.doubt(in_doubt);
-        }
-    }
-
-    /// Has the other relays ask for acknowledgements.
-    pub fn ask(&self, namespace: &str, ask: AskId, command: &Command<'_>) {
-        if let Some(bus) = &self.bus {
-            self.metrics.bus_sent.add(1);
-            bus.ask(namespace, ask, command);
+    /// How often a namespace in which nothing happens asks the app for it, where they do not tell.
+    pub fn ask_every(&self) -> Option<Duration> {
+        match &self.bus {
+            Some(bus) if bus.is_connected() => None,
+            Some(_) => Some(ASK_EVERY),
+            None => self.config.relays_without_bus,
         }
     }
 
@@ -260,18 +212,11 @@ impl Shared {
         }
     }
 
-    /// Another relay will tell no more of what its clients are asked.
-    pub fn relay_is_gone(&self, relay: &str) {
-        for lane in self.lanes() {
-            lane.relay_is_gone(self, relay);
-        }
-    }
-
     /// Tells the other relays, if there is a bus to them.
-    pub fn forward(&self, namespace: &str, source: &str, command: &Command<'_>) {
+    pub fn publish_on_bus(&self, namespace: &str, segment: &Segment<'_>) {
         if let Some(bus) = &self.bus {
-            self.metrics.bus_sent.add(1);
-            bus.publish(namespace, source, command);
+            self.metrics.bus_sent.add(segment.commands.len());
+            bus.publish(namespace, segment);
         }
     }
 }
@@ -345,11 +290,6 @@ impl Connections {
         {
             registered.by_key.remove(key);
         }
-    }
-
-    /// What the next one will be stamped with.
-    pub fn next_stamp(&self) -> u32 {
-        self.stamps.load(Ordering::Relaxed)
     }
 
     pub fn all(&self) -> Vec<Arc<Connection>> {

@@ -103,8 +103,8 @@ impl BroadcastOperator {
     }
 
     /// Emits and asks each receiver to acknowledge. Once all have, or the time is over, the handler
-    /// registered as `on_ack(handler, …)` gets their answers and `context`. Such an emission is not
-    /// stored.
+    /// registered as `on_ack(handler, …)` gets their answers and `context`. Such an emission is in no
+    /// history, and who comes back to its session has not missed it.
     pub fn emit_with_ack(
         mut self,
         event: &str,

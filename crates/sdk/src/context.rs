@@ -46,6 +46,10 @@ pub(crate) struct Context {
     read: Cell<usize>,
     /// The database was used: the batch holds its write lock.
     is_locked: Cell<bool>,
+    /// Whether no other relay is alive, once the batch holds the lock and has asked.
+    alone: Cell<Option<bool>>,
+    /// The relay is given a part of the log with the answer.
+    is_replaying: Cell<bool>,
     store: Box<dyn Store>,
     record: RefCell<Record>,
     /// Where the answers of acks are written, one after the other.
@@ -54,11 +58,14 @@ pub(crate) struct Context {
     fault: RefCell<Option<interface::Error>>,
 }
 
+/// Each with the command that is to be completed.
+type Changes = Vec<(Change, Option<Link>)>;
+
 #[derive(Default)]
 struct Record {
     commands: Commands,
     /// Not applied yet.
-    changes: Vec<(Change, Option<Link>)>,
+    changes: Changes,
     /// How sockets were before the current event changed them.
     undo: Vec<(usize, Was)>,
     mark: Mark,
@@ -82,6 +89,7 @@ impl Context {
     pub fn new(scope: Scope, sockets: Vec<Peer>, store: Box<dyn Store>) -> Self {
         let (members, leaving, log, read, is_locked) = Default::default();
         let (record, scratch, fault) = Default::default();
+        let (alone, is_replaying) = Default::default();
         Self {
             scope,
             sockets,
@@ -90,6 +98,8 @@ impl Context {
             log,
             read,
             is_locked,
+            alone,
+            is_replaying,
             store,
             record,
             scratch,
@@ -162,6 +172,20 @@ impl Context {
 
     pub fn is_locked(&self) -> bool {
         self.is_locked.get()
+    }
+
+    /// Says that the relay asks for a part of the log.
+    pub fn expect_replay(&self, wanted: bool) {
+        self.is_replaying.set(wanted);
+    }
+
+    pub fn is_replaying(&self) -> bool {
+        self.is_replaying.get()
+    }
+
+    /// Whether it is known that there is no other relay until the commit.
+    fn is_surely_alone(&self) -> bool {
+        self.alone.get() == Some(true)
     }
 
     /// The database, which is used from now on.
@@ -326,9 +350,38 @@ impl Context {
         &self,
         part: Option<&Part>,
     ) -> Result<(String, String), interface::Error> {
-        let changes = std::mem::take(&mut self.record.borrow_mut().changes);
+        let mut changes = std::mem::take(&mut self.record.borrow_mut().changes);
+        let is_for_others = |(change, _): &(Change, _)| emit::is_for_others(change);
+        if self.is_locked() || !changes.iter().all(is_for_others) {
+            self.keep_needed(&mut changes).await?;
+        } else if !changes.is_empty() && self.store.is_alone(false).await? {
+            // The database is not needed.
+            changes.clear();
+        }
         self.apply(changes).await?;
-        Ok(self.record.borrow().commands.responses(part))
+        let extent = match self.is_locked() {
+            true => Some(self.store.extent().await?),
+            false => None,
+        };
+        Ok(self.record.borrow().commands.responses(part, extent))
+    }
+
+    /// Drops what would be stored for other relays only, where there are none: then it costs nothing. Takes the lock
+    /// if there is any.
+    async fn keep_needed(&self, changes: &mut Changes) -> Result<(), interface::Error> {
+        let is_for_others = |(change, _): &(Change, _)| emit::is_for_others(change);
+        if !changes.iter().any(is_for_others) {
+            return Ok(());
+        }
+        let alone = match self.alone.get() {
+            Some(alone) => alone,
+            None => self.store().is_alone(true).await?,
+        };
+        self.alone.set(Some(alone));
+        if alone {
+            changes.retain(|change| !is_for_others(change));
+        }
+        Ok(())
     }
 
     pub async fn commit(&self, stored: String) -> Result<(), interface::Error> {
@@ -336,14 +389,20 @@ impl Context {
     }
 
     async fn flush(&self) -> Result<(), interface::Error> {
-        let (earlier, own, saved) = {
+        let (mut earlier, mut own) = {
             let mut record = self.record.borrow_mut();
             let mut earlier = std::mem::take(&mut record.changes);
             let own = earlier.split_off(record.mark.changes);
             record.mark.changes = 0;
+            (earlier, own)
+        };
+        self.keep_needed(&mut earlier).await?;
+        self.keep_needed(&mut own).await?;
+        let saved = {
+            let mut record = self.record.borrow_mut();
             let saved = record.mark.saved;
             record.mark.saved |= !own.is_empty();
-            (earlier, own, saved)
+            saved
         };
         self.apply(earlier).await?;
         if !own.is_empty() && !saved {

@@ -9,7 +9,7 @@ use crate::{
     args::{ToArgs, render},
     context::{Context, OnceAcked, Target},
     error::{Error, Result},
-    interface::Direction,
+    interface::{Direction, Whom},
     remote::{self, RemoteSocket},
     rooms::{RoomNames, list},
 };
@@ -146,14 +146,15 @@ impl BroadcastOperator {
     pub fn disconnect_sockets(self, close: bool) -> Result<()> {
         self.for_sockets("disconnect_sockets")?;
         let Target { rooms, except, .. } = &self.target;
-        self.context
-            .command(&Command::Sockets(Box::new(relay::Sockets {
-                rooms: rooms.iter().map(Into::into).collect(),
-                except: except.iter().map(Into::into).collect(),
-                join: Vec::new(),
-                leave: Vec::new(),
-                disconnect: Some(close),
-            })))
+        let command = Command::Sockets(Box::new(relay::Sockets {
+            rooms: rooms.iter().map(Into::into).collect(),
+            except: except.iter().map(Into::into).collect(),
+            join: Vec::new(),
+            leave: Vec::new(),
+            disconnect: Some(close),
+            offset: None,
+        }));
+        self.context.command_for(&command, Whom::Everyone)
     }
 
     /// Sockets are asked for or moved wherever they are connected, in one's own namespace.

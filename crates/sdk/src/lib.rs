@@ -46,6 +46,7 @@ mod namespace;
 mod nsp;
 mod peer;
 mod remote;
+mod replay;
 mod rooms;
 mod serve;
 mod settings;

@@ -130,7 +130,11 @@ impl Members {
                     self.sockets.remove(room);
                 }
             }
-            Change::Connect(_) | Change::Renew(_) | Change::Emit(_) | Change::Answer(_) => {}
+            Change::Connect(_)
+            | Change::Renew(_)
+            | Change::Emit(_)
+            | Change::Command(_)
+            | Change::Answer(_) => {}
         }
     }
 

@@ -1,11 +1,16 @@
 //! For tests: a [`Store`] in memory, which does what `wit/rooms.wit` says and no more.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+};
 
 use crate::{
     interface::{
-        Applied, Change, Claim, Departure, Direction, Emission, Entry, Error, Member, Movement,
-        Newcomer, Owner, Page, Place, Position, Recovery, Repetition, Room, Session,
+        Applied, Change, Claim, Command, Departure, Direction, Emission, Entry, Error, Extent,
+        Located, Member, Movement, Newcomer, Owner, Page, Place, Position, Recovery, Repetition,
+        Room, Session, Stored, Whom,
     },
     members::user,
     store::{Step, Store},
@@ -18,6 +23,8 @@ pub(crate) struct Memory {
     pub committed: Rc<RefCell<Option<String>>>,
     /// Makes the next read fail.
     pub broken: Rc<RefCell<bool>>,
+    /// The head of the log when the batch took the lock.
+    previous: Rc<Cell<Option<u64>>>,
 }
 
 #[derive(Clone, Default)]
@@ -25,7 +32,10 @@ pub(crate) struct Tables {
     pub sockets: BTreeMap<String, String>,
     /// (room, socket)
     pub members: Vec<(String, String)>,
+    /// Commands are emissions of the event "" here.
     pub log: Vec<Emission>,
+    /// Sockets that another relay has, which is called `relay-2`. If there are any, it is alive.
+    pub elsewhere: Vec<String>,
     /// How sockets are connected, and from which offset on.
     pub connected: BTreeMap<String, (Newcomer, u64)>,
     /// By their secrets; with their rooms.
@@ -41,7 +51,7 @@ impl Tables {
     fn apply(&mut self, changes: Vec<Change>) -> Applied {
         self.applies += 1;
         let mut repetitions = Vec::new();
-        let first = self.log.len() as u64 + 1;
+        let mut stored = Vec::new();
         for (index, change) in (0..).zip(changes) {
             match change {
                 Change::Connect(new) => {
@@ -86,26 +96,84 @@ impl Tables {
                     self.members
                         .retain(|(room, socket)| (room, socket) != (&m.room, &m.socket));
                 }
+                Change::Emit(emission) if emission.transient && self.is_alone() => {}
                 Change::Emit(emission) => match self.first_ack(&emission) {
                     Some(ack) => repetitions.push(Repetition { index, ack }),
-                    None => self.log.push(emission),
+                    None => stored.push(self.store(index, emission, Vec::new())),
                 },
+                Change::Command(command) => {
+                    if let Some(sockets) = self.is_for_others(&command.whom) {
+                        stored.push(self.store(index, logged(command), sockets));
+                    }
+                }
             }
         }
-        Applied { first, repetitions }
+        Applied {
+            stored,
+            repetitions,
+        }
     }
 
-    fn move_sockets(&mut self, movement: &Movement) {
+    fn is_alone(&self) -> bool {
+        self.elsewhere.is_empty()
+    }
+
+    /// Which sockets a command names that is stored.
+    fn is_for_others(&self, whom: &Whom) -> Option<Vec<Located>> {
+        if self.is_alone() {
+            return None;
+        }
+        let has = |socket: &String| self.elsewhere.contains(socket);
+        match whom {
+            Whom::Everyone => Some(Vec::new()),
+            Whom::Socket(socket) => has(socket).then(Vec::new),
+            Whom::Sockets(target) => {
+                let sockets = self.meant(&target.rooms, &target.except).into_iter();
+                let located = |socket| Located {
+                    relay: if has(&socket) { "relay-2" } else { "relay-1" }.into(),
+                    socket,
+                };
+                Some(sockets.map(located).collect())
+            }
+        }
+    }
+
+    fn store(&mut self, index: u32, emission: Emission, sockets: Vec<Located>) -> Stored {
+        let previous = self.head(emission.namespace.as_deref());
+        self.log.push(emission);
+        let offset = self.log.len() as u64;
+        Stored {
+            index,
+            offset,
+            previous,
+            sockets,
+        }
+    }
+
+    /// The last offset of a namespace: the batches', if none is named.
+    fn head(&self, namespace: Option<&str>) -> u64 {
+        let is_in = |emission: &Emission| emission.namespace.as_deref() == namespace;
+        let place = self.log.iter().rposition(is_in);
+        place.map_or(0, |place| place as u64 + 1)
+    }
+
+    fn meant(&self, rooms: &[String], except: &[String]) -> Vec<String> {
         let is_in = |socket: &str, names: &[String]| {
             names.iter().any(|name| {
                 name == socket || self.members.contains(&(name.clone(), socket.to_owned()))
             })
         };
         let sockets = self.sockets.keys().filter(|socket| {
-            let meant = movement.rooms.is_empty() || is_in(socket, &movement.rooms);
-            meant && !is_in(socket, &movement.except)
+            let meant = rooms.is_empty() || is_in(socket, rooms);
+            meant && !is_in(socket, except)
         });
+        sockets.cloned().collect()
+    }
+
+    fn move_sockets(&mut self, movement: &Movement) {
+        let sockets = self.meant(&movement.rooms, &movement.except);
         let moved: Vec<(String, String)> = sockets
+            .iter()
             .flat_map(|socket| {
                 let place = |room: &String| (room.clone(), socket.clone());
                 movement.places.iter().map(place)
@@ -141,10 +209,9 @@ impl Tables {
         page: usize,
     ) -> Option<Session> {
         let (mut new, since, rooms) = self.sessions.get(&claim.pid)?.clone();
-        // Everything here is of one source; its tests are those of `rooms`.
-        let seen = claim.seen.as_ref().map_or(0, |seen| seen.offset);
-        let start = seen.max(since).max(after);
+        let start = claim.seen.unwrap_or(0).max(since).max(after);
         let log = (1..).zip(&self.log).filter(|(offset, _)| *offset > start);
+        let log = log.filter(|(_, e)| !e.event.is_empty());
         let log = log.filter(|(_, e)| {
             let mut meant = rooms.iter().chain([&new.socket]);
             e.rooms.is_empty() || meant.any(|room| e.rooms.contains(room))
@@ -186,7 +253,7 @@ impl Tables {
             had_left: true,
             rooms,
             missed,
-            offset: self.log.len() as u64,
+            offset: self.head(None),
             expires,
             has_more: false,
         })
@@ -222,8 +289,30 @@ impl Emission {
     }
 }
 
+fn logged(command: Command) -> Emission {
+    Emission {
+        namespace: None,
+        rooms: Vec::new(),
+        except: Vec::new(),
+        event: String::new(),
+        data: command.json,
+        attachments: Vec::new(),
+        id: None,
+        once: None,
+        transient: true,
+    }
+}
+
 impl Memory {
+    /// The batch has the lock from now on.
+    fn lock(&self) {
+        if self.previous.get().is_none() {
+            self.previous.set(Some(self.tables.borrow().head(None)));
+        }
+    }
+
     fn read<T: 'static>(&self, read: impl FnOnce(&Tables) -> T) -> Step<'_, T> {
+        self.lock();
         let result = match *self.broken.borrow() {
             true => Err(Error::Unavailable("the disk is on fire".into())),
             false => Ok(read(&self.tables.borrow())),
@@ -234,8 +323,17 @@ impl Memory {
 
 impl Store for Memory {
     fn apply(&self, changes: Vec<Change>) -> Step<'_, Applied> {
+        self.lock();
         let applied = self.tables.borrow_mut().apply(changes);
         Box::pin(async move { Ok(applied) })
+    }
+
+    fn is_alone(&self, lock: bool) -> Step<'_, bool> {
+        if lock {
+            self.lock();
+        }
+        let is_alone = self.tables.borrow().is_alone();
+        Box::pin(async move { Ok(is_alone) })
     }
 
     fn members(&self, room: Option<String>) -> Step<'_, Vec<Member>> {
@@ -336,8 +434,13 @@ impl Store for Memory {
         })
     }
 
-    fn last_offset(&self) -> Step<'_, u64> {
-        self.read(|tables| tables.log.len() as u64)
+    fn extent(&self) -> Step<'_, Extent> {
+        self.lock();
+        let previous = self.previous.get().unwrap_or_default();
+        self.read(move |tables| Extent {
+            previous,
+            head: tables.head(None),
+        })
     }
 
     fn savepoint(&self) -> Step<'_, ()> {
@@ -353,6 +456,7 @@ impl Store for Memory {
 
     fn commit(&self, response: String) -> Step<'_, ()> {
         self.committed.replace(Some(response));
+        self.previous.set(None);
         Box::pin(async { Ok(()) })
     }
 }

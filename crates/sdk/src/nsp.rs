@@ -49,7 +49,7 @@ impl Nsp {
     }
 
     /// Another namespace, or this one: `io.of("/admin")`, to be emitted to. There its emissions are
-    /// stored as its own are, but come in no particular order with them.
+    /// stored as its own are, and come in the order of that namespace's log.
     pub fn of(&self, namespace: &str) -> BroadcastOperator {
         let mut everyone = self.everyone();
         let is_other = namespace != self.name();
@@ -172,13 +172,12 @@ impl Nsp {
         rooms.map_err(|error| self.context.failed(error))
     }
 
-    /// The offset that everything stored so far is at or below.
+    /// The offset that everything stored so far in the namespace is at or below.
     pub async fn last_offset(&self) -> Result<u64> {
         let store = self.context.current().await?;
-        store
-            .last_offset()
-            .await
-            .map_err(|error| self.context.failed(error))
+        let extent = store.extent().await;
+        let extent = extent.map_err(|error| self.context.failed(error))?;
+        Ok(extent.head)
     }
 
     pub(crate) fn everyone(&self) -> BroadcastOperator {

@@ -9,6 +9,7 @@ use http::{
 };
 use http_body_util::{BodyExt, Full};
 use parlour_protocol::relay::{self, header};
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use spin_sdk::http::Request;
@@ -18,7 +19,7 @@ use crate::{
     context::Scope,
     interface::{self, Begun, Transaction},
     namespace::Namespace,
-    settings,
+    replay, settings,
 };
 
 /// Where the middleware leaves what it knows of the client: base64url of JSON.
@@ -160,17 +161,27 @@ async fn events(
         policy,
         max_rooms,
     };
-    let transaction = match Transaction::begin(key, policy).await? {
-        Begun::Done(response) if policy.recovery > 0 => {
-            return Ok(answer(batch::with_pids(&batch, response)));
-        }
-        Begun::Done(response) => return Ok(answer(response)),
-        Begun::Fresh(transaction) => transaction,
+    // Before the batch takes the lock, and anew for each attempt: the relay may have fallen behind further.
+    let replay = replay::of(&key, &batch).await?;
+    let with_replay = |answer: String| match &replay {
+        Some(replay) => replay::added(answer, replay),
+        None => answer,
     };
-    let mut namespace = Namespace::new(&scope.namespace);
-    register(&mut namespace);
-    let batch = batch::run(&namespace, scope, batch, Box::new(transaction)).await?;
-    Ok(committed(batch))
+    match Transaction::begin(key, policy).await? {
+        Begun::Done(response) if policy.recovery > 0 => {
+            Ok(answer(with_replay(batch::with_pids(&batch, response))))
+        }
+        Begun::Done(response) => Ok(answer(with_replay(response))),
+        Begun::Fresh(transaction) => {
+            let mut namespace = Namespace::new(&scope.namespace);
+            register(&mut namespace);
+            let batch = batch::run(&namespace, scope, batch, Box::new(transaction)).await?;
+            Ok(committed(Committed {
+                response: with_replay(batch.response),
+                ..batch
+            }))
+        }
+    }
 }
 
 /// Which of the clients that ask to enter could take up a session of theirs.
@@ -218,13 +229,14 @@ async fn body(request: Request) -> Result<Bytes, Failure> {
 /// Which batch it is, by its headers.
 fn key(headers: &HeaderMap) -> Result<interface::Batch, Failure> {
     let lane = text(headers, header::LANE)?;
-    let namespace = percent_decoded(lane)
-        .ok_or_else(|| Failure::Malformed(format!("`{}` is not UTF-8: {lane}", header::LANE)))?;
+    let namespace = percent_decode_str(lane)
+        .decode_utf8()
+        .map_err(|_| Failure::Malformed(format!("`{}` is not UTF-8: {lane}", header::LANE)))?;
     let attempt = number(headers, header::ATTEMPT)?;
     Ok(interface::Batch {
         relay: text(headers, header::RELAY)?.to_owned(),
         epoch: number(headers, header::EPOCH)?,
-        namespace,
+        namespace: namespace.into_owned(),
         sequence: number(headers, header::SEQUENCE)?,
         attempt: u32::try_from(attempt).unwrap_or(u32::MAX),
     })
@@ -255,25 +267,6 @@ fn number(headers: &HeaderMap, name: &str) -> Result<u64, Failure> {
         .map_err(|_| Failure::Malformed(format!("`{name}: {value}` is not a number")))
 }
 
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        match (first, tail) {
-            (b'%', [high, low, tail @ ..]) => {
-                let digit = |byte: &u8| char::from(*byte).to_digit(16);
-                bytes.push((digit(high)? * 16 + digit(low)?) as u8);
-                rest = tail;
-            }
-            (byte, tail) => {
-                bytes.push(*byte);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -281,12 +274,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lane_is_a_namespace_in_percent_encoding() {
-        assert_eq!(percent_decoded("%2Fmembers").as_deref(), Some("/members"));
-        assert_eq!(percent_decoded("/caf%C3%A9").as_deref(), Some("/café"));
-        assert_eq!(percent_decoded("%FF"), None);
-    }
-
     #[test]
     fn the_answer_to_a_batch_says_how_long_the_commit_took() {
         let answer = committed(Committed {
@@ -313,7 +300,7 @@ mod tests {
         let values = [
             (header::RELAY, "r1"),
             (header::EPOCH, "1700000000000"),
-            (header::LANE, "%2F"),
+            (header::LANE, "/caf%C3%A9"),
             (header::SEQUENCE, "7"),
         ];
         for (name, value) in values {
@@ -325,10 +312,13 @@ mod tests {
         assert_eq!(max_rooms(&headers).unwrap(), None);
         headers.insert(header::MAX_ROOMS, "1000".parse().unwrap());
         assert_eq!(max_rooms(&headers).unwrap(), Some(1000));
-        let key = key(&headers).unwrap();
+        let batch = key(&headers).unwrap();
         assert_eq!(
-            (key.namespace.as_str(), key.sequence, key.attempt),
-            ("/", 7, 2)
+            (batch.namespace.as_str(), batch.sequence, batch.attempt),
+            ("/café", 7, 2)
         );
+        headers.insert(header::LANE, "%FF".parse().unwrap());
+        let error = key(&headers).unwrap_err().to_string();
+        assert!(error.contains("is not UTF-8: %FF"), "{error}");
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     emit::BroadcastOperator,
     error::{Error, Result, unwritable},
     handshake::Handshake,
-    interface::{Change, Membership, Presence},
+    interface::{Change, Membership, Presence, Whom},
     members,
     nsp::Nsp,
     rooms::{RoomNames, list},
@@ -97,9 +97,10 @@ impl Socket {
         match self.peer().to_relay().filter(|_| self.handshake.is_none()) {
             Some(state) => {
                 let socket = self.id().into();
-                self.context.command(&Command::State(relay::State {
+                self.command(&Command::State(relay::State {
                     socket,
                     state: &state,
+                    offset: None,
                 }))
             }
             None => Ok(()),
@@ -140,7 +141,7 @@ impl Socket {
             self.context.set_rooms(self.index, now);
             self.context
                 .change(self.index, Change::Join(self.membership(&room)));
-            self.context.command(&Command::Join(self.one_room(&room)))?;
+            self.command(&Command::Join(self.one_room(&room)))?;
         }
         Ok(())
     }
@@ -155,7 +156,7 @@ impl Socket {
         self.context.set_rooms(self.index, rooms);
         self.context
             .change(self.index, Change::Leave(self.membership(room)));
-        self.context.command(&Command::Leave(self.one_room(room)))
+        self.command(&Command::Leave(self.one_room(room)))
     }
 
     /// Emits to this socket.
@@ -217,9 +218,12 @@ impl Socket {
 
     /// Ends the socket, or with `close` its whole connection.
     pub fn disconnect(&self, close: bool) -> Result<()> {
-        let socket = self.id().into();
-        self.context
-            .command(&Command::Disconnect(relay::Kick { socket, close }))
+        let (socket, offset) = (self.id().into(), None);
+        self.command(&Command::Disconnect(relay::Kick {
+            socket,
+            close,
+            offset,
+        }))
     }
 
     /// The namespace it is in.
@@ -227,6 +231,12 @@ impl Socket {
         Nsp {
             context: self.context.clone(),
         }
+    }
+
+    /// Records a command for the relay that it is connected to: as a rule that of the batch.
+    pub(crate) fn command(&self, command: &Command<'_>) -> Result<()> {
+        let whom = Whom::Socket(self.id().to_owned());
+        self.context.command_for(command, whom)
     }
 
     pub(crate) fn peer(&self) -> &crate::peer::Peer {
@@ -244,6 +254,7 @@ impl Socket {
         relay::Rooms {
             socket: self.id().into(),
             rooms: vec![room.into()],
+            offset: None,
         }
     }
 }

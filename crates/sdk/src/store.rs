@@ -4,7 +4,7 @@
 use std::pin::Pin;
 
 use crate::interface::{
-    Applied, Change, Claim, Entry, Error, Member, Page, Place, Position, Recovery, Room,
+    Applied, Change, Claim, Entry, Error, Extent, Member, Page, Place, Position, Recovery, Room,
     Transaction,
 };
 
@@ -13,6 +13,7 @@ pub(crate) type Step<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + 'a
 /// One open transaction. See `wit/rooms.wit`.
 pub(crate) trait Store {
     fn apply(&self, changes: Vec<Change>) -> Step<'_, Applied>;
+    fn is_alone(&self, lock: bool) -> Step<'_, bool>;
     fn members(&self, room: Option<String>) -> Step<'_, Vec<Member>>;
     fn page(&self, room: String, after: Option<String>, limit: u32) -> Step<'_, Page>;
     fn sockets_of(&self, places: Vec<Place>) -> Step<'_, Vec<u32>>;
@@ -34,7 +35,7 @@ pub(crate) trait Store {
         until: Position,
         limit: u32,
     ) -> Step<'_, Option<Vec<Entry>>>;
-    fn last_offset(&self) -> Step<'_, u64>;
+    fn extent(&self) -> Step<'_, Extent>;
     fn savepoint(&self) -> Step<'_, ()>;
     fn rollback(&self) -> Step<'_, ()>;
     fn commit(&self, response: String) -> Step<'_, ()>;
@@ -43,6 +44,10 @@ pub(crate) trait Store {
 impl Store for Transaction {
     fn apply(&self, changes: Vec<Change>) -> Step<'_, Applied> {
         Box::pin(self.apply(changes))
+    }
+
+    fn is_alone(&self, lock: bool) -> Step<'_, bool> {
+        Box::pin(self.is_alone(lock))
     }
 
     fn members(&self, room: Option<String>) -> Step<'_, Vec<Member>> {
@@ -93,8 +98,8 @@ impl Store for Transaction {
         Box::pin(self.history(room, event, until, limit))
     }
 
-    fn last_offset(&self) -> Step<'_, u64> {
-        Box::pin(self.last_offset())
+    fn extent(&self) -> Step<'_, Extent> {
+        Box::pin(self.extent())
     }
 
     fn savepoint(&self) -> Step<'_, ()> {

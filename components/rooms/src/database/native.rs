@@ -1,6 +1,9 @@
 //! For tests: SQLite without Spin, set up as Spin does.
 
-use std::{cell::RefCell, path::PathBuf};
+use std::{
+    cell::{Cell, RefCell},
+    path::PathBuf,
+};
 
 use spin_sdk::sqlite::Value;
 use sqlx::{
@@ -13,11 +16,17 @@ use super::cause::Cause;
 
 thread_local! {
     static FILE: RefCell<PathBuf> = RefCell::default();
+    static STATEMENTS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Which file this thread's connections open.
 pub fn use_file(file: PathBuf) {
     FILE.set(file);
+}
+
+/// How many statements this thread has run since it was last asked.
+pub fn statements() -> usize {
+    STATEMENTS.take()
 }
 
 pub struct Engine(Mutex<SqliteConnection>);
@@ -39,6 +48,7 @@ impl Engine {
         statement: &str,
         parameters: Vec<Value>,
     ) -> Result<Vec<Vec<Value>>, Cause> {
+        STATEMENTS.set(STATEMENTS.get() + 1);
         let mut query = sqlx::query(sqlx::AssertSqlSafe(statement).into_sql_str());
         for parameter in parameters {
             query = match parameter {

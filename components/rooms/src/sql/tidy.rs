@@ -17,20 +17,21 @@ ON CONFLICT (namespace) DO UPDATE SET at = excluded.at, brief = excluded.brief, 
 /// offset → the first emission from there on: its offset, its time
 pub const NEXT: &str = "SELECT offset, at FROM log WHERE offset >= ?1 ORDER BY offset LIMIT 1";
 
-/// namespace → whether it has brief emissions
-pub const HAS_BRIEF: &str = "SELECT EXISTS (SELECT 1 FROM log WHERE namespace = ?1 AND brief = 1)";
+/// namespace → whether it has brief emissions, or commands
+pub const HAS_BRIEF: &str =
+    "SELECT EXISTS (SELECT 1 FROM log WHERE namespace = ?1 AND brief IS NOT NULL)";
 
 /// namespace, from, to, the name under which it is kept
 pub const BRIEF_HORIZON: &str = "\
 INSERT INTO horizon (namespace, room, offset, at)
 SELECT ?1, ?4, max(offset), at FROM log NOT INDEXED
-WHERE offset > ?2 AND offset <= ?3 AND namespace = ?1 AND brief = 1 GROUP BY namespace
+WHERE offset > ?2 AND offset <= ?3 AND namespace = ?1 AND brief IS NOT NULL GROUP BY namespace
 ON CONFLICT (namespace, room) DO UPDATE SET offset = excluded.offset, at = excluded.at";
 
 /// namespace, from, to. By the range of offsets, each of which is looked at once, and not by the index of
 /// brief emissions, all of which would be looked at each time.
 pub const FORGET_BRIEF: &str = "\
-DELETE FROM log NOT INDEXED WHERE offset > ?2 AND offset <= ?3 AND namespace = ?1 AND brief = 1";
+DELETE FROM log NOT INDEXED WHERE offset > ?2 AND offset <= ?3 AND namespace = ?1 AND brief IS NOT NULL";
 
 /// namespace, room, limit → [[room, emissions]] of the rooms that come after it
 pub const ROOMS_AFTER: &str = "\
@@ -46,8 +47,8 @@ SELECT json_group_array(offset) FROM (
     CROSS JOIN log AS l ON l.namespace = ?1 AND l.room = t.room AND l.event = t.event AND l.offset <= ?3
     ORDER BY l.offset LIMIT ?4)";
 
-/// namespace, [room], number, limit → [offset] of emissions that have at least so many after them in
-/// their room
+/// namespace, [room], number, limit, offset → [offset] of emissions up to the offset that have at least so many after
+/// them in their room
 pub const TOO_MANY: &str = "\
 SELECT json_group_array(offset) FROM (
     SELECT offset FROM (
@@ -55,7 +56,7 @@ SELECT json_group_array(offset) FROM (
         FROM json_each(?2) AS j
         CROSS JOIN tally AS t ON t.namespace = ?1 AND t.room = j.value
         CROSS JOIN log AS l ON l.namespace = ?1 AND l.room = t.room AND l.event = t.event)
-    WHERE place > ?3 ORDER BY offset LIMIT ?4)";
+    WHERE place > ?3 AND offset <= ?5 ORDER BY offset LIMIT ?4)";
 
 /// [offset]
 pub const OLD_HORIZON: &str = "\

@@ -1,7 +1,7 @@
 //! What a transaction reads from the log and appends to it.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -10,9 +10,9 @@ use spin_sdk::sqlite::Value;
 use super::{Progress, Transaction};
 use crate::{
     database::{Database, integer, list, number},
-    interface::{Entry, Error, Position, Repetition},
+    interface::{Applied, Batch, Entry, Error, Position, Repetition, Stored},
     pending::Pending,
-    plan::Plan,
+    plan::{self, Plan},
     sql,
 };
 
@@ -32,6 +32,10 @@ impl Transaction {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
+        // What an earlier step of the same changes has emitted counts as well.
+        if let Some(pending) = self.pending.take() {
+            self.finish(database, pending, None).await?;
+        }
         let parameters = [list(&keys)?, self.namespace()];
         let found: Vec<(usize, String)> = database.json(sql::REPETITIONS, parameters).await?;
         let known: HashMap<_, _> = found
@@ -47,20 +51,68 @@ impl Transaction {
             .collect())
     }
 
-    /// Gives the emissions their offsets; returns the first.
-    pub(super) async fn store(&self, database: &Database, plan: &Plan) -> Result<u64, Error> {
-        if plan.emissions.is_empty() {
-            return Ok(0);
+    /// Gives what goes into a log, each with its place among the changes, its offset.
+    pub(super) async fn store(
+        &self,
+        database: &Database,
+        entries: Vec<(u32, plan::Entry)>,
+        applied: &mut Applied,
+    ) -> Result<(), Error> {
+        if entries.is_empty() {
+            return Ok(());
         }
-        if let Some(pending) = self.pending.take() {
-            self.finish(database, pending, None).await?;
-        }
+        self.learn_heads(database, &entries).await?;
         let progress = self.progress.get();
-        let first = progress.last + 1;
-        self.pending.replace(Some(Pending::of(plan, first)?));
-        let last = progress.last + plan.emissions.len() as u64;
-        self.progress.set(Progress { last, ..progress });
-        Ok(first)
+        let mut ends = progress.ends;
+        let mut pending = self.pending.take().unwrap_or_else(|| Pending {
+            first: ends.last + 1,
+            entries: Vec::new(),
+        });
+        let mut heads = self.heads.borrow_mut();
+        for (index, entry) in entries {
+            ends.last += 1;
+            let head = match entry.elsewhere() {
+                None => &mut ends.head,
+                Some(other) => heads.get_mut(other).expect("it was learnt"),
+            };
+            let previous = std::mem::replace(head, ends.last);
+            let sockets = match &entry {
+                plan::Entry::Addressed(_, sockets) => sockets.clone(),
+                _ => Vec::new(),
+            };
+            applied.stored.push(Stored {
+                index,
+                offset: ends.last,
+                previous,
+                sockets,
+            });
+            pending.entries.push(entry);
+        }
+        self.pending.replace(Some(pending));
+        self.progress.set(Progress { ends, ..progress });
+        Ok(())
+    }
+
+    /// Asks for the heads of the other namespaces' logs that something goes into, as far as they are not known.
+    async fn learn_heads(
+        &self,
+        database: &Database,
+        entries: &[(u32, plan::Entry)],
+    ) -> Result<(), Error> {
+        let unknown: BTreeSet<&str> = {
+            let known = self.heads.borrow();
+            let others = entries.iter().filter_map(|(_, entry)| entry.elsewhere());
+            others.filter(|other| !known.contains_key(*other)).collect()
+        };
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let found: Vec<(String, u64)> = database.json(sql::HEADS, [list(&unknown)?]).await?;
+        let mut heads = self.heads.borrow_mut();
+        // A namespace that nobody has said anything in has none.
+        heads.extend(unknown.into_iter().map(|other| (other.to_owned(), 0)));
+        heads.extend(found);
+        Ok(())
     }
 
     /// Stores what is pending and, at the end, the response.
@@ -70,16 +122,20 @@ impl Transaction {
         pending: Pending,
         response: Option<String>,
     ) -> Result<(), Error> {
-        let [plain, complete, counts, first] = pending.into_values();
+        let Batch {
+            namespace, relay, ..
+        } = &self.batch;
+        let [plain, complete, counts, heads, first] = pending.values(namespace, relay)?;
         let response = response.map_or(Value::Null, |json| Value::Blob(json.into_bytes()));
         let values = [
             plain,
             complete,
             counts,
+            heads,
             self.namespace(),
             first,
             number(now()),
-            Value::Text(self.batch.relay.clone()),
+            Value::Text(relay.clone()),
             number(self.batch.epoch),
             number(self.batch.sequence),
             response,
@@ -132,7 +188,7 @@ impl Transaction {
 }
 
 /// Milliseconds since 1970.
-pub(super) fn now() -> u64 {
+pub fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_millis() as u64)
 }

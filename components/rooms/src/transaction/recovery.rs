@@ -8,7 +8,7 @@ use super::{Transaction, log::now};
 use crate::{
     database::{Database, integer, list, number},
     digest::digest,
-    interface::{Claim, Entry, Error, Owner, Policy, Recovery, Session, Span},
+    interface::{Claim, Entry, Error, Owner, Policy, Recovery, Session},
     sql,
 };
 
@@ -32,8 +32,6 @@ struct Stored {
     private: Option<String>,
     /// What came up to here was not for it, or its client has seen it.
     since: u64,
-    /// The same, once the client has seen anything that came later.
-    given: u64,
     /// Each with the offset from which on it was in it.
     rooms: Vec<(String, u64)>,
     /// Milliseconds since 1970. None: nobody has noticed yet that its connection is gone.
@@ -57,8 +55,8 @@ impl Transaction {
         page: u32,
     ) -> Result<Recovery, Error> {
         let namespace = &self.batch.namespace;
-        let last = self.progress.get().last;
-        let found = find(database, namespace, &self.policy, &claim, last).await?;
+        let head = self.progress.get().ends.head;
+        let found = find(database, namespace, &self.policy, &claim, head).await?;
         let Some((stored, start)) = found else {
             return Ok(Recovery::None);
         };
@@ -72,16 +70,14 @@ impl Transaction {
             relay: None,
             ..stored
         };
-        let seen = claim.seen.map_or_else(Vec::new, |seen| seen.beyond);
         let from = start.max(after);
-        let missed = missed(database, namespace, &stored, from, &seen, page).await?;
+        let missed = missed(database, namespace, &stored, from, page).await?;
         let Some(missed) = missed else {
             return Ok(Recovery::None);
         };
-        let offset = missed.more_after.unwrap_or(last);
+        let offset = missed.more_after.unwrap_or(head);
         let stored = Stored {
             since: start,
-            given: last,
             ..stored
         };
         if missed.more_after.is_none() {
@@ -122,7 +118,6 @@ impl Transaction {
             stored.private.as_deref().map_or(Value::Null, text),
             pid,
             number(stored.since),
-            number(stored.given),
             stored.expires.map_or(Value::Null, number),
         ];
         database.run(sql::RESUME, row).await?;
@@ -141,11 +136,12 @@ pub async fn recoverable(
     policy: &Policy,
     claims: &[Claim],
 ) -> Result<Vec<bool>, Error> {
-    let row = database.row(sql::LAST, []).await?;
-    let last = row.and_then(|row| integer(row.first()?)).unwrap_or(0);
+    let key = [Value::Text(namespace.to_owned())];
+    let row = database.row(sql::HEAD, key).await?;
+    let head = row.and_then(|row| integer(row.first()?)).unwrap_or(0);
     let mut answers = Vec::with_capacity(claims.len());
     for claim in claims {
-        let found = find(database, namespace, policy, claim, last).await?;
+        let found = find(database, namespace, policy, claim, head).await?;
         answers.push(found.is_some());
     }
     Ok(answers)
@@ -157,7 +153,7 @@ async fn find(
     namespace: &str,
     policy: &Policy,
     claim: &Claim,
-    last: u64,
+    head: u64,
 ) -> Result<Option<(Stored, u64)>, Error> {
     if policy.recovery == 0 {
         return Ok(None);
@@ -172,23 +168,14 @@ async fn find(
     };
     let now = now();
     let gone = stored.gone.unwrap_or(now);
-    let seen = claim.seen.as_ref();
-    let offset = seen.map_or(0, |seen| seen.offset);
-    let spans = seen.into_iter().flat_map(|seen| &seen.beyond);
-    let latest = spans.map(|span| span.until).fold(offset, u64::max);
+    let seen = claim.seen.unwrap_or(0);
     if now > gone.saturating_add(policy.recovery)
         || stored.expires.is_some_and(|expires| now >= expires)
-        || latest.max(stored.since) > last
+        || seen > head
     {
         return Ok(None);
     }
-    // What is sent to all clients of a relay does not say what one of them was given when it came back.
-    let given = if latest > stored.given {
-        stored.given
-    } else {
-        0
-    };
-    let start = offset.max(stored.since).max(given);
+    let start = seen.max(stored.since);
     let mut rooms: Vec<&str> = stored.rooms.iter().map(|(room, _)| &**room).collect();
     rooms.push(BRIEF);
     let values = [
@@ -209,27 +196,20 @@ struct Missed {
     more_after: Option<u64>,
 }
 
-/// What was emitted to a session after `start`, without what its client has `seen` of it, at most a page; None if
-/// it is too much in all.
+/// What was emitted to a session after `start`, at most a page; None if it is too much in all.
 async fn missed(
     database: &Database,
     namespace: &str,
     stored: &Stored,
     start: u64,
-    seen: &[Span],
     page: u32,
 ) -> Result<Option<Missed>, Error> {
-    let seen: Vec<_> = seen
-        .iter()
-        .map(|span| (&span.source, span.after, span.until))
-        .collect();
     let values = [
         Value::Text(namespace.to_owned()),
         list(&stored.rooms)?,
         number(start),
         Value::Text(stored.socket.clone()),
         number(MAX_MISSED + 1),
-        list(&seen)?,
         number(page.into()),
     ];
     let row = database.row(sql::MISSED, values).await?.unwrap_or_default();
@@ -261,27 +241,18 @@ async fn missed(
 
 /// The column `target` of the log.
 #[derive(Default, Deserialize)]
-struct Target {
+pub struct Target {
     #[serde(default)]
-    rooms: Vec<String>,
+    pub rooms: Vec<String>,
     #[serde(default)]
-    except: Vec<String>,
+    pub except: Vec<String>,
 }
 
 impl Stored {
     /// Out of a row of [`sql::SESSION`].
     fn of(row: Vec<Value>) -> Option<Self> {
-        let [
-            socket,
-            data,
-            private,
-            since,
-            given,
-            rooms,
-            gone,
-            relay,
-            expires,
-        ] = <[Value; 9]>::try_from(row).ok()?;
+        let [socket, data, private, since, rooms, gone, relay, expires] =
+            <[Value; 8]>::try_from(row).ok()?;
         let text = |value| match value {
             Value::Text(text) => Some(text),
             _ => None,
@@ -291,7 +262,6 @@ impl Stored {
             data: text(data)?,
             private: text(private),
             since: integer(&since)?,
-            given: integer(&given)?,
             rooms: serde_json::from_str(&text(rooms)?).ok()?,
             gone: integer(&gone),
             relay: text(relay),

@@ -1,20 +1,24 @@
 //! Sockets of the namespace: who enters, changes, moves between rooms and leaves, and whose relay has
 //! begun a new life or will not come back.
 
+use std::collections::HashSet;
+
 use spin_sdk::sqlite::Value;
 
 use super::{Transaction, log};
 use crate::{
     database::{Database, integer, list, number},
     digest::digest,
-    interface::{Batch, Direction, Error, Member, Movement, Newcomer, Page, Renewal},
+    interface::{
+        Batch, Direction, Error, Located, Member, Movement, Newcomer, Page, Renewal, Target,
+    },
     plan::Plan,
     sql,
 };
 
 /// Milliseconds after which a relay that has sockets, and was not heard, is given up. It would have sent
-/// a `tick` every hour.
-const ABSENT: u64 = 3 * 60 * 60 * 1000;
+/// a `tick` every hour. So any that was heard within this time may be alive.
+pub(super) const ABSENT: u64 = 3 * 60 * 60 * 1000;
 
 /// The most users that one page of a room has.
 const MAX_PAGE: u32 = 1_000;
@@ -45,8 +49,8 @@ impl Transaction {
 
     /// Sockets that enter, change and move.
     pub(super) async fn come(&self, database: &Database, plan: &Plan) -> Result<(), Error> {
-        let last = self.progress.get().last;
-        let since = |place: u32| last + plan.emitted_before(place);
+        let last = self.progress.get().ends.last;
+        let since = |place: u32| last + plan.entries_before(place);
         if !plan.connected.is_empty() {
             let row = |(place, new): &(u32, Newcomer)| {
                 serde_json::json!([
@@ -128,6 +132,33 @@ impl Transaction {
         })
     }
 
+    /// Which of these sockets another relay has.
+    pub(super) async fn elsewhere(
+        &self,
+        database: &Database,
+        sockets: &HashSet<&str>,
+    ) -> Result<HashSet<String>, Error> {
+        if sockets.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let relay = Value::Text(self.batch.relay.clone());
+        let values = [list(sockets)?, self.namespace(), relay];
+        database.json(sql::ELSEWHERE, values).await
+    }
+
+    /// The sockets of the namespace that are meant.
+    pub(super) async fn located(
+        &self,
+        database: &Database,
+        target: &Target,
+    ) -> Result<Vec<Located>, Error> {
+        let (rooms, except) = (list(&target.rooms)?, list(&target.except)?);
+        let values = [rooms, self.namespace(), except];
+        let found: Vec<(String, String)> = database.json(sql::LOCATED, values).await?;
+        let located = |(socket, relay)| Located { socket, relay };
+        Ok(found.into_iter().map(located).collect())
+    }
+
     pub(super) async fn move_sockets(
         &self,
         database: &Database,
@@ -137,7 +168,7 @@ impl Transaction {
         let (except, places) = (list(&movement.except)?, list(&movement.places)?);
         match movement.direction {
             Direction::Into => {
-                let since = number(self.progress.get().last);
+                let since = number(self.progress.get().ends.last);
                 let values = [rooms, self.namespace(), except, places, since];
                 database.run(sql::MOVE_INTO, values).await
             }

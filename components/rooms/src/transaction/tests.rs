@@ -6,15 +6,14 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     database::use_file,
-    interface::{
-        Departure, Direction, Emission, Membership, Movement, Newcomer, Once, Presence, Seen,
-    },
+    interface::{Departure, Direction, Emission, Membership, Movement, Newcomer, Once, Presence},
 };
 
 mod durable;
 mod identity;
 mod lives;
 mod members;
+mod order;
 mod recovery;
 mod schema;
 mod tidy;
@@ -54,7 +53,7 @@ fn batch(epoch: u64, sequence: u64, attempt: u32) -> Batch {
 
 async fn fresh(batch: Batch) -> Transaction {
     match Transaction::open(batch, POLICY).await.unwrap() {
-        Opened::Fresh(transaction) => transaction,
+        Opened::Fresh(transaction) => *transaction,
         Opened::Done(response) => panic!("done: {response}"),
     }
 }
@@ -69,10 +68,7 @@ async fn by_hand(statement: &str) {
 async fn commit(sequence: u64, changes: Vec<Change>) -> Applied {
     let transaction = fresh(batch(1, sequence, 1)).await;
     let applied = transaction.apply(changes).await.unwrap();
-    transaction
-        .commit(sequence.to_string().into())
-        .await
-        .unwrap();
+    transaction.commit(sequence.to_string()).await.unwrap();
     applied
 }
 
@@ -118,6 +114,7 @@ fn emission(room: &str, text: &str) -> Emission {
         attachments: vec![],
         id: None,
         once: None,
+        transient: false,
     }
 }
 
@@ -140,12 +137,13 @@ fn say_once(room: &str, text: &str, id: &str, sender: &str) -> Change {
     })
 }
 
-/// Everything up to an offset.
-fn seen(offset: u64) -> Seen {
-    Seen {
-        offset,
-        beyond: vec![],
-    }
+/// The offset of the first entry that was stored.
+fn first(applied: &Applied) -> u64 {
+    applied.stored[0].offset
+}
+
+async fn head(transaction: &Transaction) -> u64 {
+    transaction.extent().await.unwrap().head
 }
 
 async fn members(transaction: &Transaction, room: &str) -> Vec<String> {
@@ -231,7 +229,7 @@ fn a_first_attempt_that_comes_after_the_second_changes_nothing() {
             "{error:?}"
         );
         let next = fresh(batch(1, 2, 1)).await;
-        assert_eq!(next.last_offset().await.unwrap(), 0);
+        assert_eq!(head(&next).await, 0);
     });
 }
 
@@ -248,7 +246,7 @@ fn what_is_not_committed_never_was() {
         let transaction = fresh(batch(1, 1, 2)).await;
         assert!(members(&transaction, "a").await.is_empty());
         assert_eq!(texts(&transaction, Position::End, 9).await, Some(vec![]));
-        assert_eq!(transaction.last_offset().await.unwrap(), 0);
+        assert_eq!(head(&transaction).await, 0);
     });
 }
 
@@ -256,8 +254,8 @@ fn what_is_not_committed_never_was() {
 fn offsets_have_no_gaps_and_repetitions_none() {
     let _folder = new_file();
     test(async || {
-        let first = commit(1, vec![say_once("a", "one", "1", "x"), say("a", "two")]).await;
-        assert_eq!((first.first, first.repetitions.len()), (1, 0));
+        let one = commit(1, vec![say_once("a", "one", "1", "x"), say("a", "two")]).await;
+        assert_eq!((first(&one), one.repetitions.len()), (1, 0));
         let changes = vec![
             say_once("a", "again", "1", "x"),
             say_once("a", "three", "1", "y"),
@@ -265,7 +263,8 @@ fn offsets_have_no_gaps_and_repetitions_none() {
             say_once("a", "four again", "2", "x"),
         ];
         let applied = commit(2, changes).await;
-        assert_eq!(applied.first, 3);
+        let stored = applied.stored.iter().map(|it| (it.index, it.offset));
+        assert_eq!(stored.collect::<Vec<_>>(), [(1, 3), (2, 4)]);
         let found: Vec<_> = applied
             .repetitions
             .iter()
@@ -273,7 +272,7 @@ fn offsets_have_no_gaps_and_repetitions_none() {
             .collect();
         assert_eq!(found, [(0, "[\"one\"]"), (3, "[\"four\"]")]);
         let transaction = fresh(batch(1, 3, 1)).await;
-        assert_eq!(transaction.last_offset().await.unwrap(), 4);
+        assert_eq!(head(&transaction).await, 4);
         let page = texts(&transaction, Position::End, 9).await.unwrap();
         assert_eq!(page, ["one", "two", "three"]);
     });
@@ -387,10 +386,8 @@ fn a_rollback_undoes_what_came_after_the_savepoint() {
             .unwrap();
         transaction.rollback().await.unwrap();
         assert_eq!(members(&transaction, "a").await, ["x"]);
-        assert_eq!(
-            transaction.apply(vec![say("a", "4")]).await.unwrap().first,
-            3
-        );
+        let applied = transaction.apply(vec![say("a", "4")]).await.unwrap();
+        assert_eq!((first(&applied), applied.stored[0].previous), (3, 2));
         transaction.commit(String::new()).await.unwrap();
         let transaction = fresh(batch(1, 2, 1)).await;
         let page = texts(&transaction, Position::End, 9).await.unwrap();

@@ -31,6 +31,10 @@ const LOOKED_AT: i64 = 100_000;
 /// Offsets that are looked at each time for brief emissions; emissions of rooms that are deleted.
 const PORTION: u64 = 20_000;
 
+/// Milliseconds that everything in a log is kept, whatever else is said: for a relay that has not delivered it yet,
+/// because it cannot reach the database, or the faster way by which it gets the entries of others is interrupted.
+const UNDELIVERED: u64 = 10 * 60 * 1000;
+
 /// Milliseconds that answers to events which happen once are kept.
 const ANSWERS: u64 = 24 * 60 * 60 * 1000;
 
@@ -52,12 +56,16 @@ impl Transaction {
         database.run(sql::FORGET_ANSWERS, answers).await?;
 
         let Cursor { brief, room } = self.cursor(database).await?;
+        let delivered = self.last_before(database, now, UNDELIVERED).await?;
         // What a session may still want is younger than the time that it can be recovered, and the time
         // that nobody notices it is gone.
         let age = self.policy.recovery.saturating_add(UNNOTICED);
-        let time = now.saturating_sub(age);
-        let (brief, is_behind) = self.forget_brief(database, brief, time).await?;
-        let room = self.forget_old(database, &room, now).await?;
+        let last = match age > UNDELIVERED {
+            true => self.last_before(database, now, age).await?,
+            false => delivered,
+        };
+        let (brief, is_behind) = self.forget_brief(database, brief, last).await?;
+        let room = self.forget_old(database, &room, now, delivered).await?;
         let is_done = !is_behind && room.is_empty();
         let at = if is_done { now } else { now + SOON - EVERY };
         let kept = [
@@ -67,6 +75,12 @@ impl Transaction {
             Value::Text(room),
         ];
         database.run(sql::KEEP_CURSOR, kept).await
+    }
+
+    /// The last offset of what is older than `age`.
+    async fn last_before(&self, database: &Database, now: u64, age: u64) -> Result<u64, Error> {
+        let last = self.progress.get().ends.last;
+        offset_at(database, last, now.saturating_sub(age)).await
     }
 
     async fn cursor(&self, database: &Database) -> Result<Cursor, Error> {
@@ -80,15 +94,14 @@ impl Transaction {
         })
     }
 
-    /// Deletes brief emissions made before `time` and after the offset `from`; says how far it came, and
+    /// Deletes brief emissions, and commands, after the offset `from` and up to `last`; says how far it came, and
     /// whether there are more.
     async fn forget_brief(
         &self,
         database: &Database,
         from: u64,
-        time: u64,
+        last: u64,
     ) -> Result<(u64, bool), Error> {
-        let last = offset_at(database, self.progress.get().last, time).await?;
         let row = database.row(sql::HAS_BRIEF, [self.namespace()]).await?;
         if row.and_then(|row| integer(row.first()?)) == Some(0) {
             return Ok((last.max(from), false));
@@ -105,13 +118,14 @@ impl Transaction {
         Ok((end, end < last))
     }
 
-    /// Deletes what the policy does not keep of some rooms; says after which room to go on, "" being
-    /// the first.
+    /// Deletes what the policy does not keep of some rooms, up to the offset `delivered`; says after which room to go
+    /// on, "" being the first.
     async fn forget_old(
         &self,
         database: &Database,
         after: &str,
         now: u64,
+        delivered: u64,
     ) -> Result<String, Error> {
         let (max_age, max_count) = (self.policy.max_age, self.policy.max_count);
         if max_age == 0 && max_count == 0 {
@@ -126,8 +140,10 @@ impl Transaction {
         let portion = portion(&found, max_count);
         let names: Vec<&str> = portion.iter().map(|(room, _)| room.as_str()).collect();
         if max_age > 0 {
-            let time = now.saturating_sub(max_age);
-            let end = offset_at(database, self.progress.get().last, time).await?;
+            let end = match max_age > UNDELIVERED {
+                true => self.last_before(database, now, max_age).await?,
+                false => delivered,
+            };
             let old = [
                 self.namespace(),
                 list(&names)?,
@@ -143,7 +159,13 @@ impl Transaction {
             .collect();
         if !crowded.is_empty() {
             let rooms = list(&crowded)?;
-            let many = [self.namespace(), rooms, number(max_count), number(PORTION)];
+            let many = [
+                self.namespace(),
+                rooms,
+                number(max_count),
+                number(PORTION),
+                number(delivered),
+            ];
             self.forget(database, sql::TOO_MANY, many).await?;
         }
         // After the last room comes the first.
@@ -155,11 +177,11 @@ impl Transaction {
     }
 
     /// Deletes the emissions that `which` finds, and remembers that they were there.
-    async fn forget(
+    async fn forget<const N: usize>(
         &self,
         database: &Database,
         which: &str,
-        parameters: [Value; 4],
+        parameters: [Value; N],
     ) -> Result<(), Error> {
         let offsets: Vec<u64> = database.json(which, parameters).await?;
         if offsets.is_empty() {

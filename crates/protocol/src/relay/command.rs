@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{is_false, is_zero};
+use super::is_false;
 
 /// The body of the app's answer.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -21,6 +21,33 @@ pub struct Response<'a> {
     /// [`Connect::progress`](super::Connect::progress).
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub progress: Vec<&'a RawValue>,
+    /// The head of the namespace's log just before this batch was committed. The relay delivers the log up to
+    /// here before it carries out the commands. Absent: the batch neither read nor changed anything, so it has no
+    /// place in that order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<u64>,
+    /// The head of the namespace's log with this batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<u64>,
+    /// What the relay has asked for by [`Batch::replay`](super::Batch::replay). It is read fresh for each attempt.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay<'a>>,
+}
+
+/// A part of a namespace's log.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Replay<'a> {
+    /// `emit`, `join`, `leave`, `state`, `disconnect` and `sockets`, each with its `offset`, in the log's order.
+    #[serde(borrow)]
+    pub commands: Vec<Command<'a>>,
+    /// The log has nothing else between [`Batch::delivered`](super::Batch::delivered) and here. Less than the head
+    /// if there is more than fits into one answer.
+    pub until: u64,
+    /// The head of the log when it was read.
+    pub head: u64,
+    /// Something in between was deleted before this relay asked: its clients must come back and begin anew.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub lost: bool,
 }
 
 /// What the relay must do. Sockets are named by their Socket.IO session id, because a command may
@@ -149,12 +176,6 @@ pub struct Recovered<'a> {
     /// What was emitted to it meanwhile: the client gets it before CONNECT.
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub missed: Vec<Missed<'a>>,
-    /// With that the client has everything up to here; absent: up to the last of them.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub offset: u64,
-    /// What its client gave as `offset`, if that says more than a number: a [`Seen`](super::Seen).
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub seen: Option<Cow<'a, str>>,
 }
 
 /// Some of what a client has missed that takes up its session.
@@ -164,9 +185,6 @@ pub struct Page<'a> {
     pub socket: Cow<'a, str>,
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub missed: Vec<Missed<'a>>,
-    /// As in [`Recovered`].
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub seen: Option<Cow<'a, str>>,
     /// Comes back with the `connect` event, as [`Connect::progress`](super::Connect::progress).
     #[serde(borrow)]
     pub progress: &'a RawValue,
@@ -216,14 +234,17 @@ pub struct Emit<'a> {
     pub data: &'a RawValue,
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Cow<'a, str>>,
-    /// Its place among all that was stored. The client gets it as one more argument, a string, and
-    /// tells it when it recovers its session. Without meaning for one that is `volatile` or has an `ack`,
-    /// and in a namespace in which nobody got a `pid`.
+    /// Its place in the log of the namespace that it is for. The client gets it as one more argument, a string,
+    /// and tells it when it recovers its session; not if the event has an `ack`, nor in a namespace in which
+    /// nobody got a `pid`. Absent: it is not in the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
     /// Whose sockets it is for, if not the batch's namespace. Not together with `ack`.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<Cow<'a, str>>,
+    /// Only together with `namespace` and `offset`: the offset before it in that namespace's log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<u64>,
     /// May be dropped for a client that cannot take it at once.
     #[serde(default, skip_serializing_if = "is_false")]
     pub volatile: bool,
@@ -233,6 +254,14 @@ pub struct Emit<'a> {
     /// Each receiver is asked to acknowledge; what comes of it is an [`Event::Acks`].
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub ack: Option<AckRequest<'a>>,
+    /// Only together with `ack`: who is asked, each socket with the relay that it is connected to. Absent where
+    /// there is one relay only: everyone whom the event reaches.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Vec<(Cow<'a, str>, Cow<'a, str>)>>,
+    /// Only together with `ack`: the relay that asks, and that the others report to. Absent in an answer: it is
+    /// the batch's.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub asker: Option<Cow<'a, str>>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -253,6 +282,9 @@ pub struct Rooms<'a> {
     pub socket: Cow<'a, str>,
     #[serde(borrow)]
     pub rooms: Vec<Cow<'a, str>>,
+    /// Its place in the namespace's log, where other relays have to carry it out as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
 }
 
 /// What happens to many sockets, wherever they are connected: to each first `join`, then `leave`, then
@@ -272,6 +304,9 @@ pub struct Sockets<'a> {
     /// They are disconnected, as by [`Kick`]; `true` is its `close`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disconnect: Option<bool>,
+    /// Its place in the namespace's log, where other relays have to carry it out as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -280,6 +315,9 @@ pub struct State<'a> {
     pub socket: Cow<'a, str>,
     #[serde(borrow)]
     pub state: &'a RawValue,
+    /// Its place in the namespace's log, where other relays have to carry it out as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -288,4 +326,21 @@ pub struct Kick<'a> {
     pub socket: Cow<'a, str>,
     #[serde(default)]
     pub close: bool,
+    /// Its place in the namespace's log, where other relays have to carry it out as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+}
+
+impl Command<'_> {
+    /// Its place in the log of the namespace that it is for.
+    pub fn offset(&self) -> Option<u64> {
+        match self {
+            Command::Emit(emit) => emit.offset,
+            Command::Join(rooms) | Command::Leave(rooms) => rooms.offset,
+            Command::Sockets(sockets) => sockets.offset,
+            Command::State(state) => state.offset,
+            Command::Disconnect(kick) => kick.offset,
+            _ => None,
+        }
+    }
 }

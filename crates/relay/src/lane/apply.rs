@@ -4,16 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlour_protocol::relay::{self, Command, Contest, Emit, Response};
+use parlour_protocol::relay::{Command, Contest, Emit, Response};
 use serde_json::value::RawValue;
 
-use super::asks::{AskId, Asker};
+use super::asks::AskId;
 use super::batch::Batch;
 use super::outgoing::Outgoing;
-use super::{Arrival, Carried, Lane, State, Verdict};
+use super::{Lane, State, Verdict};
 use crate::client;
-use crate::commits::UnderWay;
-use crate::config::MAX_CARRIED_BYTES;
 use crate::connection::{Connection, close_kicked};
 use crate::hub::{Place, Slot};
 use crate::shared::Shared;
@@ -32,8 +30,6 @@ pub(super) struct Run<'r, 'c> {
     /// Sockets that connect and are given what they have missed in pages, with what their `connect` event is to
     /// have when it comes again.
     pub paged: Vec<(Slot, &'c RawValue)>,
-    /// The commands came over the bus, or from another lane: they do not go to the bus.
-    from_bus: bool,
 }
 
 /// What must wait until the messages are sent and the lane is not locked.
@@ -50,24 +46,11 @@ pub(super) enum Afterwards<'c> {
         event: Box<str>,
         contest: &'c Contest<'c>,
     },
-    /// An event for another namespace's sockets.
-    Elsewhere {
-        namespace: &'c str,
-        command: &'c Command<'c>,
-    },
 }
 
 impl<'c> Run<'_, 'c> {
     pub fn afterwards(&mut self, what: Afterwards<'c>) {
         self.afterwards.push(what);
-    }
-
-    /// For the sockets of other relays.
-    fn forward(&self, namespace: &str, command: &Command<'_>) {
-        if !self.from_bus {
-            let source = &self.shared.config.relay;
-            self.shared.forward(namespace, source, command);
-        }
     }
 }
 
@@ -82,7 +65,6 @@ impl Lane {
         outgoing: &mut Outgoing,
     ) {
         shared.metrics.batches.add(1);
-        shared.commits.answered();
         let batch = match response.done {
             Some(done) if done < batch.count => {
                 let (first, mut rest) = batch.split_at(done);
@@ -92,25 +74,21 @@ impl Lane {
             }
             _ => batch,
         };
-        self.carry_out_all(shared, &batch, &response.commands, outgoing);
+        self.carry_out_all(shared, &batch, &response.commands, response.head, outgoing);
+        self.forward_elsewhere(shared, &response.commands);
     }
 
-    /// Carries out the commands that answer `batch`.
+    /// Carries out the commands that answer `batch`. `head`: up to where the log was delivered then.
     pub(super) fn carry_out_all(
         &self,
         shared: &Arc<Shared>,
         batch: &Batch,
         commands: &[Command<'_>],
+        head: Option<u64>,
         outgoing: &mut Outgoing,
     ) {
         shared.metrics.commands.add(commands.len());
-        self.run(shared, outgoing, false, |state, run| {
-            // What has come from elsewhere meanwhile is sent after this.
-            let others = match state.carried.arrivals.is_empty() {
-                true => shared.commits.certain(state.under_way),
-                false => Some(0),
-            };
-            state.offsets.set_others(others);
+        self.run(shared, outgoing, |state, run| {
             // Those who leave with this batch receive nothing of it. In a room that many leave at once, each
             // event that says so would pass over all of them.
             for slot in &batch.leaving {
@@ -120,82 +98,55 @@ impl Lane {
                 self.command(state, command, run);
             }
             self.settle(state, batch, run);
+            if let Some(head) = head {
+                state.log.advance(head);
+                state.log.is_at(head);
+            }
         });
     }
 
-    /// Carries out what the app told another relay, or emitted from another namespace: at once, or after the
-    /// answer that is waited for. That may be of earlier, and make sockets receive it. `of`: the batch that it
-    /// comes of, if that is under way here. `asker`: the relay that wants to know what comes of it. False: too
-    /// much is waiting for the answer.
-    pub fn carry_out(
+    /// Delivers what is next in line of the log, as far as `limit`. True if everything up to there was delivered.
+    /// No batch may be in flight, unless `limit` is the head of the log before it.
+    pub(super) fn deliver_log(
         &self,
         shared: &Arc<Shared>,
-        source: &str,
-        of: Option<UnderWay>,
-        asker: Option<Asker>,
-        command: &Command<'_>,
+        outgoing: &mut Outgoing,
+        limit: Option<u64>,
     ) -> bool {
-        self.run(shared, &mut Outgoing::default(), true, |state, run| {
-            if state.in_flight {
-                return state.carried.keep(source, asker, command);
-            }
-            state.offsets.set_others(shared.commits.certain(of));
-            self.carry(state, source, asker.as_ref(), command, run);
-            true
-        })
-    }
-
-    /// Carries out what came from elsewhere while a batch was under way. It is over then.
-    pub(super) fn catch_up(&self, shared: &Arc<Shared>, outgoing: &mut Outgoing) {
         loop {
-            let carried = {
+            let next = {
                 let mut state = self.lock();
-                let carried = std::mem::take(&mut state.carried);
-                state.in_flight = !carried.arrivals.is_empty();
-                // One of what waits together says nothing of the rest.
-                state.offsets.set_others(Some(0));
-                carried.arrivals
+                match state.log.next(limit) {
+                    Some(next) => next,
+                    None => return limit.is_none_or(|limit| state.log.delivered() >= Some(limit)),
+                }
             };
-            if carried.is_empty() {
-                return;
-            }
-            let commands: Vec<Option<Command<'_>>> = carried.iter().map(Arrival::command).collect();
-            self.run(shared, outgoing, true, |state, run| {
-                for (arrival, command) in carried.iter().zip(&commands) {
-                    match (arrival, command) {
-                        (Arrival::Command { source, asker, .. }, Some(command)) => {
-                            self.carry(state, source, asker.as_ref(), command, run);
-                        }
-                        (Arrival::Command { .. }, None) => {}
-                        (Arrival::Doubt(doubt), _) => state.offsets.doubt(*doubt),
-                    }
+            let commands: Vec<Command<'_>> = match serde_json::from_str(&next.commands) {
+                Ok(commands) => commands,
+                Err(error) => {
+                    tracing::error!(namespace = self.namespace(), %error, "cannot read a part of the log");
+                    self.lock().log.undo(&next);
+                    continue;
+                }
+            };
+            self.run(shared, outgoing, |state, run| {
+                for command in next.select(&commands) {
+                    self.command_of_log(state, command, run);
                 }
             });
         }
     }
 
-    fn carry<'c>(
+    /// What stands in the log is for the sockets of all relays.
+    fn command_of_log<'c>(
         &self,
         state: &mut State,
-        source: &str,
-        asker: Option<&Asker>,
         command: &'c Command<'c>,
         run: &mut Run<'_, 'c>,
     ) {
         match command {
-            Command::Emit(emit) => match (&emit.ack, asker) {
-                (None, None) => {
-                    self.emit(run.shared, state, emit, source, run.outgoing);
-                }
-                (Some(request), Some(Asker::Relay(relay, ask))) => {
-                    self.emit_for_relay(state, emit, request, (relay, *ask), run);
-                }
-                _ => tracing::warn!(
-                    namespace = &*self.namespace,
-                    "the bus brought an event that asks for acknowledgements, and not for whom"
-                ),
-            },
-            Command::Sockets(_)
+            Command::Emit(_)
+            | Command::Sockets(_)
             | Command::Join(_)
             | Command::Leave(_)
             | Command::State(_)
@@ -203,7 +154,7 @@ impl Lane {
             _ => tracing::warn!(
                 namespace = &*self.namespace,
                 ?command,
-                "the bus brought a command that is for one relay only"
+                "the log has a command that is for one relay only"
             ),
         }
         if !state.queue.is_empty() {
@@ -216,7 +167,6 @@ impl Lane {
         &self,
         shared: &Arc<Shared>,
         outgoing: &mut Outgoing,
-        from_bus: bool,
         act: impl FnOnce(&mut State, &mut Run<'_, 'c>) -> T,
     ) -> T {
         let mut run = Run {
@@ -225,13 +175,10 @@ impl Lane {
             afterwards: Vec::new(),
             contests: Vec::new(),
             paged: Vec::new(),
-            from_bus,
         };
         let mut state = self.lock();
         run.outgoing.begin(&mut state.runs);
         let done = act(&mut state, &mut run);
-        shared.commits.note(state.offsets.highest());
-        let batch = state.under_way;
         drop(state);
         run.outgoing.flush(shared);
         for after in run.afterwards {
@@ -244,10 +191,6 @@ impl Lane {
                     event,
                     contest,
                 } => self.contest(shared, place, event, contest),
-                Afterwards::Elsewhere { namespace, command } => {
-                    let source = relay::source(&shared.config.relay, &self.namespace, namespace);
-                    shared.emit_elsewhere(namespace, &source, batch, command);
-                }
             }
         }
         done
@@ -267,78 +210,43 @@ impl Lane {
             Command::Renew(renewed) => self.renewed(state, renewed, run),
             Command::Page(page) => self.page(state, page, run),
             Command::Ack(ack) => self.ack(&mut state.hub, ack, run.outgoing),
-            Command::Emit(emit) => self.emit_anywhere(state, emit, command, run),
-            Command::Sockets(sockets) => {
-                self.each(state, sockets, run);
-                run.forward(&self.namespace, command);
-            }
+            Command::Emit(emit) => self.emit_here(state, emit, run),
+            Command::Sockets(sockets) => self.each(state, sockets, run),
             Command::Join(rooms) => {
-                if let Some(slot) = self.find(state, &rooms.socket, command, run) {
+                if let Some(slot) = state.hub.find(&rooms.socket) {
                     state.join(slot, &rooms.rooms);
                 }
             }
             Command::Leave(rooms) => {
-                if let Some(slot) = self.find(state, &rooms.socket, command, run) {
+                if let Some(slot) = state.hub.find(&rooms.socket) {
                     state.leave(slot, &rooms.rooms);
                 }
             }
             Command::State(new) => {
-                let slot = self.find(state, &new.socket, command, run);
+                let slot = state.hub.find(&new.socket);
                 if let Some(socket) = slot.and_then(|slot| state.hub.get(slot)) {
                     socket.set_state(Some(new.state.get().into()));
                 }
             }
             Command::Disconnect(kick) => {
-                if let Some(slot) = self.find(state, &kick.socket, command, run) {
+                if let Some(slot) = state.hub.find(&kick.socket) {
                     self.kick(state, slot, kick.close, run);
                 }
             }
         }
     }
 
-    /// The socket that a command names. If it is not here, another relay may have it.
-    fn find(
-        &self,
-        state: &State,
-        id: &str,
-        command: &Command<'_>,
-        run: &Run<'_, '_>,
-    ) -> Option<Slot> {
-        let slot = state.hub.find(id);
-        if slot.is_none() {
-            run.forward(&self.namespace, command);
-        }
-        slot
-    }
-
-    fn emit_anywhere<'c>(
-        &self,
-        state: &mut State,
-        emit: &'c Emit<'c>,
-        command: &'c Command<'c>,
-        run: &mut Run<'_, 'c>,
-    ) {
-        let elsewhere = emit
+    /// Emits to this namespace's sockets, unless it is for another's.
+    fn emit_here(&self, state: &mut State, emit: &Emit<'_>, run: &mut Run<'_, '_>) {
+        let is_here = emit
             .namespace
             .as_deref()
-            .filter(|it| *it != self.namespace());
-        match (elsewhere, &emit.ack) {
-            (None, None) => {
-                let source = &run.shared.config.relay;
-                self.emit(run.shared, state, emit, source, run.outgoing);
-                if !emit.local {
-                    run.forward(&self.namespace, command);
-                }
-            }
-            (None, Some(request)) => self.emit_with_ack(state, emit, request, command, run),
-            (Some(namespace), None) => run.afterwards(Afterwards::Elsewhere { namespace, command }),
-            (Some(other), Some(_)) => {
-                let namespace = self.namespace();
-                tracing::error!(
-                    namespace,
-                    other,
-                    "the app asks for acknowledgements in another namespace"
-                );
+            .is_none_or(|it| it == self.namespace());
+        match &emit.ack {
+            _ if !is_here => {}
+            Some(request) => self.emit_with_ack(state, emit, request, run),
+            None => {
+                self.emit(run.shared, state, emit, run.outgoing);
             }
         }
     }
@@ -378,34 +286,6 @@ impl Lane {
                 );
                 state.decide(connection.as_str(), Verdict::internal());
             }
-        }
-    }
-}
-
-impl Carried {
-    fn keep(&mut self, source: &str, asker: Option<Asker>, command: &Command<'_>) -> bool {
-        let Ok(json) = serde_json::to_string(command) else {
-            return false;
-        };
-        if self.bytes + json.len() > MAX_CARRIED_BYTES {
-            return false;
-        }
-        self.bytes += json.len();
-        let source = source.into();
-        self.arrivals.push(Arrival::Command {
-            json,
-            source,
-            asker,
-        });
-        true
-    }
-}
-
-impl Arrival {
-    fn command(&self) -> Option<Command<'_>> {
-        match self {
-            Arrival::Command { json, .. } => serde_json::from_str(json).ok(),
-            Arrival::Doubt(_) => None,
         }
     }
 }

@@ -1,29 +1,32 @@
 //! Acknowledgements that the app asked of clients: who has answered, who is still to, and what the
 //! app is told once that is settled. It keeps no time and sends nothing.
 //!
-//! Other relays ask theirs. Each says whom it asks, then, when that is settled, what came of it.
+//! Other relays ask theirs, as the log says who is asked, and report when that is settled.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use parlour_protocol::relay::AckRequest;
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::bus::Report;
-use crate::config::MAX_REPORT_BYTES;
+use crate::config::{MAX_REPORT_BYTES, MAX_REPORTED_IDS};
 use crate::hub::{Slot, Socket};
 use crate::ledger::{Charge, Hold};
 use crate::sid::Sid;
 
-/// One emit that asked for acknowledgements.
+/// One emit that asked for acknowledgements: its offset, by which other relays know it as well. One that is in no
+/// log has a number that no offset has.
 pub type AskId = u64;
+
+/// The numbers of those that are in no log begin here.
+const UNLOGGED: AskId = 1 << 63;
 
 #[derive(Default)]
 pub struct Asks {
-    last: AskId,
+    unlogged: u64,
     open: HashMap<AskId, Ask, FxBuildHasher>,
 }
 
@@ -32,16 +35,16 @@ pub struct Asks {
 pub enum Asker {
     /// The app. What its event says up to the replies, as JSON.
     App(String),
-    /// Another relay: what it calls itself, and its number for the ask.
-    Relay(Box<str>, AskId),
+    /// Another relay, by its name.
+    Relay(Box<str>),
 }
 
 struct Ask {
     asker: Asker,
     /// Who has been asked and has neither answered nor left.
     waiting: FxHashMap<Slot, Sid>,
-    /// Other relays that are not done, and whom they wait for.
-    elsewhere: HashMap<Box<str>, FxHashSet<Sid>>,
+    /// The same of other relays' sockets.
+    elsewhere: FxHashSet<Sid>,
     /// Each is JSON.
     replies: Vec<String>,
     /// What those of this relay's clients are counted as.
@@ -54,8 +57,8 @@ struct Ask {
 pub enum Outcome {
     /// An event for the app, as JSON.
     App(String),
-    /// For another relay: what it calls itself, its number for the ask, and the replies.
-    Relay(Box<str>, AskId, Vec<String>),
+    /// For another relay, by its name: the ask, the replies, and who does not reply.
+    Relay(Box<str>, AskId, Vec<String>, Vec<String>),
 }
 
 /// What one socket was asked: the ids of packets it has yet to acknowledge.
@@ -84,20 +87,27 @@ impl Asker {
 }
 
 impl Asks {
-    /// `others`: the other relays that are asked as well.
-    pub fn open(&mut self, asker: Asker, others: Vec<Box<str>>) -> AskId {
-        let elsewhere = others.into_iter().map(|relay| (relay, HashSet::default()));
-        self.last += 1;
+    /// `id`: the offset of what asks, if it has one. `elsewhere`: who is asked by other relays. `missing`: who is
+    /// asked and not there.
+    pub fn open(
+        &mut self,
+        id: Option<AskId>,
+        asker: Asker,
+        elsewhere: FxHashSet<Sid>,
+        missing: Vec<Sid>,
+    ) -> AskId {
+        self.unlogged += 1;
+        let id = id.unwrap_or(UNLOGGED + self.unlogged);
         let ask = Ask {
             asker,
             waiting: HashMap::default(),
-            elsewhere: elsewhere.collect(),
+            elsewhere,
             replies: Vec::new(),
             charges: Vec::new(),
-            missing: Vec::new(),
+            missing,
         };
-        self.open.insert(self.last, ask);
-        self.last
+        self.open.insert(id, ask);
+        id
     }
 
     /// Gives the id that the packet for this socket carries.
@@ -110,16 +120,6 @@ impl Asks {
         expected.next += 1;
         expected.open.push((id, ask));
         id
-    }
-
-    /// Who is asked here.
-    pub fn asked(&self, ask: AskId) -> Vec<String> {
-        let waiting = self
-            .open
-            .get(&ask)
-            .into_iter()
-            .flat_map(|ask| ask.waiting.values());
-        waiting.map(Sid::to_string).collect()
     }
 
     /// An acknowledgement. Gives what comes of the ask, if it was the last one.
@@ -141,38 +141,30 @@ impl Asks {
     }
 
     /// Another relay tells what its clients do. Gives what comes of the ask, if it was the last one.
-    pub fn report(&mut self, ask: AskId, relay: &str, report: &Report) -> Option<Outcome> {
+    pub fn report(&mut self, ask: AskId, report: &Report) -> Option<Outcome> {
         #[derive(Deserialize)]
         struct Reply<'a> {
             socket: &'a str,
         }
         let open = self.open.get_mut(&ask)?;
         match report {
-            Report::Asked(ids) => {
-                let ids = ids.iter().filter_map(|id| Sid::parse(id));
-                open.elsewhere.entry(relay.into()).or_default().extend(ids);
-            }
             Report::Replies(replies) => {
-                let waiting = open.elsewhere.get_mut(relay)?;
                 for reply in replies {
-                    let of = serde_json::from_str::<Reply<'_>>(reply.get()).ok();
+                    let of = serde_json::from_str::<Reply<'_>>(reply).ok();
                     let id = of.and_then(|reply| Sid::parse(reply.socket));
-                    if id.is_some_and(|id| waiting.remove(&id)) {
-                        open.replies.push(reply.get().into());
+                    if id.is_some_and(|id| open.elsewhere.remove(&id)) {
+                        open.replies.push(reply.clone());
                     }
                 }
             }
-            Report::Over => open.missing.extend(open.elsewhere.remove(relay)?),
+            Report::Missing(ids) => {
+                let ids = ids.iter().filter_map(|id| Sid::parse(id));
+                let missing = ids.filter(|id| open.elsewhere.remove(id));
+                open.missing.extend(missing);
+            }
             Report::Owner(_) => return None,
         }
         self.settled(ask)
-    }
-
-    /// A relay is gone. Gives what comes of all asks that waited for it alone.
-    pub fn relay_is_gone(&mut self, relay: &str) -> Vec<Outcome> {
-        let asks: Vec<AskId> = self.open.keys().copied().collect();
-        let over = |ask| self.report(ask, relay, &Report::Over);
-        asks.into_iter().filter_map(over).collect()
     }
 
     /// A socket leaves. Gives what comes of all asks that waited for it alone.
@@ -203,8 +195,7 @@ impl Asks {
     /// And for the other relays to tell of theirs.
     pub fn end_elsewhere(&mut self, ask: AskId) {
         if let Some(open) = self.open.get_mut(&ask) {
-            open.missing
-                .extend(open.elsewhere.drain().flat_map(|(_, ids)| ids));
+            open.missing.extend(open.elsewhere.drain());
         }
     }
 
@@ -218,7 +209,7 @@ impl Asks {
         if !open.waiting.is_empty() || !open.elsewhere.is_empty() {
             return None;
         }
-        Some(self.open.remove(&ask)?.outcome())
+        Some(self.open.remove(&ask)?.outcome(ask))
     }
 }
 
@@ -229,8 +220,8 @@ pub fn forget(socket: &mut Socket, ask: AskId) {
     }
 }
 
-/// Replies in as many reports as they need to be of a bearable size.
-pub fn reports(replies: Vec<String>) -> Vec<Report> {
+/// What another relay is told, in as many reports as are needed to keep each of a bearable size.
+pub fn reports(replies: Vec<String>, missing: &[String]) -> Vec<Report> {
     let mut reports = Vec::new();
     let (mut chunk, mut bytes) = (Vec::new(), 0);
     for reply in replies {
@@ -239,12 +230,13 @@ pub fn reports(replies: Vec<String>) -> Vec<Report> {
             bytes = 0;
         }
         bytes += reply.len();
-        chunk.extend(RawValue::from_string(reply));
+        chunk.push(reply);
     }
     if !chunk.is_empty() {
         reports.push(Report::Replies(chunk));
     }
-    reports.push(Report::Over);
+    let missing = missing.chunks(MAX_REPORTED_IDS);
+    reports.extend(missing.map(|ids| Report::Missing(ids.to_vec())));
     reports
 }
 
@@ -266,10 +258,13 @@ fn reply(socket: Sid, data: &str, attachments: &[Vec<u8>]) -> String {
 }
 
 impl Ask {
-    fn outcome(self) -> Outcome {
+    fn outcome(self, id: AskId) -> Outcome {
         let mut event = match self.asker {
             Asker::App(head) => head,
-            Asker::Relay(relay, ask) => return Outcome::Relay(relay, ask, self.replies),
+            Asker::Relay(relay) => {
+                let missing = self.missing.iter().map(Sid::to_string).collect();
+                return Outcome::Relay(relay, id, self.replies, missing);
+            }
         };
         event.push_str("\"replies\":[");
         event.push_str(&self.replies.join(","));

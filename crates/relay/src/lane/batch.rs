@@ -21,6 +21,8 @@ use crate::sid::Sid;
 /// What a socket's description has besides its state and rooms, about.
 const DESCRIPTION_BYTES: usize = 96;
 
+const TICK: &str = r#"{"tick":{}}"#;
+
 /// What an event has besides its payload, about.
 const EVENT_BYTES: usize = 64;
 
@@ -243,7 +245,7 @@ impl Queue {
     pub fn push_tick(&mut self) {
         let batch = self.with_room(EVENT_BYTES);
         batch.begin_event();
-        batch.extend(&[r#"{"tick":{}}"#]);
+        batch.extend(&[TICK]);
     }
 
     /// Writes the beginning of an event, up to the index of its socket.
@@ -332,10 +334,18 @@ impl Batch {
         self.events.starts_with(b"{\"tick") && self.count == 1
     }
 
-    /// The request's body, as of now.
-    pub fn body(&self, hub: &mut Hub) -> Vec<u8> {
-        let mut body = Vec::with_capacity(self.size + 64);
-        body.extend_from_slice(b"{\"sockets\":[");
+    /// The request's body, as of now. `delivered`: how far the relay has delivered the log. `replay`: it wants what
+    /// comes after that.
+    pub fn body(&self, hub: &mut Hub, delivered: Option<u64>, replay: bool) -> Vec<u8> {
+        let mut body = Vec::with_capacity(self.size + 96);
+        body.push(b'{');
+        if let Some(delivered) = delivered {
+            let _ = write!(body, "\"delivered\":{delivered},");
+            if replay {
+                body.extend_from_slice(b"\"replay\":true,");
+            }
+        }
+        body.extend_from_slice(b"\"sockets\":[");
         for (index, slot) in self.sockets.iter().enumerate() {
             if index > 0 {
                 body.push(b',');
@@ -351,6 +361,19 @@ impl Batch {
     /// The body of a batch without events.
     pub fn empty_body() -> Bytes {
         Bytes::from_static(br#"{"sockets":[],"events":[]}"#)
+    }
+
+    /// A batch in which nothing happens but time.
+    pub fn tick() -> Batch {
+        let mut batch = Batch::default();
+        batch.begin_event();
+        batch.extend(&[TICK]);
+        batch
+    }
+
+    /// The body of a batch that only asks for what the log has after an offset.
+    pub fn replay_body(delivered: u64) -> Bytes {
+        format!(r#"{{"delivered":{delivered},"replay":true,"events":[{TICK}]}}"#).into()
     }
 
     /// How many `connect` and `renew` events the middleware has not judged yet.

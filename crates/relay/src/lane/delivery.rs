@@ -5,18 +5,22 @@
 mod exchange;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use parlour_protocol::relay::{self, Response};
+use parlour_protocol::relay::{self, Replay, Response};
 
-use super::Lane;
 use super::batch::Batch;
+use super::log::{self, GAP_WAIT};
 use super::outgoing::Outgoing;
+use super::{Lane, State};
+use crate::bus::Extent;
 use crate::config::{
     MAX_FAILURES, MAX_PENDING_BYTES, RECOVERY_PAUSE, TICK_AFTER, TICK_EVERY, TRIM_AFTER,
 };
+use crate::connection::{How, close};
 use crate::ledger::Hold;
+use crate::reason;
 use crate::shared::Shared;
 use exchange::{Exchange, Reply};
 
@@ -42,11 +46,13 @@ pub async fn run(shared: Arc<Shared>, lane: Arc<Lane>) {
     loop {
         // Those who are ready to add events do so first: the batch is larger and not later.
         tokio::task::yield_now().await;
-        lane.let_others_go(&shared).await;
+        lane.deliver_log(&shared, &mut outgoing, None);
+        lane.let_others_go(&shared, &mut outgoing).await;
         let Some((batch, body)) = lane.take(&shared) else {
             if lane.has_recoveries() {
                 // Clients have to read first what they were given. Nobody tells when they have.
-                lane.has_work_within(RECOVERY_PAUSE).await;
+                lane.has_work_within(&shared, &mut outgoing, RECOVERY_PAUSE)
+                    .await;
                 continue;
             }
             shared.idle.notify_waiters();
@@ -54,7 +60,7 @@ pub async fn run(shared: Arc<Shared>, lane: Arc<Lane>) {
             if !is_handshakes && shared.end_lane(&lane) {
                 return;
             }
-            if lane.rest(&mut outgoing, ticked).await {
+            if lane.rest(&shared, &mut outgoing, ticked).await {
                 ticked = true;
             }
             continue;
@@ -70,8 +76,7 @@ pub async fn run(shared: Arc<Shared>, lane: Arc<Lane>) {
             }
             Outcome::Superseded => return shared.supersede(),
         }
-        lane.answered(&shared);
-        lane.catch_up(&shared, &mut outgoing);
+        lane.lock().in_flight = false;
     }
 }
 
@@ -89,6 +94,13 @@ async fn deliver(
         let failure = match exchange.send(body.clone()).await {
             Reply::Answer(answer) => match read(&answer) {
                 Ok(response) if fits(&response, &batch) => {
+                    lane.forward(shared, &response);
+                    lane.take_replay(shared, response.replay.as_ref());
+                    if let Some(previous) = response.previous
+                        && !reach(shared, lane, previous, outgoing).await
+                    {
+                        return Outcome::Superseded;
+                    }
                     lane.apply(shared, batch, &response, outgoing);
                     exchange.journey.ended();
                     return Outcome::Done;
@@ -123,6 +135,61 @@ async fn deliver(
             Withdrawn::TooLate => (is_committed, batch.failures) = (true, 0),
             Withdrawn::Superseded => return Outcome::Superseded,
         }
+    }
+}
+
+/// Delivers the log up to where a batch was committed: its answer comes after that. What is missing is on the bus,
+/// or is asked for. False: this life of the relay is over.
+async fn reach(shared: &Arc<Shared>, lane: &Lane, previous: u64, outgoing: &mut Outgoing) -> bool {
+    let patience = tokio::time::sleep(GAP_WAIT);
+    tokio::pin!(patience);
+    loop {
+        let delivered = match lane.lock().log.delivered() {
+            Some(delivered) => delivered,
+            // It is the first answer, and nobody was here before.
+            None => previous,
+        };
+        if delivered >= previous {
+            lane.lock().log.advance(previous.min(delivered));
+            return true;
+        }
+        if lane.deliver_log(shared, outgoing, Some(previous)) {
+            return true;
+        }
+        if !shared.must_ask() {
+            tokio::select! {
+                () = lane.arrived.notified() => continue,
+                () = &mut patience => {}
+            }
+        }
+        let Some(delivered) = lane.lock().log.delivered() else {
+            continue;
+        };
+        let Some(answer) = replay(shared, lane, delivered).await else {
+            return false;
+        };
+        match read(&answer) {
+            Ok(response) => lane.take_replay(shared, response.replay.as_ref()),
+            Err(failure) => tracing::error!(
+                namespace = lane.namespace(),
+                failure = failure.detail,
+                "cannot read what the log has"
+            ),
+        }
+    }
+}
+
+/// Asks for what the log has after an offset, until the app answers. None: this life of the relay is over.
+async fn replay(shared: &Arc<Shared>, lane: &Lane, delivered: u64) -> Option<Bytes> {
+    let mut exchange = Exchange::new(shared, lane, &Batch::tick());
+    loop {
+        let problem = match exchange.send(Batch::replay_body(delivered)).await {
+            Reply::Answer(answer) => return Some(answer),
+            Reply::Failed(failure) | Reply::Unreadable(failure) => failure.detail,
+            Reply::Away(problem) => problem,
+            Reply::Superseded => return None,
+        };
+        exchange.wait(&problem).await;
     }
 }
 
@@ -190,7 +257,7 @@ fn patience(ticked: bool, has_sockets: bool) -> (Duration, bool) {
 
 impl Lane {
     /// Before the next batch: lets other namespaces go first that were waiting when the last one was answered.
-    async fn let_others_go(&self, shared: &Shared) {
+    async fn let_others_go(&self, shared: &Arc<Shared>, outgoing: &mut Outgoing) {
         let courtesy = {
             let mut state = self.lock();
             if state.queue.is_empty() && state.recoveries.is_empty() {
@@ -198,23 +265,66 @@ impl Lane {
             }
             state.courtesy.take()
         };
-        if let Some(courtesy) = courtesy {
-            shared.turns.give_way(courtesy).await;
+        let Some(courtesy) = courtesy else { return };
+        let their_turn = shared.turns.give_way(courtesy);
+        tokio::pin!(their_turn);
+        loop {
+            tokio::select! {
+                () = &mut their_turn => return,
+                () = self.arrived.notified() => {
+                    self.deliver_log(shared, outgoing, None);
+                }
+            }
         }
     }
 
-    /// The next batch and its body. The lane has a batch in flight then, until [`Lane::catch_up`].
+    /// The app says what the log has that was not delivered here. It is next in line, or is delivered when its turn
+    /// comes.
+    fn take_replay(&self, shared: &Arc<Shared>, replay: Option<&Replay<'_>>) {
+        let Some(replay) = replay else { return };
+        let mut state = self.lock();
+        let Some(previous) = state.log.delivered() else {
+            return;
+        };
+        let Ok(commands) = serde_json::to_string(&replay.commands) else {
+            return;
+        };
+        let extent = Extent {
+            previous,
+            head: replay.until,
+        };
+        state
+            .log
+            .arrived(log::Segment::new(extent, &commands, shared));
+        state.log.is_at(replay.head);
+        shared.metrics.replays.add(1);
+        if !replay.lost {
+            return;
+        }
+        // What is missing cannot be had any more. Clients find out what they have missed when they come back.
+        state.log.advance(replay.until);
+        let connections = state.hub.connections();
+        drop(state);
+        tracing::error!(
+            namespace = self.namespace(),
+            connections = connections.len(),
+            "the log does not reach back to what was delivered: ending clients' connections"
+        );
+        for connection in connections {
+            close(shared, &connection, reason::TRANSPORT_ERROR, How::Orderly);
+        }
+    }
+
+    /// The next batch and its body. The lane has a batch in flight then, until its answer is carried out.
     fn take(&self, shared: &Shared) -> Option<(Batch, Bytes)> {
         let mut state = self.lock();
         let batch = state.next_batch(shared);
         state.in_flight = batch.is_some();
         let mut batch = batch?;
-        if !self.is_handshakes() {
-            let certain = shared.commits.certain(None);
-            state.offsets.advance(certain.unwrap_or(0));
-            state.under_way = Some(shared.commits.begin());
-        }
-        let body = batch.body(&mut state.hub);
+        let State { hub, log, .. } = &mut *state;
+        let replay = log.should_ask() || shared.must_ask();
+        log.is_asking();
+        let body = batch.body(hub, log.delivered(), replay);
         batch.keep(shared.common.charge(Hold::Passing, body.len()));
         if state.queue.bytes() <= MAX_PENDING_BYTES / 2 {
             self.room.notify_waiters();
@@ -243,36 +353,53 @@ impl Lane {
         }
     }
 
-    /// The answer to the batch is carried out, here and in other lanes.
-    fn answered(&self, shared: &Shared) {
-        if let Some(batch) = self.lock().under_way.take() {
-            shared.commits.end(batch);
-        }
-    }
-
     fn has_recoveries(&self) -> bool {
         !self.lock().recoveries.is_empty()
     }
 
     /// Waits for events. If none come for long, gives buffers back; then adds a tick, soon unless that was
     /// the last thing. True if it did.
-    async fn rest(&self, outgoing: &mut Outgoing, ticked: bool) -> bool {
-        if self.has_work_within(TRIM_AFTER).await {
+    async fn rest(&self, shared: &Arc<Shared>, outgoing: &mut Outgoing, ticked: bool) -> bool {
+        if self.has_work_within(shared, outgoing, TRIM_AFTER).await {
             return false;
         }
         *outgoing = Outgoing::default();
         let has_sockets = !self.lock().hub.is_empty();
         let (patience, then_tick) = patience(ticked, has_sockets);
-        if self.has_work_within(patience).await || !then_tick {
+        if self.has_work_within(shared, outgoing, patience).await || !then_tick {
             return false;
         }
         self.lock().queue.push_tick();
         true
     }
 
-    async fn has_work_within(&self, time: Duration) -> bool {
-        let work = tokio::time::timeout(time, self.work.notified());
-        work.await.is_ok()
+    /// Waits for events, and delivers meanwhile what arrives of the log. If something of it is missing, or may be, the
+    /// event is a tick, which asks for it.
+    async fn has_work_within(
+        &self,
+        shared: &Arc<Shared>,
+        outgoing: &mut Outgoing,
+        time: Duration,
+    ) -> bool {
+        let end = Instant::now() + time;
+        loop {
+            self.deliver_log(shared, outgoing, None);
+            let ask_at = self.lock().ask_at(shared, Instant::now());
+            tokio::select! {
+                () = self.work.notified() => return true,
+                () = self.arrived.notified() => continue,
+                () = tokio::time::sleep_until(ask_at.map_or(end, |at| at.min(end)).into()) => {}
+            }
+            let now = Instant::now();
+            let mut state = self.lock();
+            if state.ask_at(shared, now).is_some_and(|at| at <= now) {
+                state.queue.push_tick();
+                return true;
+            }
+            if now >= end {
+                return false;
+            }
+        }
     }
 }
 

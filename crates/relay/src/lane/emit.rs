@@ -7,43 +7,57 @@ use std::time::Duration;
 
 use parlour_protocol::relay::{Ack, AckRequest, Command, Emit, MAX_ACK_TIMEOUT};
 use parlour_protocol::socket::{Head, Kind};
+use rustc_hash::FxHashSet;
 
 use super::apply::{Afterwards, Run};
 use super::asks::{AskId, Asker};
+use super::offsets;
 use super::outgoing::{Broadcast, Outgoing};
 use super::{Lane, State};
-use crate::bus::Report;
-use crate::config::{MAX_REPORTED_IDS, REPORT_WAIT};
-use crate::hub::{Hub, Phase};
+use crate::config::REPORT_WAIT;
+use crate::hub::{Hub, Phase, Slot};
 use crate::message::Message;
 use crate::shared::Shared;
+use crate::sid::Sid;
 
 impl Lane {
-    /// Emits to the namespace's sockets from outside a batch, before all that waits. Returns how many there were.
-    pub fn publish(&self, shared: &Arc<Shared>, source: &str, emit: &Emit<'_>) -> usize {
+    /// Emits what is in no log, from outside a batch, before all that waits. Returns for how many sockets it was.
+    pub fn publish(&self, shared: &Arc<Shared>, emit: &Emit<'_>) -> usize {
         let mut outgoing = Outgoing::default();
         let mut state = self.lock();
         outgoing.begin(&mut state.runs);
-        state.offsets.set_others(Some(0));
-        let receivers = self.emit(shared, &mut state, emit, source, &mut outgoing);
+        let receivers = self.emit(shared, &mut state, emit, &mut outgoing);
         drop(state);
         outgoing.flush(shared);
         receivers
     }
 
-    /// Sends an event to those it is for; returns how many they are. One that came back and was given it
-    /// then, as it was on its way, is left out.
+    /// The same for what another relay tells.
+    pub fn emit_volatile(&self, shared: &Arc<Shared>, commands: &[Command<'_>]) {
+        for command in commands {
+            match command {
+                Command::Emit(emit) if emit.ack.is_none() => drop(self.publish(shared, emit)),
+                _ => tracing::warn!(
+                    namespace = &*self.namespace,
+                    "the bus brought a command that has no place in the log"
+                ),
+            }
+        }
+    }
+
+    /// Sends an event to those it is for; returns how many they are.
     pub(super) fn emit(
         &self,
         shared: &Shared,
         state: &mut State,
         emit: &Emit<'_>,
-        source: &str,
         outgoing: &mut Outgoing,
     ) -> usize {
         let head = self.event_head(emit.attachments.len());
-        let State { hub, offsets, .. } = state;
-        let tail = offsets.tail(emit, source);
+        let tail = match state.has_sessions {
+            true => offsets::tail(emit.data.get(), emit.offset),
+            false => "".into(),
+        };
         let message = Message {
             head: &head,
             data: emit.data.get(),
@@ -51,12 +65,8 @@ impl Lane {
             attachments: &emit.attachments,
         };
         let mut broadcast = Broadcast::new(message.ending(&tail));
-        let offset = emit.offset.filter(|_| !emit.volatile);
         let mut receivers = 0;
-        hub.reach(&emit.rooms, &emit.except, |_, socket| {
-            if offset.is_some_and(|offset| offset <= socket.floor) {
-                return;
-            }
+        state.hub.reach(&emit.rooms, &emit.except, |_, socket| {
             receivers += 1;
             if emit.volatile && !socket.connection.is_writable() {
                 shared.metrics.volatile_drops.add(1);
@@ -81,73 +91,76 @@ impl Lane {
         head.to_string().into()
     }
 
-    /// Sends an event that each receiver has to acknowledge, here and, if the app asks, at other relays.
+    /// Sends an event that each receiver has to acknowledge. Where the log says who is asked, it also says by which
+    /// relay; else this is the only one.
     pub(super) fn emit_with_ack(
         &self,
         state: &mut State,
         emit: &Emit<'_>,
         request: &AckRequest<'_>,
-        command: &Command<'_>,
         run: &mut Run<'_, '_>,
     ) {
-        let is_elsewhere = match &emit.rooms[..] {
-            // A socket is in one place.
-            [room] => state.hub.find(room).is_none(),
-            _ => true,
-        };
-        let others = match is_elsewhere && !emit.local {
-            true => run.shared.commits.present(),
-            false => Vec::new(),
-        };
-        let is_alone = others.is_empty();
-        let ask = state.asks.open(Asker::app(request), others);
-        if !is_alone {
-            run.shared.ask(&self.namespace, ask, command);
+        let own = &*run.shared.config.relay;
+        let is_own = emit.asker.as_deref().is_none_or(|asker| asker == own);
+        let (mut here, mut missing, mut elsewhere) = (Vec::new(), Vec::new(), FxHashSet::default());
+        match &emit.asked {
+            None => state
+                .hub
+                .reach(&emit.rooms, &emit.except, |slot, _| here.push(slot)),
+            Some(asked) => {
+                for (socket, relay) in asked {
+                    let id = Sid::parse(socket);
+                    if **relay == *own {
+                        let slot = state.hub.find(socket).filter(|slot| state.hub.is_in(*slot));
+                        match slot {
+                            Some(slot) => here.push(slot),
+                            None => missing.extend(id),
+                        }
+                    } else if is_own {
+                        elsewhere.extend(id);
+                    }
+                }
+            }
         }
-        self.send_with_ack(state, ask, emit, run);
-        self.wait_for(state, ask, request, run);
-    }
-
-    /// The same for another relay, which is told whom that asks.
-    pub(super) fn emit_for_relay(
-        &self,
-        state: &mut State,
-        emit: &Emit<'_>,
-        request: &AckRequest<'_>,
-        (relay, number): (&str, AskId),
-        run: &mut Run<'_, '_>,
-    ) {
-        let asker = Asker::Relay(relay.into(), number);
-        let ask = state.asks.open(asker, Vec::new());
-        self.send_with_ack(state, ask, emit, run);
-        for ids in state.asks.asked(ask).chunks(MAX_REPORTED_IDS) {
-            let asked = Report::Asked(ids.to_vec());
-            run.shared.report(&self.namespace, relay, number, &asked);
+        let asker = match &emit.asker {
+            Some(asker) if !is_own => Asker::Relay((&**asker).into()),
+            _ => Asker::app(request),
+        };
+        if !is_own && here.is_empty() && missing.is_empty() {
+            return;
+        }
+        let ask = state.asks.open(emit.offset, asker, elsewhere, missing);
+        for slot in here {
+            self.ask_one(state, slot, ask, emit, run);
         }
         self.wait_for(state, ask, request, run);
     }
 
     /// Each receiver gets an id of its own.
-    fn send_with_ack(&self, state: &mut State, ask: AskId, emit: &Emit<'_>, run: &mut Run<'_, '_>) {
+    fn ask_one(
+        &self,
+        state: &mut State,
+        slot: Slot,
+        ask: AskId,
+        emit: &Emit<'_>,
+        run: &mut Run<'_, '_>,
+    ) {
         let State { hub, asks, .. } = state;
-        let event = self.event_head(emit.attachments.len());
-        let mut head = String::new();
-        hub.reach(&emit.rooms, &emit.except, |_, socket| {
-            if emit.volatile && !socket.connection.is_writable() {
-                run.shared.metrics.volatile_drops.add(1);
-                return;
-            }
-            let id = asks.expect(ask, socket);
-            head.clear();
-            let _ = write!(head, "{event}{id}");
-            let message = Message {
-                head: &head,
-                data: emit.data.get(),
-                tail: "",
-                attachments: &emit.attachments,
-            };
-            run.outgoing.send(socket, &message);
-        });
+        let Some(socket) = hub.get(slot) else { return };
+        if emit.volatile && !socket.connection.is_writable() {
+            run.shared.metrics.volatile_drops.add(1);
+            return;
+        }
+        let id = asks.expect(ask, socket);
+        let mut head = self.event_head(emit.attachments.len()).into_owned();
+        let _ = write!(head, "{id}");
+        let message = Message {
+            head: &head,
+            data: emit.data.get(),
+            tail: "",
+            attachments: &emit.attachments,
+        };
+        run.outgoing.send(socket, &message);
     }
 
     fn wait_for(

@@ -1,7 +1,7 @@
 //! Who is let into the namespace and who is not: the app's answers to `connect` events. A client that
 //! takes up an earlier session takes its socket's id and rooms from whoever had them.
 
-use parlour_protocol::relay::{Accept, Missed, Page, Recovered, Refuse, Seen};
+use parlour_protocol::relay::{Accept, Missed, Page, Recovered, Refuse};
 use parlour_protocol::socket;
 use serde_json::value::RawValue;
 
@@ -19,7 +19,7 @@ impl Lane {
             return;
         };
         if accept.pid.is_some() {
-            state.offsets.begin();
+            state.has_sessions = true;
         }
         if let Some(recovered) = &accept.recovered
             && !self.take_up(state, slot, recovered, run)
@@ -54,7 +54,7 @@ impl Lane {
         socket.expires = Expires::accepted(accept.expires);
         run.shared.expect_expiry(&socket.connection, socket.expires);
         if let Some(recovered) = recovered {
-            socket.floor = self.make_up(socket, recovered, run);
+            self.send_missed(socket, &recovered.missed, run);
         }
         let packet = socket::connect(&self.namespace, socket.id.as_str(), accept.pid.as_deref());
         run.outgoing.send(socket, &Message::text(&packet));
@@ -69,7 +69,7 @@ impl Lane {
             return;
         };
         if let Some(socket) = state.hub.get(slot) {
-            self.send_missed(socket, &page.missed, page.seen.as_deref(), run);
+            self.send_missed(socket, &page.missed, run);
             run.paged.push((slot, page.progress));
         }
     }
@@ -100,27 +100,8 @@ impl Lane {
         }
     }
 
-    /// Sends a client what it has missed. Gives the offset up to which it has everything then.
-    fn make_up(
-        &self,
-        socket: &mut Socket,
-        recovered: &Recovered<'_>,
-        run: &mut Run<'_, '_>,
-    ) -> u64 {
-        self.send_missed(socket, &recovered.missed, recovered.seen.as_deref(), run);
-        let last = recovered.missed.last().map_or(0, |missed| missed.offset);
-        recovered.offset.max(last)
-    }
-
-    fn send_missed(
-        &self,
-        socket: &mut Socket,
-        missed: &[Missed<'_>],
-        seen: Option<&str>,
-        run: &mut Run<'_, '_>,
-    ) {
-        let seen = seen.map(str::parse::<Seen>);
-        let seen = seen.and_then(Result::ok).unwrap_or_default();
+    /// Sends a client what it has missed.
+    fn send_missed(&self, socket: &mut Socket, missed: &[Missed<'_>], run: &mut Run<'_, '_>) {
         if !missed.is_empty() {
             run.shared.feeding.add(&socket.connection);
         }
@@ -131,7 +112,7 @@ impl Lane {
                 tail: "",
                 attachments: &missed.attachments,
             };
-            let tail = offsets::tail_of_missed(missed, &seen);
+            let tail = offsets::tail(missed.data.get(), Some(missed.offset));
             run.outgoing.send(socket, &message.ending(&tail));
         }
     }

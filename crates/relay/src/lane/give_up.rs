@@ -46,7 +46,7 @@ impl Lane {
             .iter()
             .filter_map(|event| answer(event, &error, socket))
             .collect();
-        self.carry_out_all(shared, &batch, &commands, outgoing);
+        self.carry_out_all(shared, &batch, &commands, None, outgoing);
     }
 
     /// The app fails at the event that a socket has left. Without its handlers it must not; should it all the

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use parlour_protocol::relay::{Command, Contest, Renewed};
+use parlour_protocol::relay::{Contest, Renewed};
 use serde_json::value::RawValue;
 
 use super::apply::Run;
@@ -49,7 +49,7 @@ impl Lane {
 
     /// Disconnects the socket if its token has ended; else gives when that will be, if ever.
     pub fn expire(&self, shared: &Arc<Shared>, place: Place) -> Option<Expires> {
-        self.run(shared, &mut Outgoing::default(), false, |state, run| {
+        self.run(shared, &mut Outgoing::default(), |state, run| {
             let expires = state.hub.at(place)?.expires;
             if expires.at()? > unix_millis() {
                 return Some(expires);
@@ -122,21 +122,16 @@ impl Lane {
 
     /// The same of another relay's. One that cannot be asked, or does not tell, has no client that answers.
     async fn answers_elsewhere(&self, shared: &Shared, owner: String, relay: String) -> bool {
-        let is_there = shared
-            .commits
-            .present()
-            .iter()
-            .any(|other| **other == *relay);
-        if !is_there {
+        let Some(bus) = shared.bus.as_ref().filter(|bus| bus.hears(&relay)) else {
             return false;
-        }
+        };
         let contest = Contest {
             socket: "".into(),
             owner: owner.into(),
             relay: relay.into(),
         };
         let (number, told) = shared.contests.open();
-        shared.ask(&self.namespace, number, &Command::Contest(contest));
+        bus.contest(&self.namespace, number, &contest);
         let answers = tokio::time::timeout(OWNER_WAIT + REPORT_WAIT, told).await;
         shared.contests.close(number);
         matches!(answers, Ok(Ok(true)))

@@ -108,6 +108,16 @@ impl App {
         self.state.lock().unwrap().memory.page = Some(events);
     }
 
+    /// From now on so many entries of the log are given at a time.
+    pub fn replay_page(&self, entries: usize) {
+        self.state.lock().unwrap().memory.replay_page = Some(entries);
+    }
+
+    /// The log is not kept any more, but for what comes from now on.
+    pub fn forget_log(&self) {
+        self.state.lock().unwrap().memory.forget_log();
+    }
+
     /// From now on the app fails at all batches with this event.
     pub fn poison(&self, event: &str) {
         self.state.lock().unwrap().memory.poison = Some(event.into());
@@ -251,6 +261,14 @@ impl App {
             | None => {}
         }
         let mut answer = state.committed(batch);
+        if batch.body["replay"] == true {
+            let after = batch.body["delivered"]
+                .as_u64()
+                .expect("it says after which offset");
+            let replay = state.memory.replay(&batch.lane, after);
+            answer =
+                answer.map(|json| format!("{},\"replay\":{replay}}}", &json[..json.len() - 1]));
+        }
         if let (Some(Fault::TooMuch), Some(answer)) = (fault, &mut answer) {
             answer.push_str(&" ".repeat(64 * 1024 * 1024));
             let key = (batch.relay.clone(), batch.sequence);
@@ -280,8 +298,13 @@ impl State {
         let (now, later) = batch.events().split_at(count);
         let mut part = batch.clone();
         part.body["events"] = json!(now);
+        let previous = self.memory.head(&batch.lane);
         let commands = self.memory.handle(&part)?;
         let mut answer = json!({ "commands": commands });
+        if batch.lane != "handshake" {
+            answer["previous"] = json!(previous);
+            answer["head"] = json!(self.memory.head(&batch.lane));
+        }
         if count < all || all == 0 {
             let connects = later.iter().filter(|event| event["connect"].is_object());
             let progress: Vec<Value> = connects.map(|_| json!({ "judged": true })).collect();

@@ -1,9 +1,10 @@
 //! Two relays of one app, with a bus between them: what the one is told reaches the sockets of the other.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use parlour_protocol::relay::Command;
-use parlour_relay::{Bus, Config, Relay, Report};
+use parlour_protocol::relay::Contest;
+use parlour_relay::{Bus, Config, Extent, Relay, Report, Segment};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
@@ -11,73 +12,126 @@ use crate::app::App;
 use crate::client::{WebSocket, request};
 use crate::{Server, config, serve};
 
-/// What the bus carries; commands are JSON.
-enum Letter {
-    /// Namespace, source, command.
-    Command(String, String, String),
-    /// Namespace, number, command.
-    Ask(String, u64, String),
+/// What the bus carries; commands are a JSON array.
+#[derive(Debug, Clone)]
+pub enum Message {
+    Commands(String, Option<Extent>, String),
+    /// Namespace, number, owner, relay.
+    Contest(String, u64, String, String),
     /// Namespace, number.
     Report(String, u64, Report),
 }
 
 /// A bus to one other relay: a queue, as a broker would have it.
-struct Wire(UnboundedSender<Letter>);
+pub struct Wire {
+    to: UnboundedSender<Message>,
+    is_connected: Arc<AtomicBool>,
+}
 
 impl Bus for Wire {
-    fn publish(&self, namespace: &str, source: &str, command: &Command<'_>) {
-        let command = serde_json::to_string(command).unwrap();
-        let letter = Letter::Command(namespace.into(), source.into(), command);
-        self.0.send(letter).unwrap();
+    fn publish(&self, namespace: &str, segment: &Segment<'_>) {
+        let commands = serde_json::to_string(&segment.commands).unwrap();
+        let message = Message::Commands(namespace.into(), segment.extent, commands);
+        // A test that does not listen has dropped the other end.
+        let _ = self.to.send(message);
     }
 
-    fn ask(&self, namespace: &str, ask: u64, command: &Command<'_>) {
-        let command = serde_json::to_string(command).unwrap();
-        let letter = Letter::Ask(namespace.into(), ask, command);
-        self.0.send(letter).unwrap();
+    fn contest(&self, namespace: &str, number: u64, contest: &Contest<'_>) {
+        let (owner, relay) = (contest.owner.to_string(), contest.relay.to_string());
+        let message = Message::Contest(namespace.into(), number, owner, relay);
+        // A test that does not listen has dropped the other end.
+        let _ = self.to.send(message);
     }
 
-    fn report(&self, namespace: &str, to: &str, ask: u64, report: &Report) {
-        assert!(matches!(to, "left@1" | "right@1"));
-        let letter = Letter::Report(namespace.into(), ask, report.clone());
-        self.0.send(letter).unwrap();
+    fn report(&self, namespace: &str, to: &str, number: u64, report: &Report) {
+        assert!(matches!(to, "left" | "right"));
+        let message = Message::Report(namespace.into(), number, report.clone());
+        // A test that does not listen has dropped the other end.
+        let _ = self.to.send(message);
+    }
+
+    fn is_connected(&self) -> bool {
+        self.is_connected.load(Ordering::Relaxed)
+    }
+
+    fn hears(&self, relay: &str) -> bool {
+        matches!(relay, "left" | "right")
     }
 }
 
-/// Delivers what comes of the relay of this name.
-async fn deliver(relay: Relay, from: &'static str, mut letters: UnboundedReceiver<Letter>) {
-    relay.heard(from, 0);
-    while let Some(letter) = letters.recv().await {
-        match letter {
-            Letter::Command(namespace, source, command) => {
-                let command = serde_json::from_str(&command).unwrap();
-                assert!(relay.carry_out(&namespace, &source, &command));
-            }
-            Letter::Ask(namespace, ask, command) => {
-                let command = serde_json::from_str(&command).unwrap();
-                assert!(relay.ask(&namespace, &format!("{from}@1"), ask, &command));
-            }
-            Letter::Report(namespace, ask, report) => {
-                relay.hear_report(&namespace, from, ask, &report);
-            }
+/// Delivers one message to a relay, from the other one.
+pub fn bring(relay: &Relay, from: &str, message: Message) {
+    match message {
+        Message::Commands(namespace, extent, commands) => {
+            relay.hear(&namespace, extent, &commands).unwrap();
         }
+        Message::Contest(namespace, number, owner, to) => {
+            let (socket, owner, relay_) = ("".into(), owner.into(), to.into());
+            let contest = Contest {
+                socket,
+                owner,
+                relay: relay_,
+            };
+            relay.answer_contest(&namespace, from, number, &contest);
+        }
+        Message::Report(namespace, number, report) => {
+            relay.hear_report(&namespace, number, &report);
+        }
+    }
+}
+
+async fn deliver(relay: Relay, from: &'static str, mut messages: UnboundedReceiver<Message>) {
+    while let Some(message) = messages.recv().await {
+        bring(&relay, from, message);
+    }
+}
+
+/// Two relays of one app, and what the bus has for each, to be delivered by the test.
+pub struct Pair {
+    pub left: Server,
+    pub right: Server,
+    pub for_left: UnboundedReceiver<Message>,
+    pub for_right: UnboundedReceiver<Message>,
+    pub is_connected: Arc<AtomicBool>,
+}
+
+pub async fn pair() -> Pair {
+    let app = App::new();
+    let is_connected = Arc::new(AtomicBool::new(true));
+    let (to_left, for_left) = mpsc::unbounded_channel();
+    let (to_right, for_right) = mpsc::unbounded_channel();
+    let relay = |name: &str, to| {
+        let config = Config {
+            relay: name.into(),
+            ..config()
+        };
+        let is_connected = is_connected.clone();
+        serve(
+            config,
+            app.clone(),
+            Some(Arc::new(Wire { to, is_connected })),
+        )
+    };
+    let left = relay("left", to_right).await;
+    let right = relay("right", to_left).await;
+    Pair {
+        left,
+        right,
+        for_left,
+        for_right,
+        is_connected,
     }
 }
 
 /// Two relays. What either tells the bus, the other gets.
 pub async fn two() -> (Server, Server) {
-    let app = App::new();
-    let (to_left, for_left) = mpsc::unbounded_channel();
-    let (to_right, for_right) = mpsc::unbounded_channel();
-    let relay = |name: &str, wire: Wire| {
-        let config = Config {
-            relay: name.into(),
-            ..config()
-        };
-        serve(config, app.clone(), Some(Arc::new(wire)))
-    };
-    let left = relay("left", Wire(to_right)).await;
-    let right = relay("right", Wire(to_left)).await;
+    let Pair {
+        left,
+        right,
+        for_left,
+        for_right,
+        ..
+    } = pair().await;
     tokio::spawn(deliver(left.relay.clone(), "right", for_left));
     tokio::spawn(deliver(right.relay.clone(), "left", for_right));
     (left, right)
@@ -290,44 +344,49 @@ async fn who_does_not_answer_in_time_is_missing_on_both_relays() {
 }
 
 #[tokio::test]
-async fn a_relay_that_goes_or_reports_nothing_holds_up_no_answer_for_long() {
-    let (left, right) = two().await;
+async fn a_relay_that_reports_nothing_holds_up_no_answer_for_long() {
+    let Pair {
+        left,
+        right,
+        mut for_right,
+        ..
+    } = pair().await;
     let (mut a, a_id) = WebSocket::connect(left.address).await;
     let (mut b, b_id) = WebSocket::connect(right.address).await;
-    tell(&mut a, ask(json!([]), 60_000, false)).await;
-    for client in [&mut a, &mut b] {
-        assert_eq!(client.text().await, "420[\"ask\"]");
-    }
+    tell(&mut a, ask(json!([]), 50, false)).await;
+    assert_eq!(a.text().await, "420[\"ask\"]");
     a.send("430[1]").await;
-    // By then the other has said whom it asks.
-    tell(&mut b, json!({"emit": {"data": ["done"]}})).await;
-    assert_eq!(a.text().await, "42[\"done\"]");
-    left.relay.left("right");
+    bring(&right.relay, "left", for_right.recv().await.unwrap());
+    assert_eq!(b.text().await, "420[\"ask\"]");
+    // Its report does not come.
+    b.send("430[1]").await;
     let acks = left.app.acks().await;
     assert_eq!(acks["replies"], json!([{"socket": a_id, "data": [1]}]));
     assert_eq!(acks["missing"], json!([b_id]));
-    // A third is said to be there, and never says anything.
-    left.relay.heard("third", 0);
-    tell(&mut a, ask(json!(["nobody"]), 50, false)).await;
-    let acks = left.app.acks_after(1).await;
-    assert_eq!(
-        (&acks["replies"], &acks["missing"]),
-        (&json!([]), &json!([]))
-    );
 }
 
 #[tokio::test]
 async fn what_is_for_one_relay_only_is_not_taken_from_the_bus() {
     let (left, _right) = two().await;
     let (mut a, id) = WebSocket::connect(left.address).await;
-    for command in [
-        json!({"ack": {"socket": id, "id": 1, "data": []}}),
-        json!({"emit": {"data": ["ask"], "ack": {"handler": "h", "timeout": 1000}}}),
-        json!({"refuse": {"socket": id, "message": "no"}}),
+    let extent = Some(Extent {
+        previous: 0,
+        head: 9,
+    });
+    for (extent, command) in [
+        (
+            extent,
+            json!({"ack": {"socket": id, "id": 1, "data": [], "offset": 9}}),
+        ),
+        (
+            None,
+            json!({"emit": {"data": ["ask"], "ack": {"handler": "h", "timeout": 1000}}}),
+        ),
+        (extent, json!({"refuse": {"socket": id, "message": "no"}})),
     ] {
-        let command = command.to_string();
-        let command = serde_json::from_str(&command).unwrap();
-        assert!(left.relay.carry_out("/", "right", &command));
+        left.relay
+            .hear("/", extent, &json!([command]).to_string())
+            .unwrap();
     }
     assert!(a.has_nothing().await);
 }

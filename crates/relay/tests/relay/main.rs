@@ -13,12 +13,12 @@ mod lifecycle;
 mod malformed;
 mod namespaces;
 mod offsets;
+mod order;
 mod origin;
 mod parts;
 mod proxy;
 mod reasons;
 mod recovery;
-mod resync;
 mod sockets;
 
 use std::net::SocketAddr;

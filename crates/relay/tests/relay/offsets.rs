@@ -118,15 +118,3 @@ async fn an_event_without_an_offset_leaves_alone_what_the_client_remembers() {
     request(control, "POST", "/publish", secret, body).await;
     assert_eq!(socket.text().await, "42[\"news\",\"text\",0]");
 }
-
-#[tokio::test]
-async fn a_clients_offset_never_goes_back() {
-    let server = start().await;
-    let (mut socket, _) = WebSocket::open(server.address).await;
-    socket.enter_with(new()).await;
-    for (offset, shown) in [(5, 5), (3, 5), (5, 5), (6, 6)] {
-        let emit = json!({"emit": {"data": ["late"], "offset": offset}});
-        socket.send(&format!("42[\"do\",{emit}]")).await;
-        assert_eq!(socket.text().await, format!("42[\"late\",\"{shown}\"]"));
-    }
-}

@@ -11,7 +11,7 @@ use crate::{
     context::Context,
     error::Error,
     handshake::Handshake,
-    interface::{self, Change, Claim, Newcomer, Recovery, Renewal, Seen, Session, Span},
+    interface::{self, Change, Claim, Newcomer, Recovery, Renewal, Session},
     namespace::Namespace,
     sid,
     socket::{Recovered, Socket},
@@ -110,7 +110,7 @@ pub(super) async fn run(
         None => Ok(()),
     };
     if outcome.is_ok() {
-        outcome = accept(&socket, &entrance, connect.auth);
+        outcome = accept(&socket, &entrance);
     }
     match outcome {
         Ok(()) => {
@@ -224,7 +224,6 @@ fn page(context: &Context, connect: &relay::Connect<'_>, session: &Session) -> R
     let page = relay::Page {
         socket: (&context.sockets[connect.socket].given_id).into(),
         missed: missed(session, &data),
-        seen: more_than_offset(connect.auth).map(Into::into),
         progress: &progress,
     };
     context.command_first(&Command::Page(Box::new(page)))
@@ -246,15 +245,14 @@ fn missed<'a>(session: &'a Session, data: &'a [Box<RawValue>]) -> Vec<relay::Mis
     entries.map(missed).collect()
 }
 
-/// By what the client wants its session back: `auth.pid`, and `auth.offset` if it has seen an event. The relay
-/// has written that, and only it and this function know what it means.
+/// By what the client wants its session back: `auth.pid`, and `auth.offset` if it has seen an event.
 fn claim(auth: Option<&RawValue>) -> Option<Claim> {
     let auth = Auth::of(auth)?;
     let pid = text(auth.pid)?;
     // Some other text as an offset is none of ours: nobody knows what its client has seen.
     let seen = match auth.offset {
         None => None,
-        offset => Some(seen(text(offset)?.parse().ok()?)),
+        offset => Some(number(&text(offset)?)?),
     };
     (pid.len() <= MAX_PID).then_some(Claim {
         pid,
@@ -263,9 +261,10 @@ fn claim(auth: Option<&RawValue>) -> Option<Claim> {
     })
 }
 
-/// What the client has given as its offset, if it is more than a number.
-fn more_than_offset(auth: Option<&RawValue>) -> Option<String> {
-    text(Auth::of(auth)?.offset).filter(|offset| offset.contains(';'))
+/// An offset as the relay writes it. `parse` would take a sign as well.
+fn number(text: &str) -> Option<u64> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_plain)
 }
 
 /// What Socket.IO's client says of its session.
@@ -285,18 +284,6 @@ impl<'a> Auth<'a> {
 
 fn text(json: Option<&RawValue>) -> Option<String> {
     serde_json::from_str(json?.get()).ok()
-}
-
-fn seen(seen: relay::Seen) -> Seen {
-    let span = |span: relay::Span| Span {
-        source: span.source,
-        after: span.after,
-        until: span.until,
-    };
-    Seen {
-        offset: seen.offset,
-        beyond: seen.beyond.into_iter().map(span).collect(),
-    }
 }
 
 /// What `POST /recover` is asked: the claims of several clients.
@@ -377,7 +364,7 @@ fn take_up(socket: &Socket, session: &Session, stale: &mut Stale) {
 }
 
 /// The first command of the event: whatever the handler wants done comes after it.
-fn accept(socket: &Socket, entrance: &Entrance, auth: Option<&RawValue>) -> Result<(), Error> {
+fn accept(socket: &Socket, entrance: &Entrance) -> Result<(), Error> {
     let state = socket.peer().to_relay();
     let session = entrance.session.as_ref();
     let data = session.map(data_of).transpose()?.unwrap_or_default();
@@ -385,8 +372,6 @@ fn accept(socket: &Socket, entrance: &Entrance, auth: Option<&RawValue>) -> Resu
         id: (&session.socket).into(),
         rooms: session.rooms.iter().map(Into::into).collect(),
         missed: missed(session, &data),
-        offset: session.offset,
-        seen: more_than_offset(auth).map(Into::into),
     });
     let accept = relay::Accept {
         socket: (&socket.peer().given_id).into(),
@@ -464,21 +449,12 @@ mod tests {
     fn only_what_was_given_out_is_a_claim() {
         let claim = |json: &str| {
             let auth: Box<RawValue> = serde_json::from_str(json).unwrap();
-            let seen = |seen: Seen| {
-                let spans = seen.beyond.into_iter();
-                let spans = spans.map(|span| (span.source, span.after, span.until));
-                (seen.offset, spans.collect::<Vec<_>>())
-            };
-            claim(Some(&auth)).map(|claim| (claim.pid, claim.seen.map(seen)))
+            claim(Some(&auth)).map(|claim| (claim.pid, claim.seen))
         };
         let pid = || "p".to_owned();
         assert_eq!(
             claim(r#"{"pid":"p","offset":"17","name":"a"}"#),
-            Some((pid(), Some((17, vec![]))))
-        );
-        assert_eq!(
-            claim(r#"{"pid":"p","offset":"17;relay-1:3"}"#),
-            Some((pid(), Some((17, vec![("relay-1".into(), 17, 20)]))))
+            Some((pid(), Some(17)))
         );
         assert_eq!(claim(r#"{"pid":"p"}"#), Some((pid(), None)));
         for none in [
@@ -487,7 +463,10 @@ mod tests {
             r#"{"pid":"p","offset":17}"#,
             r#"{"pid":"p","offset":"connected"}"#,
             r#"{"pid":"p","offset":"-1"}"#,
-            r#"{"pid":"p","offset":"17;relay-1"}"#,
+            r#"{"pid":"p","offset":"+1"}"#,
+            r#"{"pid":"p","offset":""}"#,
+            r#"{"pid":"p","offset":"17;relay-1:3"}"#,
+            r#"{"pid":"p","offset":"99999999999999999999"}"#,
             r#"{"offset":"17"}"#,
         ] {
             assert_eq!(claim(none), None, "{none}");

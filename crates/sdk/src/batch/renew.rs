@@ -49,9 +49,10 @@ fn renewed(context: &Rc<Context>, event: &relay::Renew<'_>) -> Result<Option<u64
     context.set_claims(event.socket, claims.to_owned());
     connect::renew(&socket, expires);
     if let Some(state) = socket.peer().to_relay() {
-        context.command(&Command::State(relay::State {
+        socket.command(&Command::State(relay::State {
             socket: socket.id().into(),
             state: &state,
+            offset: None,
         }))?;
     }
     context.command(&Command::Renew(relay::Renewed {

@@ -7,13 +7,18 @@ use parlour_protocol::relay::Command;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::error::{Result, unwritable};
+use crate::{
+    error::{Result, unwritable},
+    interface::Extent,
+};
 
 #[derive(Default)]
 pub(super) struct Commands {
     /// Each with a comma behind it.
     json: Vec<u8>,
     places: Vec<Place>,
+    /// What is added to commands but offsets, each beginning with a comma, by the command.
+    more: BTreeMap<usize, String>,
     /// Secrets of sessions that are given out, as JSON, by the command that does.
     pids: BTreeMap<usize, String>,
     /// Bytes of those that were not taken back.
@@ -25,7 +30,7 @@ pub(super) struct Commands {
 struct Place {
     start: usize,
     end: usize,
-    /// Of an `emit`: to be added. 0: none.
+    /// In a log: to be added. 0: none.
     offset: u64,
 }
 
@@ -38,7 +43,7 @@ impl Place {
 
 const BEGINNING: &[u8] = b"{\"commands\":[";
 
-/// What an `emit` grows by when it gets its offset, at most.
+/// What a command grows by when it gets its offset, at most.
 const OFFSET_BYTES: usize = 32;
 
 /// What an `accept` grows by when it gets its secret, at most.
@@ -105,12 +110,28 @@ impl Commands {
         self.size -= before.size();
     }
 
-    /// Gives an `emit` its offset.
+    /// What was written of the command that was pushed last.
+    pub fn last(&self) -> &str {
+        let place = self.places.last().copied().unwrap_or_default();
+        let json = &self.json[place.start..place.end];
+        let json = json.strip_suffix(b",").unwrap_or(json);
+        std::str::from_utf8(json).expect("JSON is made of text")
+    }
+
+    /// Gives a command its offset.
     pub fn set_offset(&mut self, index: usize, offset: u64) {
         let place = &mut self.places[index];
         self.size -= place.size();
         place.offset = offset;
         self.size += place.size();
+    }
+
+    /// Adds a member, by its name and with a value of JSON, to a command that has its offset.
+    pub fn add_member(&mut self, index: usize, name: &str, value: &impl Serialize) {
+        let value = serde_json::to_string(value).expect("it has nothing that is not JSON");
+        let member = format!(",\"{name}\":{value}");
+        self.size += member.len();
+        self.more.entry(index).or_default().push_str(&member);
     }
 
     /// Gives an `accept` its `pid`.
@@ -123,20 +144,31 @@ impl Commands {
     pub fn truncate(&mut self, len: usize) {
         let gone = self.places.drain(len..).map(|place| place.size());
         self.size -= gone.sum::<usize>();
+        self.size -= self
+            .more
+            .split_off(&len)
+            .values()
+            .map(String::len)
+            .sum::<usize>();
         self.pids.retain(|index, _| *index < len);
     }
 
     /// The body of the answer, and what is stored of it: all but the secrets.
-    pub fn responses(&self, part: Option<&Part>) -> (String, String) {
-        let response = self.response(&self.pids, part);
+    pub fn responses(&self, part: Option<&Part>, extent: Option<Extent>) -> (String, String) {
+        let response = self.response(&self.pids, part, extent);
         let stored = match self.pids.is_empty() {
             true => response.clone(),
-            false => self.response(&BTreeMap::new(), part),
+            false => self.response(&BTreeMap::new(), part, extent),
         };
         (response, stored)
     }
 
-    fn response(&self, pids: &BTreeMap<usize, String>, part: Option<&Part>) -> String {
+    fn response(
+        &self,
+        pids: &BTreeMap<usize, String>,
+        part: Option<&Part>,
+        extent: Option<Extent>,
+    ) -> String {
         let mut response = Vec::with_capacity(self.size + 64);
         response.extend_from_slice(BEGINNING);
         // What lies as it was written is copied as one piece.
@@ -154,7 +186,10 @@ impl Commands {
                 response.extend_from_slice(&self.json[piece]);
                 let _ = match pid {
                     Some(pid) => write!(response, ",\"pid\":{pid}}}}},"),
-                    None => write!(response, ",\"offset\":{}}}}},", place.offset),
+                    None => {
+                        let more = self.more.get(&index).map_or("", String::as_str);
+                        write!(response, ",\"offset\":{}{more}}}}},", place.offset)
+                    }
                 };
                 piece = place.end..place.end;
             }
@@ -170,6 +205,9 @@ impl Commands {
                 response.extend_from_slice(b",\"progress\":");
                 serde_json::to_writer(&mut response, progress).expect("it is JSON");
             }
+        }
+        if let Some(Extent { previous, head }) = extent {
+            let _ = write!(response, ",\"previous\":{previous},\"head\":{head}");
         }
         response.push(b'}');
         String::from_utf8(response).expect("JSON is made of text")
@@ -217,6 +255,7 @@ mod tests {
         Command::Join(relay::Rooms {
             socket: socket.into(),
             rooms: vec!["a".into()],
+            offset: None,
         })
     }
 
@@ -232,7 +271,7 @@ mod tests {
 
     /// What the relay reads.
     fn read(commands: &Commands) -> Vec<String> {
-        let (response, _) = commands.responses(None);
+        let (response, _) = commands.responses(None, None);
         let response: Response<'_> = serde_json::from_str(&response).unwrap();
         let json = |command| serde_json::to_string(command).unwrap();
         response.commands.iter().map(json).collect()
@@ -251,16 +290,16 @@ mod tests {
             });
             let ack = serde_json::to_string(&ack).unwrap();
             let expected = format!(r#"{{"commands":[{ack}]}}"#);
-            assert_eq!(commands.responses(None).0, expected);
+            assert_eq!(commands.responses(None, None).0, expected);
         }
     }
 
     #[test]
     fn without_commands_there_is_an_empty_list() {
         let mut commands = Commands::default();
-        assert_eq!(commands.responses(None).0, r#"{"commands":[]}"#);
+        assert_eq!(commands.responses(None, None).0, r#"{"commands":[]}"#);
         commands.reserve();
-        assert_eq!(commands.responses(None).0, r#"{"commands":[]}"#);
+        assert_eq!(commands.responses(None, None).0, r#"{"commands":[]}"#);
     }
 
     #[test]
@@ -274,7 +313,7 @@ mod tests {
         commands.set_pid(2, "taken back");
         commands.truncate(abandoned);
         commands.push(&join("4")).unwrap();
-        let (response, stored) = commands.responses(None);
+        let (response, stored) = commands.responses(None, None);
         let secret = r#","pid":"secret""#;
         assert_eq!(response.replace(secret, ""), stored);
         assert_eq!(response.matches("pid").count(), 1);
@@ -304,8 +343,34 @@ mod tests {
             r#"{"join":{"socket":"4","rooms":["a"]}}"#,
         ];
         assert_eq!(read(&commands), expected);
-        let size = commands.responses(None).0.len();
+        let size = commands.responses(None, None).0.len();
         assert!((size - 20..size + OFFSET_BYTES).contains(&commands.size()));
+    }
+
+    #[test]
+    fn a_command_in_a_log_has_its_place_and_what_belongs_to_it_and_the_answer_its_extent() {
+        let mut commands = Commands::default();
+        commands.push(&join("1")).unwrap();
+        assert_eq!(commands.last(), r#"{"join":{"socket":"1","rooms":["a"]}}"#);
+        commands.push(&emit(&raw("[\"a\"]"))).unwrap();
+        let abandoned = commands.len();
+        let size = commands.size();
+        commands.push(&emit(&raw("[\"b\"]"))).unwrap();
+        commands.set_offset(2, 9);
+        commands.add_member(2, "previous", &7);
+        commands.truncate(abandoned);
+        assert_eq!(commands.size(), size);
+        commands.set_offset(0, 8);
+        commands.set_offset(1, 9);
+        commands.add_member(1, "asked", &[("s", "r1")]);
+        let extent = Extent {
+            previous: 7,
+            head: 9,
+        };
+        let expected = r#"{"commands":[{"join":{"socket":"1","rooms":["a"],"offset":8}},{"emit":{"data":["a"],"offset":9,"asked":[["s","r1"]]}}],"previous":7,"head":9}"#;
+        let (response, stored) = commands.responses(None, Some(extent));
+        assert_eq!((&*response, &*stored), (expected, expected));
+        assert!(commands.size() + 64 >= expected.len());
     }
 
     #[test]
@@ -315,9 +380,9 @@ mod tests {
         let part = |progress| Part { done: 3, progress };
         let join = r#"{"join":{"socket":"1","rooms":["a"]}}"#;
         let expected = format!(r#"{{"commands":[{join}],"done":3}}"#);
-        assert_eq!(commands.responses(Some(&part(vec![]))).0, expected);
+        assert_eq!(commands.responses(Some(&part(vec![])), None).0, expected);
         let expected = format!(r#"{{"commands":[{join}],"done":3,"progress":[{{"claims":1}}]}}"#);
         let progress = vec![raw(r#"{"claims":1}"#)];
-        assert_eq!(commands.responses(Some(&part(progress))).0, expected);
+        assert_eq!(commands.responses(Some(&part(progress)), None).0, expected);
     }
 }

@@ -11,8 +11,8 @@ use super::{Commands, Context};
 use crate::{
     args::Rendered,
     asked::Asked,
-    error::{Error, Result},
-    interface::{self, Change, Direction, Emission, Movement},
+    error::{Error, Result, unwritable},
+    interface::{self, Change, Direction, Emission, Movement, Whom},
 };
 
 /// Whom an emission is for.
@@ -40,13 +40,32 @@ pub(crate) struct OnceAcked {
     pub answer: Rendered,
 }
 
-/// The commands that come of an emission: to be corrected if it is a repetition, completed by its offset
-/// if it is not.
+/// The command that belongs to what is stored, to be completed by its offset. Of an emission that is a repetition it
+/// is to be corrected instead.
 pub(super) struct Link {
-    emit: usize,
-    /// Its receivers may want to know the offset.
-    offset: bool,
+    command: usize,
+    kind: Kind,
     ack: Option<AckPlace>,
+}
+
+/// What must be known of what was stored, beside its offset.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Nothing.
+    Own,
+    /// What it follows in another namespace's log.
+    Elsewhere,
+    /// Who is asked to acknowledge.
+    Asked,
+}
+
+/// Whether a change is stored for other relays only.
+pub(super) fn is_for_others(change: &Change) -> bool {
+    match change {
+        Change::Emit(emission) => emission.transient,
+        Change::Command(_) => true,
+        _ => false,
+    }
 }
 
 struct AckPlace {
@@ -56,7 +75,25 @@ struct AckPlace {
 }
 
 impl Context {
-    /// Records an emission, and stores it if somebody could want to read it again.
+    /// Records a command that other relays must carry out as well, at the same place of the log.
+    pub fn command_for(&self, command: &Command<'_>, whom: Whom) -> Result<()> {
+        self.command(command)?;
+        if self.is_surely_alone() {
+            return Ok(());
+        }
+        let mut record = self.record.borrow_mut();
+        let json = record.commands.last().to_owned();
+        let link = Link {
+            command: record.commands.len() - 1,
+            kind: Kind::Own,
+            ack: None,
+        };
+        let change = Change::Command(interface::Command { json, whom });
+        record.changes.push((change, Some(link)));
+        Ok(())
+    }
+
+    /// Records an emission, and stores it if somebody could want to read it again, or other relays have to emit it.
     pub fn emit(
         &self,
         target: Target,
@@ -75,9 +112,12 @@ impl Context {
             attachments: packet.attachments.iter().map(Into::into).collect(),
             offset: None,
             namespace: target.namespace.as_ref().map(Into::into),
+            previous: None,
             volatile: target.volatile,
             local: target.local,
             ack: target.ack.as_ref().map(Asked::request),
+            asked: None,
+            asker: None,
         }));
         let emit = self.record.borrow().commands.len();
         self.command(&command)?;
@@ -97,10 +137,28 @@ impl Context {
             }
             _ => None,
         };
-        if !self.is_stored(&target) {
+        let transient = !self.is_stored(&target);
+        if target.volatile || target.local || transient && self.is_surely_alone() {
             return Ok(());
         }
-        let offset = self.is_recovering() || target.namespace.is_some();
+        if let Some(asked) = &target.ack {
+            let json = asked_of_others(asked, &packet)?;
+            let Target { rooms, except, .. } = target;
+            let whom = Whom::Sockets(interface::Target { rooms, except });
+            let kind = Kind::Asked;
+            let link = Link {
+                command: emit,
+                kind,
+                ack,
+            };
+            let change = Change::Command(interface::Command { json, whom });
+            self.record.borrow_mut().changes.push((change, Some(link)));
+            return Ok(());
+        }
+        let kind = match target.namespace {
+            Some(_) => Kind::Elsewhere,
+            None => Kind::Own,
+        };
         let emission = Emission {
             namespace: target.namespace,
             rooms: target.rooms,
@@ -113,8 +171,13 @@ impl Context {
                 sender: once.sender,
                 ack: text(once.answer.json),
             }),
+            transient,
         };
-        let link = Link { emit, offset, ack };
+        let link = Link {
+            command: emit,
+            kind,
+            ack,
+        };
         let change = (Change::Emit(emission), Some(link));
         self.record.borrow_mut().changes.push(change);
         Ok(())
@@ -155,13 +218,15 @@ impl Context {
             Direction::Into => (names(), Vec::new()),
             Direction::OutOf => (Vec::new(), names()),
         };
-        self.command(&Command::Sockets(Box::new(relay::Sockets {
+        let command = Command::Sockets(Box::new(relay::Sockets {
             rooms: rooms.iter().map(Into::into).collect(),
             except: except.iter().map(Into::into).collect(),
             join,
             leave,
             disconnect: None,
-        })))?;
+            offset: None,
+        }));
+        self.command_for(&command, Whom::Everyone)?;
         self.members.borrow_mut().forget();
         let movement = Change::Move(Movement {
             rooms,
@@ -185,22 +250,16 @@ impl Context {
         let applied = self.store().apply(changes).await?;
         let mut record = self.record.borrow_mut();
         let mut repetitions = applied.repetitions.into_iter().peekable();
-        let mut offset = applied.first;
+        let mut stored = applied.stored.into_iter().peekable();
         for (index, link) in links.iter().enumerate() {
             let Some(link) = link else { continue };
-            match repetitions.next_if(|repetition| repetition.index as usize == index) {
-                Some(repetition) => {
-                    record.commands.take_back(link.emit);
-                    if let Some(place) = &link.ack {
-                        self.repeat(&mut record.commands, place, repetition.ack);
-                    }
+            if let Some(repetition) = repetitions.next_if(|it| it.index as usize == index) {
+                record.commands.take_back(link.command);
+                if let Some(place) = &link.ack {
+                    self.repeat(&mut record.commands, place, repetition.ack);
                 }
-                None => {
-                    if link.offset {
-                        record.commands.set_offset(link.emit, offset);
-                    }
-                    offset += 1;
-                }
+            } else if let Some(stored) = stored.next_if(|it| it.index as usize == index) {
+                complete(&mut record.commands, link, stored);
             }
         }
         Ok(())
@@ -220,6 +279,44 @@ impl Context {
         let written = commands.replace(place.command, &command);
         written.expect("what was JSON before can be written");
     }
+}
+
+/// Tells a command its place in the log.
+fn complete(commands: &mut Commands, link: &Link, stored: interface::Stored) {
+    commands.set_offset(link.command, stored.offset);
+    match link.kind {
+        Kind::Own => {}
+        Kind::Elsewhere => commands.add_member(link.command, "previous", &stored.previous),
+        Kind::Asked => {
+            let sockets = stored.sockets.iter();
+            let asked: Vec<_> = sockets.map(|it| (&it.socket, &it.relay)).collect();
+            commands.add_member(link.command, "asked", &asked);
+        }
+    }
+}
+
+/// An emission that asks for acknowledgements, as other relays get it: they are told who is asked, and what comes of it
+/// they tell the relay that asks, which knows whom it is for.
+fn asked_of_others(asked: &Asked, packet: &Rendered) -> Result<String> {
+    let command = Command::Emit(Box::new(relay::Emit {
+        rooms: Vec::new(),
+        except: Vec::new(),
+        data: &packet.json,
+        attachments: packet.attachments.iter().map(Into::into).collect(),
+        offset: None,
+        namespace: None,
+        previous: None,
+        volatile: false,
+        local: false,
+        ack: Some(relay::AckRequest {
+            handler: "".into(),
+            context: None,
+            ..asked.request()
+        }),
+        asked: None,
+        asker: None,
+    }));
+    serde_json::to_string(&command).map_err(unwritable)
 }
 
 /// The JSON, without a copy.

@@ -31,7 +31,7 @@ fn two_hosts_that_start_together_make_one_schema() {
     }
     test(async || {
         let transaction = fresh(batch(1, 1, 1)).await;
-        assert_eq!(transaction.last_offset().await.unwrap(), 8);
+        assert_eq!(head(&transaction).await, 8);
     });
 }
 
@@ -89,5 +89,64 @@ fn a_database_that_came_to_the_second_schema_in_two_steps_is_brought_up_to_date(
         commit(1, vec![connect("x"), join("x", "a")]).await;
         let transaction = fresh(batch(1, 2, 1)).await;
         assert_eq!(members(&transaction, "a").await, ["x"]);
+    });
+}
+
+#[test]
+fn a_database_of_version_7_goes_on_with_one_order() {
+    let _folder = new_file();
+    test(async || {
+        let database = crate::database::Database::open().await.unwrap();
+        crate::schema::only_up_to(7, &database).await;
+        let x = crate::digest::digest("pid-x");
+        let y = crate::digest::digest("pid-y");
+        for statement in [
+            "INSERT INTO relay (id, epoch, heard) VALUES ('r', 1, 9000000000000)",
+            "INSERT INTO finish (plain, complete, counts, namespace, first, at, relay, epoch, sequence, response) \
+             VALUES ('[[\"a\",\"message\",\"[\\\"message\\\",\\\"1\\\"]\",\"1\"]]', '[]', \
+             '[[\"a\",\"message\",1,null]]', '/', 1, 1, 'r', 1, 1, CAST('{}' AS BLOB))",
+            "INSERT INTO log (namespace, event, data, brief, source, at) \
+             VALUES ('/b', 'message', '[\"message\",\"2\"]', 1, 's/', 1)",
+            &format!(
+                "INSERT INTO socket (id, namespace, relay, epoch, data, connection, pid, since, given) \
+                 VALUES ('x', '/', 'r', 1, '{{\"id\":\"ann\"}}', 'c', '{x}', 0, 2)"
+            ),
+            "INSERT INTO member (namespace, room, user, socket) VALUES ('/', 'a', 'ann', 'x')",
+            &format!(
+                "INSERT INTO session (pid, namespace, socket, data, since, given, rooms, gone) \
+                 VALUES ('{y}', '/quiet', 'y', '1', 0, 0, '[]', {})",
+                log::now()
+            ),
+        ] {
+            database.run(statement, []).await.unwrap();
+        }
+        // Another connection brings it over.
+        let head = async |namespace: &str| {
+            let batch = Batch {
+                namespace: namespace.into(),
+                ..batch(1, 9, 1)
+            };
+            head(&fresh(batch).await).await
+        };
+        let heads = [
+            head("/").await,
+            head("/b").await,
+            head("/quiet").await,
+            head("/new").await,
+        ];
+        assert_eq!(heads, [2, 2, 2, 0]);
+        let applied = commit(2, vec![say("a", "3")]).await;
+        assert_eq!((first(&applied), applied.stored[0].previous), (3, 2));
+        let transaction = fresh(batch(1, 3, 1)).await;
+        let page = texts(&transaction, Position::End, 9).await.unwrap();
+        assert_eq!(page, ["1", "3"]);
+        assert_eq!(members(&transaction, "a").await, ["x"]);
+        let session = super::recovery::recover(&transaction, "x", Some(1)).await;
+        assert_eq!(session.unwrap().missed.len(), 1);
+        let replayed = crate::replay::run("/b".into(), "r".into(), 0, 9).await;
+        assert_eq!(replayed.unwrap().entries.len(), 1);
+        let columns = "SELECT group_concat(name) FROM pragma_table_info('log')";
+        let columns = database.rows(columns).await.concat();
+        assert!(!columns.contains("source"), "{columns}");
     });
 }

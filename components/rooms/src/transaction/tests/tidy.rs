@@ -1,6 +1,9 @@
 //! What is deleted, and what a client is told whose messages are no longer there.
 
-use super::*;
+use super::{
+    order::{another_relay_is_there, everyone},
+    *,
+};
 use crate::database::Database;
 
 /// Commits a batch of its own under a policy, when it is time to tidy up.
@@ -30,6 +33,12 @@ fn enter(socket: &str) -> Change {
         pid: Some(socket.into()),
         expires: None,
     })
+}
+
+/// Everything was emitted, and every session interrupted, eleven minutes ago.
+async fn grow_old() {
+    by_hand("UPDATE log SET at = at - 660000").await;
+    by_hand("UPDATE session SET gone = gone - 660000").await;
 }
 
 async fn history() -> Vec<String> {
@@ -62,9 +71,10 @@ fn a_room_keeps_what_is_young_and_so_many_at_most() {
         let all = (0..10).map(|n| say("a", &n.to_string()));
         commit(1, all.collect()).await;
         commit(2, vec![say("b", "alone")]).await;
-        by_hand("UPDATE log SET at = at - 10000 WHERE offset <= 3").await;
+        by_hand("UPDATE log SET at = at - 800000").await;
+        by_hand("UPDATE log SET at = at - 200000 WHERE offset <= 3").await;
         let young = Policy {
-            max_age: 5_000,
+            max_age: 900_000,
             ..POLICY
         };
         tidied(3, young, vec![connect("x")]).await;
@@ -93,14 +103,14 @@ fn what_only_a_session_could_want_goes_when_none_can_any_more() {
         let own = say(socket, "own");
         commit(1, vec![connect(socket), broadcast("all"), own]).await;
         commit(2, vec![say("a", "kept"), broadcast("young")]).await;
-        by_hand("UPDATE log SET at = at - 300000 WHERE offset <= 3").await;
+        by_hand("UPDATE log SET at = at - 700000 WHERE offset <= 3").await;
         tidied(3, POLICY, vec![connect("y")]).await;
         assert_eq!(count("SELECT count(*) FROM log").await, 2);
         assert_eq!(history().await, ["kept"]);
         assert_eq!(count("SELECT offset FROM horizon WHERE room = ''").await, 2);
         // Once done it is not looked at again.
         assert_eq!(count("SELECT brief FROM tidied").await, 3);
-        by_hand("UPDATE log SET at = at - 300000").await;
+        by_hand("UPDATE log SET at = at - 700000").await;
         tidied(4, POLICY, vec![connect("z")]).await;
         assert_eq!(count("SELECT count(*) FROM log").await, 1);
     });
@@ -138,23 +148,48 @@ fn who_missed_what_is_deleted_is_told_and_who_had_seen_it_is_not_bothered() {
         commit(4, (0..9).map(|n| say("a", &n.to_string())).collect()).await;
         let claim = |pid: &str, offset| Claim {
             pid: pid.into(),
-            seen: Some(seen(offset)),
+            seen: Some(offset),
             from_connected: false,
         };
-        let can = async || {
-            let claims = [claim("x", 2), claim("x", 9), claim("idle", 1)];
-            recoverable("/", &POLICY, &claims).await.unwrap()
-        };
-        assert_eq!(can().await, [true, true, true]);
         let few = Policy {
+            recovery: 1_200_000,
             max_count: 4,
             ..POLICY
         };
+        let can = async || {
+            let claims = [claim("x", 2), claim("x", 9), claim("idle", 1)];
+            recoverable("/", &few, &claims).await.unwrap()
+        };
+        assert_eq!(can().await, [true, true, true]);
+        grow_old().await;
         tidied(5, few, vec![connect("y")]).await;
         // Of eleven, the last four are there: from the eighth on.
         assert_eq!(can().await, [false, true, true]);
         // What was deleted long before x went, it had surely seen.
         by_hand("UPDATE horizon SET at = at - 300000").await;
         assert_eq!(can().await, [true, true, true]);
+    });
+}
+
+#[test]
+fn what_a_relay_may_not_have_delivered_yet_is_kept_whatever_the_policy_says() {
+    let _folder = new_file();
+    test(async || {
+        another_relay_is_there().await;
+        let all = (0..5).map(|n| say("a", &n.to_string()));
+        commit(1, all.chain([broadcast("all"), everyone("{}")]).collect()).await;
+        let none = Policy {
+            recovery: 0,
+            max_age: 1,
+            max_count: 1,
+        };
+        by_hand("UPDATE log SET at = at - 590000").await;
+        tidied(2, none, vec![connect("x")]).await;
+        assert_eq!(count("SELECT count(*) FROM log").await, 7);
+        by_hand("UPDATE log SET at = at - 20000").await;
+        tidied(3, none, vec![connect("y")]).await;
+        // A command goes as what is only kept for sessions.
+        assert_eq!(count("SELECT count(*) FROM log").await, 0);
+        assert_eq!(count("SELECT offset FROM horizon WHERE room = ''").await, 7);
     });
 }

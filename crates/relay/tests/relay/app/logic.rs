@@ -1,8 +1,7 @@
 //! What the small app makes of events: rooms, echoes, state, and sessions that can be recovered.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use parlour_protocol::relay::{Seen, Span};
 use serde_json::{Value, json};
 
 use super::Batch;
@@ -17,8 +16,15 @@ pub struct Memory {
     pub acks: Vec<Value>,
     /// By their `pid`.
     sessions: HashMap<String, Session>,
-    /// What was emitted, each with its lane and its source. The offset of the first is 1.
-    log: Vec<(String, String, Value)>,
+    /// Commands, each with the namespace it is for. The offset of the first is 1.
+    log: Vec<(String, Value)>,
+    /// Up to which offset the log is not kept any more.
+    forgotten: u64,
+    /// How many entries of the log are given at a time.
+    pub replay_page: Option<usize>,
+    relays: HashSet<String>,
+    /// Who is in which namespace by which relay.
+    sockets: Vec<(String, Value, String)>,
     /// How many missed events a client is given at a time.
     pub page: Option<usize>,
     /// The event that makes a batch fail, besides `poison`.
@@ -32,8 +38,90 @@ struct Session {
 }
 
 impl Memory {
+    /// The offset of the last entry of a namespace's log.
+    pub fn head(&self, lane: &str) -> u64 {
+        self.entries(lane)
+            .next_back()
+            .map_or(0, |(offset, _)| offset)
+    }
+
+    fn entries(&self, lane: &str) -> impl DoubleEndedIterator<Item = (u64, &Value)> {
+        let entries = (1..).zip(&self.log).collect::<Vec<_>>().into_iter();
+        entries
+            .filter(move |(_, (of, _))| of == lane)
+            .map(|(offset, (_, command))| (offset, command))
+    }
+
+    /// What the log has after an offset.
+    pub fn replay(&self, lane: &str, after: u64) -> Value {
+        let entries: Vec<_> = self
+            .entries(lane)
+            .filter(|(offset, _)| *offset > after)
+            .collect();
+        let page = self.replay_page.unwrap_or(usize::MAX).min(entries.len());
+        let until = match page < entries.len() {
+            true => entries[page - 1].0,
+            false => self.head(lane),
+        };
+        let commands: Vec<&Value> = entries[..page]
+            .iter()
+            .map(|(_, command)| *command)
+            .collect();
+        json!({ "commands": commands, "until": until, "head": self.head(lane), "lost": after < self.forgotten })
+    }
+
+    /// The log is not kept any more, but for what comes from now on.
+    pub fn forget_log(&mut self) {
+        self.forgotten = self.log.len() as u64;
+    }
+
+    /// Gives a command its place in a namespace's log, which other relays get it by.
+    fn log(&mut self, lane: &str, mut command: Value, relay: &str) -> Value {
+        let previous = self.head(lane);
+        let offset = self.log.len() as u64 + 1;
+        let (_, content) = command.as_object_mut().unwrap().iter_mut().next().unwrap();
+        content["offset"] = json!(offset);
+        if content["ack"].is_object() {
+            let is_asked = |id: &Value| {
+                let rooms = content["rooms"].as_array().unwrap();
+                rooms.is_empty() || rooms.contains(id)
+            };
+            let sockets = self
+                .sockets
+                .iter()
+                .filter(|(of, id, _)| of == lane && is_asked(id));
+            content["asked"] = sockets.map(|(_, id, relay)| json!([id, relay])).collect();
+        }
+        let mut entry = command.clone();
+        let (_, content) = entry.as_object_mut().unwrap().iter_mut().next().unwrap();
+        if content["ack"].is_object() {
+            content["asker"] = json!(relay);
+        }
+        if content["namespace"].is_string() {
+            let (_, content) = command.as_object_mut().unwrap().iter_mut().next().unwrap();
+            content["previous"] = json!(previous);
+        }
+        self.log.push((lane.into(), entry));
+        command
+    }
+
+    /// A command of a test. It stands in the log if other relays have to carry it out as well.
+    fn test_command(&mut self, batch: &Batch, command: &Value) -> Value {
+        let (kind, content) = command.as_object().unwrap().iter().next().unwrap();
+        let is_for_all = match kind.as_str() {
+            "emit" => content["volatile"] != true && content["local"] != true,
+            kind => matches!(kind, "join" | "leave" | "state" | "disconnect" | "sockets"),
+        };
+        if self.relays.len() < 2 || !is_for_all || content["offset"].is_u64() {
+            return command.clone();
+        }
+        let lane = content["namespace"].as_str().unwrap_or(&batch.lane);
+        self.log(lane, command.clone(), &batch.relay)
+    }
+
     /// Handles a batch as a whole: None if it fails, and then nothing has happened.
     pub fn handle(&mut self, batch: &Batch) -> Option<Vec<Value>> {
+        self.relays.insert(batch.relay.clone());
         let mut commands = Vec::new();
         let is_poison = |event: &Value| {
             let (kind, event) = event.as_object().unwrap().iter().next().unwrap();
@@ -50,10 +138,17 @@ impl Memory {
             });
             match kind.as_str() {
                 "open" => commands.push(open(event)),
-                "connect" => commands.push(self.connect(&batch.lane, event, &socket)),
+                "connect" => {
+                    let (lane, relay) = (batch.lane.clone(), batch.relay.clone());
+                    self.sockets.push((lane, socket["id"].clone(), relay));
+                    commands.push(self.connect(&batch.lane, event, &socket));
+                }
                 "packet" => self.packet(batch, event, &socket, &mut commands),
                 "renew" => renew(event, &socket, &mut commands),
-                "disconnect" => self.disconnects.push((socket, event.clone())),
+                "disconnect" => {
+                    self.sockets.retain(|(_, id, _)| *id != socket["id"]);
+                    self.disconnects.push((socket, event.clone()));
+                }
                 "acks" => self.acks.push(event.clone()),
                 _ => {}
             }
@@ -105,46 +200,33 @@ impl Memory {
             self.sessions.insert(pid.into(), session);
             return accept;
         };
-        let text = auth["offset"].as_str().unwrap_or("0");
-        let seen: Seen = text.parse().unwrap();
-        let is_missed = |source: &str, emit: &Value| {
-            let offset = emit["offset"].as_u64().unwrap();
-            let has = |span: &Span| {
-                span.source == source && (span.after + 1..=span.until).contains(&offset)
-            };
-            offset > seen.offset && !seen.beyond.iter().any(has)
-        };
+        let seen: u64 = auth["offset"].as_str().unwrap_or("0").parse().unwrap();
         let missed: Vec<Value> = self
-            .log
-            .iter()
-            .filter(|(its_lane, source, emit)| {
-                its_lane == lane && session.is_meant(emit) && is_missed(source, emit)
-            })
-            .map(|(_, _, emit)| json!({ "offset": emit["offset"], "data": emit["data"], "attachments": emit["attachments"] }))
+            .entries(lane)
+            .filter(|(offset, _)| *offset > seen)
+            .map(|(_, command)| &command["emit"])
+            .filter(|emit| emit.is_object() && session.is_meant(emit))
+            .map(|emit| json!({ "offset": emit["offset"], "data": emit["data"], "attachments": emit["attachments"] }))
             .collect();
         let id = match auth["as"].as_str() {
             Some(id) => json!(id),
             None => session.socket.clone(),
         };
         accept["state"] = session.state.clone();
-        accept["recovered"] = json!({ "id": id, "rooms": session.rooms, "missed": missed,
-                                       "offset": self.log.len(), "seen": text });
+        accept["recovered"] = json!({ "id": id, "rooms": session.rooms, "missed": missed });
         accept
     }
 
     /// Leaves in `accept` what it has not given before. If that is too much, as much as may be given.
     fn page_of(&self, accept: &mut Value, after: u64) -> Option<Value> {
         let recovered = accept.get_mut("recovered")?;
-        let seen = recovered["seen"].clone();
         let missed = recovered["missed"].as_array_mut()?;
         missed.retain(|event| event["offset"].as_u64() > Some(after));
         let page = self.page.filter(|page| missed.len() > *page)?;
         missed.truncate(page);
         let progress = json!({ "after": missed.last().unwrap()["offset"] });
         let missed = missed.clone();
-        Some(
-            json!({ "socket": accept["socket"], "missed": missed, "progress": progress, "seen": seen }),
-        )
+        Some(json!({ "socket": accept["socket"], "missed": missed, "progress": progress }))
     }
 
     fn session(&mut self, socket: &Value) -> Option<&mut Session> {
@@ -154,20 +236,11 @@ impl Memory {
     }
 
     /// Stores an event and emits it.
-    fn emit(
-        &mut self,
-        lane: &str,
-        source: &str,
-        event: &Value,
-        rooms: Value,
-        except: Value,
-    ) -> Value {
-        let offset = self.log.len() + 1;
+    fn emit(&mut self, lane: &str, event: &Value, rooms: Value, except: Value) -> Value {
         let attachments = event["attachments"].as_array().cloned().unwrap_or_default();
         let emit = json!({ "rooms": rooms, "except": except, "data": event["data"],
-                           "attachments": attachments, "offset": offset });
-        self.log.push((lane.into(), source.into(), emit.clone()));
-        json!({ "emit": emit })
+                           "attachments": attachments });
+        self.log(lane, json!({ "emit": emit }), "")
     }
 
     fn packet(&mut self, batch: &Batch, event: &Value, socket: &Value, commands: &mut Vec<Value>) {
@@ -192,19 +265,15 @@ impl Memory {
                 }
                 commands.push(json!({ "state": { "socket": id, "state": data[1] } }));
             }
-            "room" => {
-                commands.push(self.emit(lane, &batch.relay, event, json!([data[1]]), json!([])))
-            }
-            "others" => commands.push(self.emit(lane, &batch.relay, event, json!([]), json!([id]))),
-            "all" => commands.push(self.emit(lane, &batch.relay, event, json!([]), json!([]))),
+            "room" => commands.push(self.emit(lane, event, json!([data[1]]), json!([]))),
+            "others" => commands.push(self.emit(lane, event, json!([]), json!([id]))),
+            "all" => commands.push(self.emit(lane, event, json!([]), json!([]))),
             "elsewhere" => {
                 let other = data[1].as_str().unwrap();
-                let source = format!("{}{lane}", batch.relay);
-                let mut command = self.emit(other, &source, event, json!([]), json!([]));
-                command["emit"]["namespace"] = json!(other);
-                commands.push(command);
+                let emit = json!({ "namespace": other, "data": data });
+                commands.push(self.log(other, json!({ "emit": emit }), ""));
             }
-            "back" => commands.push(self.emit(lane, &batch.relay, event, json!([id]), json!([]))),
+            "back" => commands.push(self.emit(lane, event, json!([id]), json!([]))),
             "volatile" => {
                 commands.push(json!({ "emit": { "rooms": [], "data": data, "volatile": true } }));
             }
@@ -218,7 +287,7 @@ impl Memory {
             }
             "kick" => commands.push(json!({ "disconnect": { "socket": id, "close": data[1] } })),
             // Any command of the protocol, as the test has it.
-            "do" => commands.push(data[1].clone()),
+            "do" => commands.push(self.test_command(batch, &data[1])),
             _ => return,
         }
         if !event["id"].is_u64() {
@@ -248,8 +317,9 @@ fn renew(event: &Value, socket: &Value, commands: &mut Vec<Value>) {
 impl Session {
     fn is_meant(&self, emit: &Value) -> bool {
         let is_in = |room: &Value| *room == self.socket || self.rooms.contains(room);
-        let any = |key: &str| emit[key].as_array().unwrap().iter().any(is_in);
-        (emit["rooms"] == json!([]) || any("rooms")) && !any("except")
+        let named = |key: &str| emit[key].as_array().cloned().unwrap_or_default();
+        let any = |key: &str| named(key).iter().any(is_in);
+        (named("rooms").is_empty() || any("rooms")) && !any("except")
     }
 }
 

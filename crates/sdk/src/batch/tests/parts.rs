@@ -6,7 +6,12 @@ use super::*;
 use crate::memory::Tables;
 
 /// Runs a batch; gives the answer.
-fn answer(policy: Policy, memory: &Memory, register: fn(&mut Namespace), batch: &Value) -> Value {
+pub(super) fn answer(
+    policy: Policy,
+    memory: &Memory,
+    register: fn(&mut Namespace),
+    batch: &Value,
+) -> Value {
     let mut namespace = Namespace::default();
     register(&mut namespace);
     let scope = Scope {
@@ -150,7 +155,7 @@ fn a_leaving_whose_answer_is_too_large_is_done_without_handlers() {
     assert!(matches!(outcome, Err(Failed::TooLarge(_))));
     assert!(memory.committed.borrow().is_none());
     let found = answer(Policy::none(), &memory, megabytes, &batch(gone(true)));
-    assert_eq!(found, json!({ "commands": [] }));
+    assert_eq!(found, json!({ "commands": [], "previous": 0, "head": 0 }));
     assert!(memory.tables.borrow().sockets.is_empty());
 }
 

@@ -160,7 +160,15 @@ fn what_is_stored_carries_its_offset_and_nothing_else_does() {
     // Without recovery nothing but a room's history is worth storing.
     let memory = Memory::default();
     let found = commands_under(Policy::none(), &memory, hall, say());
-    assert_eq!(offsets(&found), vec![null; 6]);
+    let expected = [
+        1.into(),
+        null.clone(),
+        null.clone(),
+        2.into(),
+        null.clone(),
+        null,
+    ];
+    assert_eq!(offsets(&found), expected);
     assert_eq!(memory.tables.borrow().log.len(), 2);
 }
 
@@ -332,7 +340,7 @@ fn many_sockets_are_moved_and_disconnected_at_once() {
         { "sockets": { "leave": ["r"] } },
         { "sockets": { "rooms": ["x"], "disconnect": true } },
         { "emit": { "rooms": ["x", "z"], "data": ["here", 1], "local": true } },
-        { "emit": { "rooms": ["x"], "data": ["message", "there"], "namespace": "/other", "offset": 1 } },
+        { "emit": { "rooms": ["x"], "data": ["message", "there"], "namespace": "/other", "offset": 1, "previous": 0 } },
         { "emit": { "data": ["own", 1] } },
         { "ack": { "socket": "a", "id": 1, "data": [["x", "y"], 2, ["x", "y"]] } },
     ]);
