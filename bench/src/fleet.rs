@@ -79,7 +79,8 @@ impl Outbox {
 
 #[derive(Debug)]
 pub struct Fleet {
-    address: SocketAddr,
+    /// Clients connect to them in turn.
+    addresses: Vec<SocketAddr>,
     poll: Poll,
     events: Events,
     connections: Vec<Connection>,
@@ -91,9 +92,9 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    pub fn new(address: SocketAddr, think: Duration) -> Result<Self> {
+    pub fn new(addresses: &[SocketAddr], think: Duration) -> Result<Self> {
         Ok(Self {
-            address,
+            addresses: addresses.to_vec(),
             poll: Poll::new().context("cannot make an epoll instance")?,
             events: Events::with_capacity(4096),
             connections: Vec::new(),
@@ -137,8 +138,9 @@ impl Fleet {
     /// Begins one more connection.
     pub fn open(&mut self) -> Result<()> {
         let index = self.len();
-        let mut stream = TcpStream::connect(self.address)
-            .with_context(|| format!("cannot connect to {}", self.address))?;
+        let address = self.addresses[index % self.addresses.len()];
+        let mut stream =
+            TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll
             .registry()
@@ -190,7 +192,7 @@ impl Fleet {
                 }
                 connection.stream.set_nodelay(true)?;
                 connection.stage = Stage::Upgrading;
-                let request = upgrade_request(self.address);
+                let request = upgrade_request(connection.stream.peer_addr()?);
                 self.outbox
                     .buffer(client)
                     .extend_from_slice(request.as_bytes());

@@ -29,7 +29,7 @@ const OTHER_FILES: u64 = 100;
 struct Options {
     /// What to measure.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [
-        work::Kind::Echo, work::Kind::Fanout, work::Kind::Rooms,
+        work::Kind::Echo, work::Kind::Fanout, work::Kind::Rooms, work::Kind::Relays,
         work::Kind::Connects, work::Kind::Memory, work::Kind::Latency,
     ])]
     only: Vec<work::Kind>,
@@ -126,7 +126,7 @@ fn rounds(options: &Options, setup: &Setup) -> (Report, Vec<String>) {
                 &[0]
             };
             for &think in thinks {
-                for &kind in &options.servers {
+                for &kind in options.servers.iter().filter(|kind| work.is_for(**kind)) {
                     let place = format!("round {round}, {}", kind.label());
                     match measure(kind, work, time, think, setup) {
                         Ok(sample) => {
@@ -153,7 +153,7 @@ fn measure(
     think: u64,
     setup: &Setup,
 ) -> Result<work::Sample> {
-    let server = Server::start(kind, setup)?;
+    let server = Server::start(kind, setup, work.relays())?;
     work::run(work, &server, time, Duration::from_micros(think))
 }
 

@@ -15,7 +15,7 @@ use clap::ValueEnum;
 use crate::audit::{Faults, percentile};
 use crate::fleet::{Fleet, Handler};
 use crate::machine;
-use crate::server::Server;
+use crate::server::{self, Server};
 
 /// Time before a measurement, in which servers compile what is hot and fill their caches.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -34,6 +34,7 @@ pub enum Kind {
     Echo,
     Fanout,
     Rooms,
+    Relays,
     Connects,
     Memory,
     Latency,
@@ -42,7 +43,17 @@ pub enum Kind {
 impl Kind {
     /// Whether a client's thinking time makes a difference.
     pub fn is_load(self) -> bool {
-        matches!(self, Self::Echo | Self::Fanout | Self::Rooms)
+        matches!(self, Self::Echo | Self::Fanout | Self::Rooms | Self::Relays)
+    }
+
+    /// Over how many relays, with a broker between them, the clients are spread.
+    pub fn relays(self) -> usize {
+        if self == Self::Relays { 2 } else { 1 }
+    }
+
+    /// Whether it means anything for this server.
+    pub fn is_for(self, server: server::Kind) -> bool {
+        self.relays() == 1 || server == server::Kind::Parlour
     }
 }
 
@@ -66,6 +77,7 @@ pub fn figures(work: Kind) -> &'static [(&'static str, bool)] {
         Kind::Echo => &[("echo, acked/s", true)],
         Kind::Fanout => &[("fan-out, 1 room of 500, deliveries/s", true)],
         Kind::Rooms => &[("100 rooms of 10, all send, deliveries/s", true)],
+        Kind::Relays => &[("the same over two relays, deliveries/s", true)],
         Kind::Connects => &[("connects/s", true)],
         Kind::Memory => &[("memory per idle connection, bytes", false)],
         Kind::Latency => &[
@@ -77,11 +89,13 @@ pub fn figures(work: Kind) -> &'static [(&'static str, bool)] {
 
 /// Runs one work against a server that was just started.
 pub fn run(work: Kind, server: &Server, time: Duration, think: Duration) -> Result<Sample> {
-    let mut fleet = Fleet::new(server.address, think)?;
+    let mut fleet = Fleet::new(&server.addresses, think)?;
     match work {
         Kind::Echo => steady(&mut fleet, echo::Echo::default(), server, time),
         Kind::Fanout => steady(&mut fleet, chat::Chat::new(chat::FAN_OUT), server, time),
-        Kind::Rooms => steady(&mut fleet, chat::Chat::new(chat::ROOMS), server, time),
+        Kind::Rooms | Kind::Relays => {
+            steady(&mut fleet, chat::Chat::new(chat::ROOMS), server, time)
+        }
         Kind::Connects => connects::run(&mut fleet, server, time),
         Kind::Memory => memory::run(&mut fleet, server),
         Kind::Latency => latency::run(&mut fleet, server, time),
