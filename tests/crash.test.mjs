@@ -221,28 +221,6 @@ test("a relay with the wrong secret lets nobody in, says so, and hurts no other"
   await ask(ada, "rooms");
 });
 
-test("the app takes batches from nobody without the secret, neither directly nor through the relay", async (t) => {
-  const { url, origin } = await deploy(t);
-  const batch = { method: "POST", body: '{"events":[{"tick":{}}]}' };
-  const headers = {
-    "content-type": "application/json",
-    "parlour-protocol": "1",
-    "parlour-relay": "mallory",
-    "parlour-epoch": "9999999999999",
-    "parlour-lane": "%2F",
-    "parlour-sequence": "1",
-    "parlour-attempt": "1",
-    "parlour-connects": "0",
-  };
-  for (const authorization of [undefined, "Bearer ", "Bearer guessed", "Basic Og=="]) {
-    const direct = await http(origin, "/relay", { ...batch, headers: { ...headers, ...(authorization && { authorization }) } });
-    assert.equal(direct.status, 401, direct.body);
-  }
-  const through = await http(url, "/relay", { ...batch, headers });
-  assert.ok([401, 403, 404].includes(through.status), `${through.status} ${through.body}`);
-  await ask(await connected(t, url), "rooms");
-});
-
 test("the namespaces' private routes cannot be reached from outside", async (t) => {
   const { url, origin } = await deploy(t);
   const event = { method: "POST", body: '{"events":[]}', headers: { "content-type": "application/json" } };

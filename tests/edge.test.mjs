@@ -219,7 +219,7 @@ describe("who stalls is let go", () => {
     const env = secrets();
     const app = await startApp({ env, args: STALL });
     t.after(() => app.kill9());
-    // The gateway reads a relay's batch to its end before it looks at it.
+    // A relay's batch is read to its end before it is looked at.
     const head = Object.entries({
       authorization: `Bearer ${env.SPIN_VARIABLE_RELAY_SECRET}`,
       ...{ "parlour-protocol": 1, "parlour-relay": "test", "parlour-lane": "handshake", "parlour-connects": 0 },
@@ -227,7 +227,7 @@ describe("who stalls is let go", () => {
     }).map(([name, value]) => `${name}: ${value}\r\n`);
     const batch = async (length) => {
       const socket = await raw(t, app.url);
-      socket.write(`POST /relay HTTP/1.1\r\nhost: x\r\n${head.join("")}content-length: ${length}\r\n\r\n`);
+      socket.write(`POST /relay/handshake HTTP/1.1\r\nhost: x\r\n${head.join("")}content-length: ${length}\r\n\r\n`);
       return socket;
     };
     const [trickle, slow] = [await batch(100), await batch(4 * 2000)];

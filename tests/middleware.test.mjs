@@ -77,7 +77,7 @@ for (const [what, start] of Object.entries({ "parlour up": startUp, "parlour app
         assert.equal(message, "internal");
       }
 
-      await logged(server, /gateway: the middleware before wrong refused a batch \(403 Forbidden: .*docs\/middleware\.md/);
+      await logged(server, /router: the middleware before wrong refused a batch \(403 Forbidden: .*docs\/middleware\.md/);
       assert.doesNotMatch(server.logs, /does not accept the relay's secret/);
       await ask(inside, "rooms");
       stayedConnected(inside);

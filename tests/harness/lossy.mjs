@@ -17,7 +17,7 @@ export async function startLossyProxy(t, origin, loses) {
     const forwarded = request({ hostname, port, method, path, headers }, async (answer) => {
       const chunks = [];
       for await (const chunk of answer) chunks.push(chunk);
-      if (path === "/relay" && loses(++proxy.batches)) {
+      if (path?.startsWith("/relay") && loses(++proxy.batches)) {
         proxy.lost += 1;
         return incoming.socket.destroy();
       }

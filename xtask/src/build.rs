@@ -12,8 +12,8 @@ const WEB_CLIENT: &str = "components/web/client";
 
 /// The packages that are Wasm components of the application.
 pub const COMPONENTS: &[&str] = &[
-    "gateway",
-    "door",
+    "handshake",
+    "router",
     "lobby",
     "members",
     "auth",

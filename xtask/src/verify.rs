@@ -20,8 +20,9 @@ const BENCH_PEERS: &str = "bench/peers";
 /// What is built for Wasm and has logic that is tested natively.
 const GUESTS: &[&str] = &[
     "parlour-sdk",
-    "gateway",
-    "door",
+    "parlour-envelope",
+    "handshake",
+    "router",
     "rooms",
     "auth",
     "rate-limit",

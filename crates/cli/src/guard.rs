@@ -1,6 +1,6 @@
-//! Whether each namespace is behind the middleware that it must be behind, by the manifest: the gateway's variable
+//! Whether each namespace is behind the middleware that it must be behind, by the manifest: the router's variable
 //! `namespaces` says what must be, the triggers what is. On Spin nobody reads both before clients come; there,
-//! and here as well, the gateway lets nobody in whom the middleware has not judged.
+//! and here as well, the router lets nobody in whom the middleware has not judged.
 
 use anyhow::{Result, anyhow, bail};
 use parlour_host::{App, Front};
@@ -10,16 +10,16 @@ use parlour_protocol::routes::{self, Middleware, Route};
 /// Says what is wrong with an application before anybody can connect to it.
 pub fn check(app: &App) -> Result<()> {
     let fronts = app.fronts();
-    let gateway = fronts
+    let router = fronts
         .iter()
         .find(|front| front.route.as_deref() == Some(relay::PATH));
     let Some(text) =
-        gateway.and_then(|gateway| app.component_variable(&gateway.component, "namespaces"))
+        router.and_then(|router| app.component_variable(&router.component, "namespaces"))
     else {
         return Ok(());
     };
     let routes = routes::parse(&text)
-        .map_err(|problem| anyhow!("the gateway's variable namespaces {problem}"))?;
+        .map_err(|problem| anyhow!("the router's variable namespaces {problem}"))?;
     for (namespace, route) in &routes {
         check_route(namespace, route, fronts)?;
     }
@@ -67,7 +67,7 @@ fn check_middleware(namespace: &str, wanted: &Middleware, front: &Front) -> Resu
     if let Some(missing) = wanted.missing_in(there) {
         bail!(
             "the namespace {namespace} must have {missing} before its component {}, but the [[trigger.http]] of that \
-             has not: add it to dependencies.middleware there, or say \"middleware\": false in the gateway's variable \
+             has not: add it to dependencies.middleware there, or say \"middleware\": false in the router's variable \
              namespaces if everybody may enter",
             front.component
         );

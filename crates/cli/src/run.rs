@@ -31,9 +31,9 @@ pub async fn up(flags: flags::Up) -> Result<()> {
     let secrets = secrets::keep(&state_dir)?;
     enough_descriptors(&flags.engine)?;
     let app = load(&flags.application, secrets).await?;
-    let secret = app.variable(Secret::Relay.variable())?.context(
-        "the application has no variable relay_secret; its gateway needs it to know the relay",
-    )?;
+    let secret = app
+        .variable(Secret::Relay.variable())?
+        .context("the application has no variable relay_secret; it needs it to know the relay")?;
     let config = flags
         .engine
         .config(identity.name.clone(), sendable(secret)?)?;

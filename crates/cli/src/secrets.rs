@@ -1,4 +1,4 @@
-//! The two secrets: `relay_secret` (relay ↔ gateway) and `auth_secret` (HS256 tokens). They come from
+//! The two secrets: `relay_secret` (relay ↔ app) and `auth_secret` (HS256 tokens). They come from
 //! the environment, else from a file in the state directory that only its owner can read. They are
 //! never logged and never an argument of a process.
 

@@ -1,5 +1,5 @@
-//! The relay protocol, version 1: what a relay sends to the app (`POST /relay`) and what the app
-//! answers. `docs/relay-protocol.md` describes it for those who write another relay or another app.
+//! The relay protocol, version 1: what a relay sends to the app (`POST /relay/handshake` and `POST /relay`) and what
+//! the app answers. `docs/relay-protocol.md` describes it for those who write another relay or another app.
 //!
 //! The types borrow: a payload is a [`RawValue`], copied from the socket to the database and back
 //! without being parsed in between.
@@ -20,12 +20,18 @@ pub use command::{
 /// The version of the relay protocol, sent in [`header::PROTOCOL`].
 pub const VERSION: &str = "1";
 
-/// The path of the app that takes batches.
+/// The path of the app that takes the batches of namespaces.
 pub const PATH: &str = "/relay";
+
+/// The path of the app that takes handshakes, which is another component.
+pub const HANDSHAKE_PATH: &str = "/relay/handshake";
 
 /// The lane of handshakes: Engine.IO connections before they are in any namespace.
 /// No namespace has this name, because a namespace starts with `/`.
 pub const HANDSHAKE_LANE: &str = "handshake";
+
+/// The lane by which the relay asks, at either path, whether the app can do its work. No namespace has this name.
+pub const PROBE_LANE: &str = "probe";
 
 /// The most bytes one batch's body has, unless a single event is larger. Spin and Akamai Functions
 /// take 10 MiB.
@@ -69,7 +75,8 @@ pub mod header {
     /// Which life of that relay: milliseconds since 1970 when it started. A greater epoch declares
     /// every socket of the smaller ones gone.
     pub const EPOCH: &str = "parlour-epoch";
-    /// [`HANDSHAKE_LANE`](super::HANDSHAKE_LANE) or a namespace, percent-encoded UTF-8.
+    /// [`HANDSHAKE_LANE`](super::HANDSHAKE_LANE), [`PROBE_LANE`](super::PROBE_LANE) or a namespace, percent-encoded
+    /// UTF-8.
     pub const LANE: &str = "parlour-lane";
     /// Rises from batch to batch of a lane within an epoch. The same number is the same batch.
     pub const SEQUENCE: &str = "parlour-sequence";
@@ -192,14 +199,14 @@ pub struct Connect<'a> {
     /// What came of the app's [`Contest`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
-    /// Absent from a relay. The gateway adds what the namespace's `POST /connect` answered, once
+    /// Absent from a relay. The router adds what the namespace's `POST /connect` answered, once
     /// its middleware has let the client in.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub claims: Option<&'a RawValue>,
-    /// Absent from a relay. The gateway puts the refusal of the namespace's middleware here.
+    /// Absent from a relay. The router puts the refusal of the namespace's middleware here.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<&'a RawValue>,
-    /// Absent from a relay. The gateway says so where it did not ask the middleware, because the
+    /// Absent from a relay. The router says so where it did not ask the middleware, because the
     /// client's session could be recovered: who cannot take it up now must not enter.
     #[serde(default, skip_serializing_if = "is_false")]
     pub unjudged: bool,

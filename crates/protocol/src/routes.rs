@@ -1,5 +1,5 @@
-//! The gateway's variable `namespaces`: which component is which namespace, and who must have judged those who
-//! want to enter. The gateway acts by it; whoever starts an application checks its manifest against it.
+//! The router's variable `namespaces`: which component is which namespace, and who must have judged those who
+//! want to enter. The router acts by it; whoever starts an application checks its manifest against it.
 
 use std::fmt::{self, Formatter};
 

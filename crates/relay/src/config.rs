@@ -10,7 +10,7 @@ use crate::tls::Tls;
 pub struct Config {
     /// The relay's name in the relay protocol: 1 to 64 of `A–Z a–z 0–9 _ - .`, the same after a restart.
     pub relay: String,
-    /// Shared with the app's gateway; also what `POST /publish` asks for.
+    /// Shared with the app; also what `POST /publish` asks for.
     pub secret: String,
     /// Where Engine.IO lives, without a trailing slash.
     pub path: String,

@@ -6,13 +6,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use parlour_listener::Shortage;
 use tokio::sync::Mutex;
 
 use crate::config::{MAX_HTTP_BUFFER, PROBE_LASTS, PROBE_TIMEOUT, PULSE_EVERY, PULSE_LATE};
 use crate::lane;
+use crate::origin::Body;
 use crate::shared::{Life, Shared};
 
 pub struct Health {
@@ -103,24 +104,29 @@ pub async fn ready(shared: &Shared) -> Result<(), String> {
     }
 }
 
-/// Asks the app whether it, and its databases, can do their work.
+/// Asks the app whether its components, and its databases, can do their work.
 async fn probe(shared: &Shared) -> Result<(), String> {
-    let exchange = async {
-        let response = shared.origin.call(lane::probe(shared)).await;
-        let (head, body) = response.map_err(|error| error.to_string())?.into_parts();
-        let body = Limited::new(body, MAX_HTTP_BUFFER).collect().await;
-        let body = body.map_err(|error| format!("the app's answer broke off: {error}"))?;
-        match head.status {
-            StatusCode::OK => Ok(()),
-            status => Err(format!(
-                "the app said {status}: {}",
-                shown(&body.to_bytes())
-            )),
-        }
-    };
-    tokio::time::timeout(PROBE_TIMEOUT, exchange)
-        .await
-        .unwrap_or_else(|_| Err(format!("the app did not answer within {PROBE_TIMEOUT:?}")))
+    let [handshakes, batches] = lane::probes(shared).map(|request| ask(shared, request));
+    let both = async { tokio::try_join!(handshakes, batches) };
+    match tokio::time::timeout(PROBE_TIMEOUT, both).await {
+        Ok(outcome) => outcome.map(|_| ()),
+        Err(_) => Err(format!("the app did not answer within {PROBE_TIMEOUT:?}")),
+    }
+}
+
+async fn ask(shared: &Shared, request: Request<Body>) -> Result<(), String> {
+    let path = request.uri().path().to_owned();
+    let response = shared.origin.call(request).await;
+    let (head, body) = response.map_err(|error| error.to_string())?.into_parts();
+    let body = Limited::new(body, MAX_HTTP_BUFFER).collect().await;
+    let body = body.map_err(|error| format!("the app's answer broke off: {error}"))?;
+    match head.status {
+        StatusCode::OK => Ok(()),
+        status => Err(format!(
+            "the app said {status} at {path}: {}",
+            shown(&body.to_bytes())
+        )),
+    }
 }
 
 fn shown(body: &Bytes) -> String {

@@ -40,7 +40,7 @@ use crate::turns::Courtesy;
 pub use asks::{AskId, Expected};
 use asks::{Asks, Outcome};
 use batch::{Batch, Queue};
-pub use delivery::probe;
+pub use delivery::probes;
 pub use identity::answer as answer_contest;
 use log::Log;
 

@@ -41,13 +41,15 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 /// Headers that Spin and the relay protocol set themselves: a client's are dropped.
 const RESERVED_PREFIXES: [&str; 2] = ["spin-", "parlour-"];
 
-/// Whether a path is the relays' own, however it is written. Clients get 404 for it.
+/// Whether a path is one of the relays' own, however it is written. Clients get 404 for it.
 pub fn is_private(path: &str) -> bool {
     let decoded = percent_decode_str(path).decode_utf8_lossy();
-    let mut segments = decoded
+    let segments = decoded
         .split(['/', '\\'])
         .filter(|segment| !segment.is_empty() && *segment != ".");
-    segments.next() == relay::PATH.strip_prefix('/') && segments.next().is_none()
+    [relay::PATH, relay::HANDSHAKE_PATH]
+        .iter()
+        .any(|own| segments.clone().eq(own.split('/').skip(1)))
 }
 
 pub async fn handle(shared: &Shared, peer: Peer, request: Request<Incoming>) -> Response<Body> {
@@ -174,11 +176,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_relays_path_is_private_however_it_is_written() {
-        for path in ["/relay", "/relay/", "//relay", "/%72elay", "/./relay"] {
+    fn the_relays_paths_are_private_however_they_are_written() {
+        for path in [
+            "/relay",
+            "/relay/",
+            "//relay",
+            "/%72elay",
+            "/./relay",
+            "/relay/handshake",
+            "/relay//handshake/",
+            "/relay%2Fhandshake",
+            "/relay/%68andshake",
+        ] {
             assert!(is_private(path), "{path}");
         }
-        for path in ["/", "/relays", "/relay/x", "/x/relay", "/Relay"] {
+        for path in [
+            "/",
+            "/relays",
+            "/relay/x",
+            "/x/relay",
+            "/Relay",
+            "/handshake",
+            "/relay/handshake/x",
+        ] {
             assert!(!is_private(path), "{path}");
         }
     }

@@ -25,7 +25,7 @@ use crate::{
 /// Where the middleware leaves what it knows of the client: base64url of JSON.
 const CLAIMS: &str = "parlour-claims";
 
-/// Answers a request of the gateway with the handlers that `register` registers.
+/// Answers a request of the router with the handlers that `register` registers.
 pub async fn serve(
     register: impl FnOnce(&mut Namespace),
     request: Request,

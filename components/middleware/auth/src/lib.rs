@@ -26,7 +26,7 @@ const CONNECT: &str = "/connect";
 /// this name is removed.
 const CLAIMS: &str = "parlour-claims";
 
-/// What this middleware is called: in manifests and in the header by which the gateway knows that it has judged.
+/// What this middleware is called: in manifests and in the header by which the router knows that it has judged.
 const NAME: &str = "auth";
 
 /// That header, in the answer to a `POST /connect` (docs/http-contract.md).

@@ -1,4 +1,4 @@
-//! Whose request it is: the last address in `x-forwarded-for`, which the gateway has put there. Those
+//! Whose request it is: the last address in `x-forwarded-for`, which the router has put there. Those
 //! before it are whatever the client likes to say.
 
 use std::net::{IpAddr, Ipv6Addr};

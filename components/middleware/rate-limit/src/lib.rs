@@ -21,7 +21,7 @@ use refusal::Refusal;
 /// Where a namespace is asked whether a client may enter.
 const CONNECT: &str = "/connect";
 
-/// What this middleware is called: in manifests and in the header by which the gateway knows that it has judged.
+/// What this middleware is called: in manifests and in the header by which the router knows that it has judged.
 const NAME: &str = "rate-limit";
 
 /// That header, in the answer to a `POST /connect` (docs/http-contract.md).
@@ -60,7 +60,7 @@ async fn admit(headers: &HeaderMap) -> Result<(), Refusal> {
     };
     let address = address::last(headers).ok_or_else(|| {
         Refusal::Misconfigured(format!(
-            "nothing says whose request this is: {} is missing, which the gateway sets",
+            "nothing says whose request this is: {} is missing, which the router sets",
             address::FORWARDED_FOR
         ))
     })?;

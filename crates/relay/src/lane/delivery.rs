@@ -24,7 +24,7 @@ use crate::reason;
 use crate::shared::Shared;
 use exchange::{Exchange, Reply};
 
-pub use exchange::{Failure, probe};
+pub use exchange::{Failure, probes};
 
 /// How a batch ended.
 enum Outcome {

@@ -322,7 +322,10 @@ impl Origin for App {
         request: Request<Body>,
     ) -> Pin<Box<dyn Future<Output = Result<Response<Body>, OriginError>> + Send + '_>> {
         Box::pin(async move {
-            if request.uri().path() == "/relay" {
+            let path = request.uri().path();
+            if path == "/relay" || path == "/relay/handshake" {
+                let is_handshakes = request.headers()["parlour-lane"] == "handshake";
+                assert_eq!(path == "/relay/handshake", is_handshakes, "sent to {path}");
                 return self.relay(request).await;
             }
             let (head, body) = request.into_parts();

@@ -161,9 +161,19 @@ async fn the_clients_files_are_below_the_path_that_clients_connect_to() {
 }
 
 #[tokio::test]
-async fn the_relays_own_path_is_closed_to_the_outside() {
+async fn the_relays_own_paths_are_closed_to_the_outside() {
     let server = start().await;
-    for path in ["/relay", "/relay/", "/relay?x", "//relay", "/%72%65lay"] {
+    for path in [
+        "/relay",
+        "/relay/",
+        "/relay?x",
+        "//relay",
+        "/%72%65lay",
+        "/relay/handshake",
+        "/relay/handshake?x",
+        "/relay//handshake",
+        "/relay/%68andshake",
+    ] {
         assert_eq!(
             request(server.address, "POST", path, "", "{}").await.status,
             404,

@@ -1,4 +1,4 @@
-//! Middleware before the gateway of the client suite's application. socket.io-client's test server lets every
+//! Middleware before the component `handshake` of the client suite's application. socket.io-client's test server lets every
 //! handshake wait, so that its tests can see a client give up before; so does this.
 
 use spin_sdk::http::{Request, Result, next};
@@ -9,18 +9,9 @@ use spin_sdk::wasip3::http::types;
 /// How long a handshake waits, in nanoseconds.
 const DELAY: u64 = 10_000_000;
 
-/// In this header the relay says which lane a batch belongs to.
-const LANE: &str = "parlour-lane";
-
 #[http_service]
 async fn handle(request: Request) -> Result<types::Response> {
-    if request
-        .headers()
-        .get(LANE)
-        .is_some_and(|lane| lane == "handshake")
-    {
-        wait_for(DELAY).await;
-    }
+    wait_for(DELAY).await;
     let untouched = request.into_body().take_unstarted();
     let answer = next(untouched.expect("nobody has read the body yet")).await?;
     let untouched = answer.into_body().take_unstarted();

@@ -142,7 +142,8 @@ impl<'a> Exchange<'a> {
             ..
         } = *self;
         self.journey.sent(body.len());
-        let mut request = request(shared, lane, sequence, attempt, connects, body);
+        let (path, name) = address(lane);
+        let mut request = request(shared, path, name, sequence, attempt, connects, body);
         if let Some(traceparent) = self.journey.traceparent() {
             let headers = request.headers_mut();
             headers.insert(relay::header::TRACEPARENT, traceparent);
@@ -236,16 +237,29 @@ impl<'a> Exchange<'a> {
     }
 }
 
-/// Asks the app whether it can do its work: a tick of the handshakes (docs/relay-protocol.md, "Probes").
-pub fn probe(shared: &Shared) -> Request<Body> {
-    let body = Bytes::from_static(br#"{"events":[{"tick":{}}]}"#);
-    let sequence = shared.next_sequence();
-    request(shared, &shared.handshakes, sequence, 1, 0, body)
+/// Asks each of the app's components that batches are sent to whether it can do its work (docs/relay-protocol.md,
+/// "Probes").
+pub fn probes(shared: &Shared) -> [Request<Body>; 2] {
+    [relay::HANDSHAKE_PATH, relay::PATH].map(|path| {
+        let lane = HeaderValue::from_static(relay::PROBE_LANE);
+        let body = Bytes::from_static(br#"{"events":[{"tick":{}}]}"#);
+        request(shared, path, lane, shared.next_sequence(), 1, 0, body)
+    })
+}
+
+/// Where the batches of a lane are sent, and by which name.
+fn address(lane: &Lane) -> (&'static str, HeaderValue) {
+    let path = match lane.is_handshakes() {
+        true => relay::HANDSHAKE_PATH,
+        false => relay::PATH,
+    };
+    (path, lane.header.clone())
 }
 
 fn request(
     shared: &Shared,
-    lane: &Lane,
+    path: &'static str,
+    lane: HeaderValue,
     sequence: u64,
     attempt: u32,
     connects: usize,
@@ -262,7 +276,7 @@ fn request(
         .boxed_unsync();
     let mut request = Request::new(body);
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = http::Uri::from_static(relay::PATH);
+    *request.uri_mut() = http::Uri::from_static(path);
     let headers = request.headers_mut();
     headers.reserve(12);
     headers.insert(
@@ -277,7 +291,7 @@ fn request(
     );
     headers.insert(relay::header::RELAY, text(&config.relay));
     headers.insert(relay::header::EPOCH, shared.epoch.into());
-    headers.insert(relay::header::LANE, lane.header.clone());
+    headers.insert(relay::header::LANE, lane);
     headers.insert(relay::header::SEQUENCE, sequence.into());
     headers.insert(relay::header::ATTEMPT, attempt.into());
     headers.insert(relay::header::CONNECTS, connects.into());

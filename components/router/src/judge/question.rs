@@ -1,0 +1,304 @@
+//! The request that asks a namespace's middleware about one client: the client's own handshake
+//! headers and whose request it is, its token as a bearer, its `auth` payload in the body.
+
+use parlour_envelope::Failure;
+use parlour_protocol::relay::Handshake;
+use serde::de::Error as _;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use spin_sdk::http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::verdict::Verdict;
+
+/// The most bytes of `auth.token`: what usual HTTP servers take as one header.
+const MAX_TOKEN_BYTES: usize = 8 * 1024;
+
+/// The most bytes of headers that go along, names and values: Wasmtime takes 128 KiB.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+
+/// Whose request it is, as proxies say it: the last entry is the address that the relay saw.
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// Whether the client came over TLS: `https` or `http`.
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
+
+/// Headers that belong to one hop, or that the router sets itself.
+const OWN_HEADERS: &[&str] = &[
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// `POST /connect`.
+#[derive(Debug)]
+pub struct Question {
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    namespace: &'a str,
+    socket: &'a str,
+    handshake: &'a Handshake<'a>,
+    auth: Option<&'a RawValue>,
+}
+
+/// What to ask about this client, or its refusal where HTTP could not carry the question.
+pub fn about(
+    handshake: &Handshake<'_>,
+    auth: Option<&RawValue>,
+    socket: &str,
+    namespace: &str,
+) -> Result<Result<Question, Verdict>, Failure> {
+    let mut headers = client_headers(handshake);
+    say_whose_it_is(&mut headers, handshake)?;
+    if let Some(token) = token(auth) {
+        match bearer(&token) {
+            Ok(value) => headers.insert("authorization", value),
+            Err(refused) => return Ok(Err(refused)),
+        };
+    }
+    let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
+    if headers.iter().map(size).sum::<usize>() > MAX_HEADER_BYTES {
+        return Ok(Err(Verdict::refused(
+            "The handshake's headers are too large",
+            "headers_too_large",
+        )));
+    }
+    headers.insert("content-type", HeaderValue::from_static("application/json"));
+    let body = serde_json::to_vec(&Body {
+        namespace,
+        socket,
+        handshake,
+        auth,
+    })
+    .map_err(Failure::Encode)?;
+    headers.insert("content-length", HeaderValue::from(body.len()));
+    Ok(Ok(Question { headers, body }))
+}
+
+/// The same about nobody: a client that has nothing to show.
+pub fn about_nobody(namespace: &str) -> Result<Result<Question, Verdict>, Failure> {
+    let handshake = Handshake {
+        url: "/".into(),
+        headers: Vec::new(),
+        address: "0.0.0.0".into(),
+        secure: false,
+        time: 0,
+    };
+    about(&handshake, None, "", namespace)
+}
+
+fn client_headers(handshake: &Handshake<'_>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &handshake.headers {
+        let name = name.to_ascii_lowercase();
+        if OWN_HEADERS.contains(&name.as_str())
+            || name.starts_with("parlour-")
+            || name.starts_with("spin-")
+        {
+            continue;
+        }
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
+/// Adds the client's address to those that proxies before the relay have put there, or that the client
+/// has made up, and says how it came to the relay.
+fn say_whose_it_is(headers: &mut HeaderMap, handshake: &Handshake<'_>) -> Result<(), Failure> {
+    let before = headers.get_all(FORWARDED_FOR).into_iter();
+    let chain: Vec<&[u8]> = before
+        .map(HeaderValue::as_bytes)
+        .chain([handshake.address.as_bytes()])
+        .collect();
+    let chain = HeaderValue::try_from(chain.join(&b", "[..])).map_err(|_| {
+        Failure::Batch(serde_json::Error::custom(format!(
+            "the address {:?} of a handshake is none",
+            handshake.address
+        )))
+    })?;
+    headers.insert(FORWARDED_FOR, chain);
+    let proto = if handshake.secure { "https" } else { "http" };
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(proto));
+    Ok(())
+}
+
+/// `auth.token`, if the client sent one and it is a string.
+fn token(auth: Option<&RawValue>) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Auth<'a> {
+        #[serde(borrow, default)]
+        token: Option<&'a RawValue>,
+    }
+    let auth: Auth<'_> = serde_json::from_str(auth?.get()).ok()?;
+    serde_json::from_str(auth.token?.get()).ok()
+}
+
+fn bearer(token: &str) -> Result<HeaderValue, Verdict> {
+    if token.len() > MAX_TOKEN_BYTES || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Verdict::refused("auth.token is no token", "invalid_token"));
+    }
+    HeaderValue::try_from(format!("Bearer {token}"))
+        .map_err(|_| Verdict::refused("auth.token is no token", "invalid_token"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask_from(
+        address: &str,
+        secure: bool,
+        headers: &str,
+        auth: &str,
+    ) -> Result<Result<Question, Verdict>, Failure> {
+        let handshake = format!(
+            r#"{{"url": "/", "headers": {headers}, "address": "{address}", "secure": {secure}, "time": 1}}"#
+        );
+        let handshake: Handshake<'_> = serde_json::from_str(&handshake).unwrap();
+        let auth: &RawValue = serde_json::from_str(auth).unwrap();
+        about(&handshake, Some(auth), "s1", "/members")
+    }
+
+    fn ask(headers: &str, auth: &str) -> Result<Question, Verdict> {
+        ask_from("::1", false, headers, auth).unwrap()
+    }
+
+    #[test]
+    fn the_clients_headers_go_along_and_the_routers_own_do_not() {
+        let question = ask(
+            r#"[["cookie", "a=1"], ["cookie", "b=2"], ["host", "evil"], ["parlour-claims", "e30"],
+                ["Parlour-Lane", "/"], ["spin-full-url", "x"], ["upgrade", "websocket"],
+                ["connection", "Upgrade"], ["content-length", "9"], ["authorization", "Bearer mine"]]"#,
+            "null",
+        )
+        .unwrap();
+        let mut names: Vec<_> = question.headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            [
+                "authorization",
+                "content-length",
+                "content-type",
+                "cookie",
+                "x-forwarded-for",
+                "x-forwarded-proto"
+            ]
+        );
+        assert_eq!(question.headers.get_all("cookie").iter().count(), 2);
+        assert_eq!(question.headers["authorization"], "Bearer mine");
+        assert_eq!(
+            question.headers["content-length"],
+            question.body.len().to_string().as_str()
+        );
+    }
+
+    #[test]
+    fn nobody_has_nothing_to_show() {
+        let question = about_nobody("/members").unwrap().unwrap();
+        let mut names: Vec<_> = question.headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        let own = [
+            "content-length",
+            "content-type",
+            "x-forwarded-for",
+            "x-forwarded-proto",
+        ];
+        assert_eq!(names, own);
+        let body: serde_json::Value = serde_json::from_slice(&question.body).unwrap();
+        assert!(body["auth"].is_null());
+    }
+
+    #[test]
+    fn the_last_address_is_the_one_that_the_relay_saw() {
+        let ask = |secure, headers| {
+            let question = ask_from("203.0.113.9", secure, headers, "null");
+            question.unwrap().unwrap().headers
+        };
+        let headers = ask(false, "[]");
+        assert_eq!(headers["x-forwarded-for"], "203.0.113.9");
+        assert_eq!(headers["x-forwarded-proto"], "http");
+
+        let headers = ask(
+            true,
+            r#"[["x-forwarded-for", "10.0.0.1, 10.0.0.2"], ["X-Forwarded-For", "10.0.0.3"],
+                ["x-forwarded-proto", "gopher"], ["x-forwarded-proto", "http"]]"#,
+        );
+        assert_eq!(
+            headers["x-forwarded-for"],
+            "10.0.0.1, 10.0.0.2, 10.0.0.3, 203.0.113.9"
+        );
+        assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);
+        assert_eq!(headers["x-forwarded-proto"], "https");
+        assert_eq!(headers.get_all("x-forwarded-proto").iter().count(), 1);
+    }
+
+    #[test]
+    fn an_address_that_no_header_can_carry_is_the_relays_mistake() {
+        let failure = ask_from(r"a\nb", false, "[]", "null").unwrap_err();
+        assert_eq!(failure.status(), 400);
+    }
+
+    #[test]
+    fn auth_token_wins_over_the_header() {
+        let question = ask(
+            r#"[["authorization", "Bearer header"]]"#,
+            r#"{"token": "payload"}"#,
+        )
+        .unwrap();
+        assert_eq!(question.headers["authorization"], "Bearer payload");
+        assert_eq!(question.headers.get_all("authorization").iter().count(), 1);
+    }
+
+    #[test]
+    fn a_token_that_is_no_string_is_none() {
+        for auth in [r#"{"token": 7}"#, "{}", r#"{"token": null}"#] {
+            let question = ask("[]", auth).unwrap();
+            assert!(!question.headers.contains_key("authorization"), "{auth}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_no_header_can_carry_is_refused_and_breaks_nothing() {
+        let long = format!(r#"{{"token": "{}"}}"#, "x".repeat(MAX_TOKEN_BYTES + 1));
+        for auth in [r#"{"token": "a\r\nhost: b"}"#, r#"{"token": "é"}"#, &long] {
+            let Err(Verdict::Refused(refusal)) = ask("[]", auth) else {
+                panic!("{auth} was not refused");
+            };
+            assert!(refusal.get().contains("invalid_token"));
+        }
+    }
+
+    #[test]
+    fn headers_without_end_are_refused() {
+        let header = format!(r#"[["x", "{}"]]"#, "y".repeat(MAX_HEADER_BYTES));
+        assert!(matches!(ask(&header, "{}"), Err(Verdict::Refused(_))));
+    }
+
+    #[test]
+    fn the_body_says_who_asks_for_what() {
+        let question = ask("[]", r#"{"name": "Ann"}"#).unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&question.body).unwrap();
+        assert_eq!(body["namespace"], "/members");
+        assert_eq!(body["socket"], "s1");
+        assert_eq!(body["auth"]["name"], "Ann");
+        assert_eq!(body["handshake"]["address"], "::1");
+    }
+}
