@@ -28,12 +28,20 @@ ALTER TABLE log DROP COLUMN source;
 ALTER TABLE socket DROP COLUMN given;
 ALTER TABLE session DROP COLUMN given;
 
--- The log has commands for relays as well: brief is 2, data is the command's JSON, sender the relay whose batch gave it,
--- and target, where it is for some sockets, [[socket, relay]]. They are in no history, no session wants them, and they go
--- as what is only kept for sessions does.
+-- What is in no room's history is ephemeral: 1 is an emission, 2 a command for relays. Of a command, data is its JSON,
+-- sender the relay whose batch gave it, and target, where it is for some sockets, [[socket, relay]]. No session wants
+-- commands, and they are deleted as ephemeral emissions are.
 DROP INDEX log_brief;
 
-CREATE INDEX log_brief ON log (namespace, room, brief) WHERE brief IS NOT NULL;
+ALTER TABLE log RENAME COLUMN brief TO ephemeral;
+
+CREATE INDEX log_ephemeral ON log (namespace, room, ephemeral) WHERE ephemeral IS NOT NULL;
+
+-- Counters of stored emissions, marks up to where a log was truncated, and how far the collection of garbage has come.
+ALTER TABLE tally RENAME TO counter;
+ALTER TABLE horizon RENAME TO truncation;
+ALTER TABLE tidied RENAME TO gc_cursor;
+ALTER TABLE gc_cursor RENAME COLUMN brief TO ephemeral;
 
 -- As in 0005, without sources and with heads: [[namespace, its last offset]] of those that the batch has emitted to.
 CREATE VIEW finish AS
@@ -45,13 +53,13 @@ BEGIN
     INSERT INTO log (offset, namespace, room, event, data, id, at)
     SELECT NEW.first + key, NEW.namespace, value ->> 0, value ->> 1, value ->> 2, value ->> 3, NEW.at
     FROM json_each(NEW.plain);
-    INSERT INTO log (offset, namespace, room, event, data, id, target, attachments, sender, ack, brief, at)
+    INSERT INTO log (offset, namespace, room, event, data, id, target, attachments, sender, ack, ephemeral, at)
     SELECT NEW.first + key, coalesce(value ->> 9, NEW.namespace), value ->> 0, value ->> 1, value ->> 2,
            value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
            CASE value ->> 8 WHEN '?' THEN (SELECT 1 FROM own_room WHERE id = value ->> 0) ELSE value ->> 8 END,
            NEW.at
     FROM json_each(NEW.complete);
-    INSERT INTO tally (namespace, event, room, messages)
+    INSERT INTO counter (namespace, event, room, messages)
     SELECT coalesce(value ->> 3, NEW.namespace), value ->> 1, value ->> 0, value ->> 2
     FROM json_each(NEW.counts)
     WHERE NOT EXISTS (SELECT 1 FROM own_room WHERE id = value ->> 0)

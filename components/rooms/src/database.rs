@@ -2,25 +2,16 @@
 //! Results come back in one row (aggregated as JSON), because a streamed row costs 25 µs.
 
 mod cause;
-#[cfg(test)]
-#[path = "database/native.rs"]
-mod engine;
-#[cfg(not(test))]
-#[path = "database/spin.rs"]
-mod engine;
 
 use std::{
     cell::Cell,
     time::{Duration, Instant},
 };
 
-use spin_sdk::sqlite::Value;
+use parlour_sqlite::{Connection, Value};
 
 use crate::interface::Error;
 use cause::Cause;
-
-#[cfg(test)]
-pub use engine::{statements, use_file};
 
 /// How long SQLite waits for a lock each time. It looks for it after 1, 3 and 8 ms, and had it more time it
 /// would look after ever longer pauses, in which nobody writes, or somebody else takes the lock again.
@@ -34,21 +25,26 @@ const LOCKED: &str = "database is locked";
 
 /// A connection, with errors that say which statement failed.
 pub struct Database {
-    engine: engine::Engine,
+    connection: Connection,
     /// It has the write lock: no statement waits for anything.
     has_begun: Cell<bool>,
 }
 
 impl Database {
     pub async fn open() -> Result<Self, Error> {
-        match engine::Engine::open().await {
-            Ok(engine) => {
+        match Connection::open().await {
+            Ok(connection) => {
                 // A database that refuses PRAGMAs (libSQL) waits in its own way.
-                let _ = engine.rows(LOOK_FOR_LOCK, Vec::new()).await;
+                let _ = connection.row(LOOK_FOR_LOCK, Vec::new()).await;
                 let has_begun = Cell::new(false);
-                Ok(Self { engine, has_begun })
+                Ok(Self {
+                    connection,
+                    has_begun,
+                })
             }
-            Err(cause) => Err(cause.error("cannot open the SQLite database `default`")),
+            Err(error) => {
+                Err(Cause::from(error).error("cannot open the SQLite database `default`"))
+            }
         }
     }
 
@@ -87,24 +83,31 @@ impl Database {
         statement: &str,
         parameters: [Value; N],
     ) -> Result<Option<Vec<Value>>, Error> {
-        let rows = match self.has_begun.get() {
-            true => self.engine.rows(statement, parameters.into()).await,
+        let row = match self.has_begun.get() {
+            true => self.once(statement, parameters.into()).await,
             false => self.when_not_locked(statement, parameters.into()).await,
         };
-        let rows = rows.map_err(|cause| cause.error(&attempt(statement)))?;
-        Ok(rows.into_iter().next())
+        row.map_err(|cause| cause.error(&attempt(statement)))
+    }
+
+    async fn once(
+        &self,
+        statement: &str,
+        parameters: Vec<Value>,
+    ) -> Result<Option<Vec<Value>>, Cause> {
+        Ok(self.connection.row(statement, parameters).await?)
     }
 
     async fn when_not_locked(
         &self,
         statement: &str,
         parameters: Vec<Value>,
-    ) -> Result<Vec<Vec<Value>>, Cause> {
+    ) -> Result<Option<Vec<Value>>, Cause> {
         let began = Instant::now();
         loop {
-            match self.engine.rows(statement, parameters.clone()).await {
+            match self.once(statement, parameters.clone()).await {
                 Err(cause) if cause.says(LOCKED) && began.elapsed() < LOCK_TIMEOUT => {}
-                rows => return rows,
+                row => return row,
             }
         }
     }
@@ -112,7 +115,7 @@ impl Database {
     /// For tests: the last column of each row, as text.
     #[cfg(test)]
     pub async fn rows(&self, statement: &str) -> Vec<String> {
-        let rows = self.engine.rows(statement, Vec::new()).await.unwrap();
+        let rows = self.connection.rows(statement, Vec::new()).await.unwrap();
         let last = |row: Vec<Value>| match row.last() {
             Some(Value::Text(text)) => text.clone(),
             other => panic!("no text: {other:?}"),

@@ -1,13 +1,14 @@
-//! Whether what this instance reads is on disk. A process that is killed can leave commits in the write-ahead log
-//! that were not synced yet, and told to nobody. The next process finds them and takes them for done: SQLite reads
-//! such a log without syncing it. Told to a client now, they would be taken back by a loss of power.
+//! Whether what this instance reads is on disk. A process that is killed can leave commits in the write-ahead log that
+//! were not synced, and so were not reported to any client. The next process reads them as committed, because SQLite
+//! does not sync the log when it opens it. If a client were told of them now, a loss of power could still undo them.
 //!
-//! A commit that writes syncs the whole log. So an instance that has not written yet does so before it tells anything
-//! that it has read. What is committed while it runs is no concern: SQLite shows that only once it is synced.
+//! A commit that writes syncs the whole log. So an instance that has not written yet writes something before it
+//! answers with what it has read. Commits that others make while it runs need no such care, because SQLite shows them
+//! only once they are synced.
 
 use std::cell::Cell;
 
-use spin_sdk::sqlite::Value;
+use parlour_sqlite::Value;
 
 use crate::{
     database::{Database, number},
@@ -19,7 +20,7 @@ thread_local! {
     static IS_DURABLE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether a read can be told as it is.
+/// Whether what was read is surely on disk.
 pub fn is_certain() -> bool {
     IS_DURABLE.get()
 }
@@ -35,7 +36,7 @@ pub async fn write(database: &Database, relay: &str, now: u64) -> Result<bool, E
     Ok(database.row(sql::HEARD, parameters).await?.is_some())
 }
 
-/// Outside a transaction: what was read before can be told after this.
+/// Makes sure that what was read before is on disk. To be called outside a transaction.
 pub async fn assure(database: &Database, relay: &str, now: u64) -> Result<(), Error> {
     if is_certain() {
         return Ok(());

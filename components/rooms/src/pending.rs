@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use parlour_sqlite::Value;
 use serde_json::{Value as Json, json};
-use spin_sdk::sqlite::Value;
 
 use crate::{
     database::{list, number},
@@ -22,7 +22,7 @@ pub struct Pending {
 /// Room, event, data, id.
 type Plain<'a> = (Option<&'a str>, &'a str, &'a str, Option<&'a str>);
 
-/// The same; then target, attachments, sender, ack, brief, namespace.
+/// The same; then target, attachments, sender, ack, ephemeral, namespace.
 type Complete<'a> = (
     Option<&'a str>,
     &'a str,
@@ -32,24 +32,25 @@ type Complete<'a> = (
     Option<String>,
     Option<&'a str>,
     Option<&'a str>,
-    Option<Brief>,
+    Option<Ephemeral>,
     Option<&'a str>,
 );
 
-/// Whether an entry is in no room's history.
+/// What the log's column `ephemeral` says of an entry that is in no room's history; it is NULL of others.
 #[derive(Clone, Copy, serde::Serialize)]
 #[serde(untagged)]
-enum Brief {
+enum Ephemeral {
+    /// An emission, or a command.
     Yes(u8),
     /// If its room is a socket's own: the database knows.
     Perhaps(char),
 }
 
 /// An emission that is kept for sessions and for relays.
-const EMISSION: Brief = Brief::Yes(1);
+const EMISSION: Ephemeral = Ephemeral::Yes(1);
 
-/// What is kept for relays alone.
-const COMMAND: Brief = Brief::Yes(2);
+/// `ephemeral` of a command, which is kept for relays alone.
+pub const COMMAND: u8 = 2;
 
 /// Characters of a socket's id.
 const SOCKET_ID_LENGTH: usize = 20;
@@ -63,7 +64,7 @@ impl Pending {
         if self.entries.is_empty() {
             return Ok([empty(), empty(), empty(), empty(), first]);
         }
-        let (counts, heads) = (list(&self.tally())?, list(&self.heads(namespace))?);
+        let (counts, heads) = (list(&self.counts())?, list(&self.heads(namespace))?);
         // Each column read out of JSON costs half a microsecond a row, and most rows need but four.
         let plain: Option<Vec<_>> = self.entries.iter().map(plain).collect();
         Ok(match plain {
@@ -78,19 +79,19 @@ impl Pending {
 
     /// How many emissions of each event go to the history of each room, and in which other namespace:
     /// (room, event, number, namespace).
-    fn tally(&self) -> Vec<(&str, &str, u32, Option<&str>)> {
-        let mut tally: HashMap<(&str, &str, Option<&str>), u32> = HashMap::new();
+    fn counts(&self) -> Vec<(&str, &str, u32, Option<&str>)> {
+        let mut counts: HashMap<(&str, &str, Option<&str>), u32> = HashMap::new();
         for entry in &self.entries {
             if let Entry::Emission(emission) = entry
                 && let [room] = emission.rooms.as_slice()
                 && !emission.transient
             {
                 let event = emission.event.as_str();
-                *tally.entry((room, event, entry.elsewhere())).or_default() += 1;
+                *counts.entry((room, event, entry.elsewhere())).or_default() += 1;
             }
         }
         let row = |((room, event, namespace), number)| (room, event, number, namespace);
-        tally.into_iter().map(row).collect()
+        counts.into_iter().map(row).collect()
     }
 
     /// The last offset of each namespace.
@@ -112,17 +113,17 @@ fn plain(entry: &Entry) -> Option<Plain<'_>> {
 }
 
 fn is_plain(emission: &Emission) -> bool {
-    brief(emission).is_none()
+    ephemeral(emission).is_none()
         && emission.namespace.is_none()
         && emission.except.is_empty()
         && emission.attachments.is_empty()
         && emission.once.is_none()
 }
 
-fn brief(emission: &Emission) -> Option<Brief> {
+fn ephemeral(emission: &Emission) -> Option<Ephemeral> {
     match emission.rooms.as_slice() {
         _ if emission.transient => Some(EMISSION),
-        [room] => (room.len() == SOCKET_ID_LENGTH).then_some(Brief::Perhaps('?')),
+        [room] => (room.len() == SOCKET_ID_LENGTH).then_some(Ephemeral::Perhaps('?')),
         _ => Some(EMISSION),
     }
 }
@@ -142,9 +143,9 @@ fn columns(emission: &Emission) -> Plain<'_> {
 
 fn complete<'a>(entry: &'a Entry, relay: &'a str) -> Complete<'a> {
     let command = |json: &'a str, target| {
-        let (sender, brief) = (Some(relay), Some(COMMAND));
+        let (sender, ephemeral) = (Some(relay), Some(Ephemeral::Yes(COMMAND)));
         (
-            None, "", json, None, target, None, sender, None, brief, None,
+            None, "", json, None, target, None, sender, None, ephemeral, None,
         )
     };
     let emission = match entry {
@@ -177,7 +178,7 @@ fn complete<'a>(entry: &'a Entry, relay: &'a str) -> Complete<'a> {
         attachments,
         once.map(|once| once.sender.as_str()),
         once.map(|once| once.ack.as_str()),
-        brief(emission),
+        ephemeral(emission),
         emission.namespace.as_deref(),
     )
 }

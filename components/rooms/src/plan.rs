@@ -28,7 +28,7 @@ pub enum Entry {
 }
 
 impl Entry {
-    /// Whose log it is in, if not in that of the batch's namespace.
+    /// The namespace whose log it is in, if that is not the batch's namespace.
     pub fn elsewhere(&self) -> Option<&str> {
         match self {
             Self::Emission(emission) => emission.namespace.as_deref(),
@@ -59,9 +59,9 @@ pub struct Plan {
     pub gone: Vec<String>,
 }
 
-/// What becomes of one socket.
+/// What changes for one socket in all.
 #[derive(Default)]
-struct Fate {
+struct NetChange {
     departure: Option<Departed>,
     newcomer: Option<(u32, Newcomer)>,
     data: Option<String>,
@@ -105,7 +105,7 @@ pub fn steps(changes: Vec<(u32, Change)>) -> Vec<Step> {
 impl Plan {
     fn of(changes: Vec<(u32, Change)>) -> Self {
         let mut plan = Self::default();
-        let mut fates: HashMap<String, Fate> = HashMap::new();
+        let mut nets: HashMap<String, NetChange> = HashMap::new();
         for (index, change) in changes {
             match change {
                 Change::Emit(emission) => plan.entries.push((index, Entry::Emission(emission))),
@@ -115,54 +115,54 @@ impl Plan {
                 Change::Answer(answer) => plan.answers.push(answer),
                 Change::Renew(renewal) => plan.renewed.push(renewal),
                 Change::Join(m) => {
-                    let fate = fates.entry(m.socket).or_default();
-                    fate.rooms.insert(m.room, Some(index));
+                    let net = nets.entry(m.socket).or_default();
+                    net.rooms.insert(m.room, Some(index));
                 }
                 Change::Leave(m) => {
-                    let fate = fates.entry(m.socket).or_default();
-                    fate.rooms.insert(m.room, None);
+                    let net = nets.entry(m.socket).or_default();
+                    net.rooms.insert(m.room, None);
                 }
                 Change::Connect(newcomer) => {
-                    let fate = fates.entry(newcomer.socket.clone()).or_default();
-                    fate.newcomer = Some((index, newcomer));
+                    let net = nets.entry(newcomer.socket.clone()).or_default();
+                    net.newcomer = Some((index, newcomer));
                 }
                 Change::Update(presence) => {
-                    fates.entry(presence.socket).or_default().data = Some(presence.data);
+                    nets.entry(presence.socket).or_default().data = Some(presence.data);
                 }
                 Change::Disconnect(gone) => {
-                    let fate = fates.entry(gone.socket).or_default();
+                    let net = nets.entry(gone.socket).or_default();
                     if gone.resumable {
-                        fate.departure = Some(Departed::Resumable);
+                        net.departure = Some(Departed::Resumable);
                     } else {
-                        *fate = Fate {
+                        *net = NetChange {
                             departure: Some(Departed::ForGood),
-                            ..Fate::default()
+                            ..NetChange::default()
                         };
                     }
                 }
                 Change::Move(_) => unreachable!("a movement is a step of its own"),
             }
         }
-        for (socket, fate) in fates {
-            plan.settle(socket, fate);
+        for (socket, net) in nets {
+            plan.settle(socket, net);
         }
         plan
     }
 
-    fn settle(&mut self, socket: String, fate: Fate) {
-        if let Some(departed) = fate.departure {
+    fn settle(&mut self, socket: String, net: NetChange) {
+        if let Some(departed) = net.departure {
             self.gone.push(socket.clone());
             if departed == Departed::Resumable {
                 self.suspended.push(socket.clone());
             }
         }
-        for (room, joined) in fate.rooms {
+        for (room, joined) in net.rooms {
             match joined {
                 Some(place) => self.joined.push((place, socket.clone(), room)),
                 None => self.left.push((socket.clone(), room)),
             }
         }
-        match (fate.newcomer, fate.data) {
+        match (net.newcomer, net.data) {
             (Some((place, newcomer)), data) => {
                 let data = data.unwrap_or(newcomer.data);
                 self.connected.push((place, Newcomer { data, ..newcomer }));

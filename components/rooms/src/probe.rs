@@ -1,5 +1,5 @@
-//! Whether a batch could be committed now. That is tried: the write lock is taken, a row comes and goes,
-//! and the commit waits for the disk. Nobody else ever sees the row.
+//! Whether a batch could be committed now. To find out, this takes the write lock, inserts a row, deletes it again and
+//! commits, which waits for the disk. No other connection sees the row.
 
 use crate::{
     database::{Database, number},
@@ -26,7 +26,8 @@ pub async fn write(database: &Database) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{database::integer, database::use_file, schema};
+    use crate::{database::integer, schema};
+    use parlour_sqlite::use_file;
 
     async fn count(database: &Database, statement: &str) -> u64 {
         let row = database.row(statement, []).await.unwrap().unwrap();

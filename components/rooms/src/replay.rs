@@ -1,11 +1,12 @@
 //! What a namespace's log has after an offset, for a relay that has not got everything by a faster way. Takes no lock.
 
-use spin_sdk::sqlite::Value;
+use parlour_sqlite::Value;
 
 use crate::{
     database::{Database, integer, number},
     durable,
     interface::{Error, Located, Logged, Replayed, ReplayedCommand, ReplayedEmission, What},
+    pending::COMMAND,
     pool, sql,
     transaction::{Target, now},
 };
@@ -13,10 +14,7 @@ use crate::{
 /// The most entries that are given at once, however small they are.
 const MAX_ENTRIES: u64 = 10_000;
 
-/// What `brief` is of a command.
-const COMMAND: u8 = 2;
-
-/// offset, brief, room, target, data, attachments, sender
+/// offset, ephemeral, room, target, data, attachments, sender
 type Row = (
     u64,
     Option<u8>,
@@ -74,8 +72,8 @@ async fn read(
     })
 }
 
-fn logged((offset, brief, room, target, data, attachments, sender): Row) -> Logged {
-    if brief == Some(COMMAND) {
+fn logged((offset, ephemeral, room, target, data, attachments, sender): Row) -> Logged {
+    if ephemeral == Some(COMMAND) {
         let sockets: Vec<(String, String)> = parsed(target);
         let located = |(socket, relay)| Located { socket, relay };
         let command = ReplayedCommand {

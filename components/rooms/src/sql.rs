@@ -1,19 +1,19 @@
 //! The statements. Lists come in as one JSON array and results go out as one row, since each
 //! statement is a hop to another thread and each row of a stream costs another 25 µs.
 
-pub mod tidy;
+pub mod gc;
 
 pub const SAVEPOINT: &str = "SAVEPOINT event";
 pub const RELEASE: &str = "RELEASE event";
 pub const ROLLBACK: &str = "ROLLBACK TO event";
 
 /// relay, namespace, time → the relay's epoch, the last batch's epoch and sequence, the last offset, when
-/// the namespace was last tidied up, when the relay was last heard, the head of the namespace's log, whether another
+/// the namespace's garbage was last collected, when the relay was last heard, the head of the namespace's log, whether another
 /// relay was heard since that time.
 pub const GUARD: &str = "\
 SELECT r.epoch, b.epoch, b.sequence,
        (SELECT seq FROM sqlite_sequence WHERE name = 'log'),
-       (SELECT at FROM tidied WHERE namespace = ?2),
+       (SELECT at FROM gc_cursor WHERE namespace = ?2),
        r.heard,
        (SELECT offset FROM head WHERE namespace = ?2),
        EXISTS (SELECT 1 FROM relay WHERE id <> ?1 AND heard > ?3)
@@ -153,7 +153,7 @@ FROM json_each(?1) AS j CROSS JOIN log AS l
 ON l.namespace = ?2 AND l.id = j.value ->> 0 AND l.sender = j.value ->> 1";
 
 /// Stores, counts and keeps in one go (`migrations/0008_one_order.sql`):
-/// [[room, event, data, id]] or [[room, event, data, id, target, attachments, sender, ack, brief,
+/// [[room, event, data, id]] or [[room, event, data, id, target, attachments, sender, ack, ephemeral,
 /// other namespace]], the other one empty; [[room, event, number, other namespace]], [[namespace, its head]],
 /// namespace, first offset, time;
 /// relay, epoch, sequence, response (NULL: the batch is not over)
@@ -217,7 +217,7 @@ SELECT json_group_array(json_array(room, members, messages)) FROM (
     SELECT room, sum(members) AS members, sum(messages) AS messages FROM (
         SELECT room, sockets AS members, 0 AS messages FROM occupancy WHERE namespace = ?1
         UNION ALL
-        SELECT room, 0, messages FROM tally WHERE namespace = ?1 AND event = ?2)
+        SELECT room, 0, messages FROM counter WHERE namespace = ?1 AND event = ?2)
     GROUP BY room ORDER BY room)";
 
 /// namespace, id, room, event → offset. Where a second sender has taken the same id, the first counts.
@@ -246,11 +246,11 @@ SELECT id, data, private, since,
        (SELECT json_group_array(json_array(room, since)) FROM member WHERE socket = s.id), NULL, relay, expires
 FROM socket AS s WHERE pid = ?1 AND namespace = ?2";
 
-/// namespace, [room], offset, time → whether a room's emissions after the offset are deleted that were
-/// made at that time or later.
-pub const BEYOND_HORIZON: &str = "\
+/// namespace, [room], offset, time → whether emissions of a room are deleted that come after the offset and were
+/// made at that time or later: whether its truncation mark is beyond.
+pub const IS_TRUNCATED: &str = "\
 SELECT EXISTS (
-    SELECT 1 FROM json_each(?2) AS j CROSS JOIN horizon AS h ON h.namespace = ?1 AND h.room = j.value
+    SELECT 1 FROM json_each(?2) AS j CROSS JOIN truncation AS h ON h.namespace = ?1 AND h.room = j.value
     WHERE h.offset > ?3 AND h.at >= ?4)";
 
 /// namespace, [[room, since]], offset, own room, limit, page → how many were missed, their bytes, how many are in the
@@ -261,15 +261,15 @@ WITH missed (offset, size) AS MATERIALIZED (
     SELECT offset, size FROM (
         SELECT l.offset, octet_length(l.data) + coalesce(octet_length(l.attachments), 0) AS size
         FROM json_each(?2) AS j
-        CROSS JOIN tally AS t ON t.namespace = ?1 AND t.room = j.value ->> 0
+        CROSS JOIN counter AS t ON t.namespace = ?1 AND t.room = j.value ->> 0
         CROSS JOIN log AS l ON l.namespace = ?1 AND l.room = t.room AND l.event = t.event
             AND l.offset > max(?3, j.value ->> 1)
         UNION ALL
         SELECT offset, octet_length(data) + coalesce(octet_length(attachments), 0) FROM log
-        WHERE namespace = ?1 AND room = ?4 AND brief = 1 AND offset > ?3
+        WHERE namespace = ?1 AND room = ?4 AND ephemeral = 1 AND offset > ?3
         UNION ALL
         SELECT offset, octet_length(data) + coalesce(octet_length(attachments), 0) FROM log
-        WHERE namespace = ?1 AND room IS NULL AND brief = 1 AND offset > ?3)
+        WHERE namespace = ?1 AND room IS NULL AND ephemeral = 1 AND offset > ?3)
     ORDER BY offset LIMIT ?5),
 page (offset) AS MATERIALIZED (
     SELECT offset FROM (SELECT offset, sum(size) OVER (ORDER BY offset) - size AS earlier FROM missed)
@@ -283,7 +283,7 @@ SELECT (SELECT count(*) FROM missed), (SELECT coalesce(sum(size), 0) FROM missed
 pub const HEAD: &str = "SELECT offset FROM head WHERE namespace = ?1";
 
 /// namespace, offset, bytes, limit → the head of the namespace's log, how many entries there are after the offset (not
-/// more than the limit), whether some after it were deleted, how many are in the page, [[offset, brief, room, target,
+/// more than the limit), whether some after it were deleted, how many are in the page, [[offset, ephemeral, room, target,
 /// data, attachments, sender]], in the log's order. The page has so many that those but the last have fewer bytes.
 /// By the range of offsets: a relay is not far behind, and what others have said meanwhile is little.
 pub const REPLAY: &str = "\
@@ -297,9 +297,9 @@ page (offset) AS MATERIALIZED (
     SELECT offset FROM (SELECT offset, sum(size) OVER (ORDER BY offset) - size AS earlier FROM entry)
     WHERE earlier < ?3)
 SELECT (SELECT head FROM last), (SELECT count(*) FROM entry),
-    EXISTS (SELECT 1 FROM horizon WHERE namespace = ?1 AND offset > ?2), (SELECT count(*) FROM page),
-    (SELECT json_group_array(json_array(offset, brief, room, target, data, attachments, sender)) FROM (
-        SELECT l.offset, l.brief, l.room, l.target, l.data, l.attachments, l.sender
+    EXISTS (SELECT 1 FROM truncation WHERE namespace = ?1 AND offset > ?2), (SELECT count(*) FROM page),
+    (SELECT json_group_array(json_array(offset, ephemeral, room, target, data, attachments, sender)) FROM (
+        SELECT l.offset, l.ephemeral, l.room, l.target, l.data, l.attachments, l.sender
         FROM page AS p CROSS JOIN log AS l ON l.offset = p.offset ORDER BY p.offset))";
 
 /// pid

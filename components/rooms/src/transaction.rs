@@ -8,7 +8,7 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
-use spin_sdk::sqlite::Value;
+use parlour_sqlite::Value;
 
 use crate::{
     database::{Database, integer, list, number},
@@ -23,10 +23,10 @@ use crate::{
     pool, sql,
 };
 
+mod gc;
 mod log;
 mod recovery;
 mod sockets;
-mod tidy;
 
 pub use log::now;
 pub use recovery::Target;
@@ -60,7 +60,7 @@ struct Progress {
     /// No other relay is alive.
     alone: bool,
     /// It is time to delete what need not be kept.
-    untidy: bool,
+    is_gc_due: bool,
 }
 
 /// Where the logs end.
@@ -87,8 +87,8 @@ struct Guard {
     ends: Ends,
     /// No other relay is alive.
     alone: bool,
-    /// When the namespace was last tidied up, in milliseconds since 1970.
-    tidied: u64,
+    /// When the namespace's garbage was last collected, in milliseconds since 1970.
+    gc_at: u64,
     /// It should be noted that the relay is there.
     unheard: bool,
 }
@@ -210,7 +210,7 @@ impl GuestTransaction for Transaction {
     ) -> Result<Recovery, Error> {
         let database = self.locked().await?;
         let recovery = self
-            .take_up(&database, claim, connection, after, page)
+            .resume(&database, claim, connection, after, page)
             .await?;
         self.put_back(database);
         Ok(recovery)
@@ -320,8 +320,8 @@ impl GuestTransaction for Transaction {
         // A first attempt that changed nothing may run again, should its response be lost: nobody
         // has seen it. A second attempt is kept, so that a late first one finds itself outrun.
         if self.progress.get().written || self.batch.attempt > 1 {
-            if self.progress.get().untidy {
-                self.tidy(&database).await?;
+            if self.progress.get().is_gc_due {
+                self.collect_garbage(&database).await?;
             }
             let pending = self.pending.take().unwrap_or_default();
             self.finish(&database, pending, Some(response)).await?;
@@ -400,7 +400,7 @@ impl Transaction {
             ends: guard.ends,
             previous: guard.ends.head,
             alone: guard.alone,
-            untidy: guard.tidied + tidy::EVERY <= log::now(),
+            is_gc_due: guard.gc_at + gc::EVERY <= log::now(),
         });
         if guard.new_life {
             self.begin_life(&database, guard.had_older_life).await?;
@@ -444,7 +444,7 @@ impl Transaction {
                 head: column(6).unwrap_or(0),
             },
             alone: column(7) == Some(0),
-            tidied: column(4).unwrap_or(0),
+            gc_at: column(4).unwrap_or(0),
             unheard: column(5).unwrap_or(0) + sockets::HEARD <= log::now(),
         })
     }

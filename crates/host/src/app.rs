@@ -244,6 +244,7 @@ impl Loader {
         let router = router(plan)?;
         let all: Vec<ComponentId> = plan.components.keys().cloned().collect();
         let mut failed = None;
+        let client = Arc::new(Client::default());
         let services = Arc::new_cyclic(|services: &Weak<Services>| {
             let mut by_component = HashMap::new();
             for (id, pre, files) in parts {
@@ -266,7 +267,8 @@ impl Loader {
                             component: id.clone(),
                             variables: variables.clone(),
                         },
-                        services: services.clone(),
+                        application: services.clone(),
+                        client: client.clone(),
                         request_timeout: self.request_timeout(public.contains(&id)),
                         max_memory,
                         life: life.clone(),
@@ -283,7 +285,6 @@ impl Loader {
                 router,
                 targets: plan.triggers.iter().map(|t| t.target.clone()).collect(),
                 by_component,
-                client: Client::default(),
             }
         });
         if let Some(error) = failed {

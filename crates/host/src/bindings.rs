@@ -4,7 +4,4 @@ wasmtime::component::bindgen!({
     path: "wit",
     world: "parlour:host/capabilities",
     imports: { default: async | trappable },
-    with: {
-        "spin:sqlite/sqlite.connection": crate::sqlite::OpenConnection,
-    },
 });

@@ -2,6 +2,7 @@
 //! network, as `allowed_outbound_hosts` says.
 
 use std::{
+    pin::Pin,
     sync::{
         Arc, OnceLock, Weak,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -20,10 +21,7 @@ use hyper_util::{
 };
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use crate::{
-    hosts::{AllowedHosts, SELF_HOST, chained_component},
-    services::Services,
-};
+use crate::hosts::{AllowedHosts, SELF_HOST, chained_component};
 
 /// How long to wait for a connection, and for the head of a response, if the guest does not say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
@@ -71,23 +69,39 @@ impl Client {
 type IoResult = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Sent = Result<(Response<WasiBody>, IoResult), Error>;
 
+/// An answer on its way.
+pub type Answering<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The application that a component is part of, as its own requests see it.
+pub trait Application: Send + Sync {
+    /// Answers a request by the public routes.
+    fn handle(&self, request: Request<WasiBody>) -> Answering<'_, Response<WasiBody>>;
+
+    /// Answers a request to the component of that name. None if that answers no requests.
+    fn chain<'a>(
+        &'a self,
+        component: &'a str,
+        request: Request<WasiBody>,
+    ) -> Answering<'a, Option<Response<WasiBody>>>;
+}
+
 /// Ends an instance from within a call it made: where Spin traps the caller, and the interface here
 /// has only errors.
 #[derive(Default)]
-pub struct Doom {
-    doomed: AtomicBool,
+pub struct Trap {
+    is_set: AtomicBool,
     waker: AtomicWaker,
 }
 
-impl Doom {
-    fn fall(&self) {
-        self.doomed.store(true, Relaxed);
+impl Trap {
+    fn set(&self) {
+        self.is_set.store(true, Relaxed);
         self.waker.wake();
     }
 
     pub fn poll(&self, cx: &mut Context) -> Poll<()> {
         self.waker.register(cx.waker());
-        if self.doomed.load(Relaxed) {
+        if self.is_set.load(Relaxed) {
             Poll::Ready(())
         } else {
             Poll::Pending
@@ -97,19 +111,10 @@ impl Doom {
 
 /// The way out of one instance.
 pub struct Outbound {
-    allowed: Arc<AllowedHosts>,
-    services: Weak<Services>,
-    doom: Arc<Doom>,
-}
-
-impl Outbound {
-    pub fn new(allowed: Arc<AllowedHosts>, services: Weak<Services>, doom: Arc<Doom>) -> Self {
-        Outbound {
-            allowed,
-            services,
-            doom,
-        }
-    }
+    pub allowed: Arc<AllowedHosts>,
+    pub application: Weak<dyn Application>,
+    pub client: Arc<Client>,
+    pub trap: Arc<Trap>,
 }
 
 impl WasiHttpHooks for Outbound {
@@ -123,31 +128,29 @@ impl WasiHttpHooks for Outbound {
             Ok(destination) => destination,
             Err(error) => return Box::new(std::future::ready(Err(error))),
         };
-        let Some(services) = self.services.upgrade() else {
+        let Some(application) = self.application.upgrade() else {
             return Box::new(std::future::ready(Err(Error::ConnectionTerminated)));
         };
-        let doom = self.doom.clone();
+        let (client, trap) = (self.client.clone(), self.trap.clone());
         Box::new(async move {
             let response = match destination {
                 Destination::Component(id) => {
-                    match services.chain(&id, without_host(request)).await {
+                    match application.chain(&id, without_host(request)).await {
                         Some(response) => response,
                         None => {
                             tracing::error!(
                                 "a request to {id}.spin.internal: no trigger has that component"
                             );
-                            doom.fall();
+                            trap.set();
                             std::future::pending().await
                         }
                     }
                 }
                 Destination::Application => {
                     let request = to_self(request).map_err(|_| Error::HttpRequestUriInvalid)?;
-                    Box::pin(services.handle(request)).await
+                    application.handle(request).await
                 }
-                Destination::Network => {
-                    send(&services.client, without_host(request), options).await?
-                }
+                Destination::Network => send(&client, without_host(request), options).await?,
             };
             let io: IoResult = Box::new(std::future::ready(Ok(())));
             Ok((response, io))

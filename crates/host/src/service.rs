@@ -32,9 +32,8 @@ use crate::{
     component_variables::VariablesState,
     hosts::AllowedHosts,
     limits::{Computing, Deadline, Memory, Timer},
-    outbound::{Doom, Incoming, Outbound},
-    services::Services,
-    sqlite::{Databases, SqliteState},
+    outbound::{Application, Client, Incoming, Outbound, Trap},
+    sqlite::{Databases, SqliteState, SqliteView},
     stdio::ComponentOutput,
 };
 
@@ -59,7 +58,9 @@ pub struct ComponentService {
     pub allowed_databases: Arc<BTreeSet<String>>,
     pub databases: Arc<Databases>,
     pub variables: VariablesState,
-    pub services: Weak<Services>,
+    pub application: Weak<dyn Application>,
+    /// For requests that leave the application.
+    pub client: Arc<Client>,
     /// How long it may take to answer a request; none is no limit.
     pub request_timeout: Option<Duration>,
     /// Bytes of memory that an instance may have.
@@ -91,8 +92,8 @@ pub struct State {
 
 impl State {
     /// The databases of the instance, for the linker.
-    pub fn sqlite(&mut self) -> crate::sqlite::SqliteView<'_> {
-        crate::sqlite::SqliteView {
+    pub fn sqlite(&mut self) -> SqliteView<'_> {
+        SqliteView {
             state: &mut self.sqlite,
             table: &mut self.table,
         }
@@ -130,7 +131,7 @@ impl WasiHttpView for State {
 }
 
 impl ComponentService {
-    fn state(&self, doom: Arc<Doom>) -> Result<State> {
+    fn state(&self, trap: Arc<Trap>) -> Result<State> {
         let mut wasi = WasiCtx::builder();
         wasi.envs(&self.environment)
             .stdout(self.output.stdout.clone())
@@ -143,7 +144,12 @@ impl ComponentService {
             wasi: wasi.build(),
             http: WasiHttpCtx::new(),
             incoming: Incoming,
-            outbound: Outbound::new(self.allowed_hosts.clone(), self.services.clone(), doom),
+            outbound: Outbound {
+                allowed: self.allowed_hosts.clone(),
+                application: self.application.clone(),
+                client: self.client.clone(),
+                trap,
+            },
             sqlite: SqliteState {
                 databases: self.databases.clone(),
                 allowed: self.allowed_databases.clone(),
@@ -170,8 +176,8 @@ impl HandlerState for ComponentService {
     type WorkerState = Worker;
 
     async fn instantiate(&self) -> Result<Instance<State, Expiration, Worker>> {
-        let doom = Arc::new(Doom::default());
-        let mut store = Store::new(self.engine(), self.state(doom.clone())?);
+        let trap = Arc::new(Trap::default());
+        let mut store = Store::new(self.engine(), self.state(trap.clone())?);
         store.limiter(|state| &mut state.memory);
         let expired = Arc::new(AtomicBool::new(false));
         let computing = Arc::new(Computing::default());
@@ -195,7 +201,7 @@ impl HandlerState for ComponentService {
                 expired: expired.clone(),
                 stopped: Box::pin(self.life.stopping.clone().cancelled_owned()),
                 stopping: self.life.stopping.clone(),
-                doom,
+                trap,
             },
             state: Worker {
                 component: self.variables.component.to_string(),
@@ -212,7 +218,7 @@ impl HandlerState for ComponentService {
 }
 
 /// Ends an instance that is idle, that was too late with a request and has no other, that computes
-/// without end, or that must die for what it did. One that only sends an answer to a slow reader may
+/// without end, or whose [`Trap`] is set. One that only sends an answer to a slow reader may
 /// take as long as it likes.
 pub struct Expiration {
     idle: Timer,
@@ -222,7 +228,7 @@ pub struct Expiration {
     expired: Arc<AtomicBool>,
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
     stopping: CancellationToken,
-    doom: Arc<Doom>,
+    trap: Arc<Trap>,
 }
 
 impl WorkerExpiration for Expiration {
@@ -232,7 +238,7 @@ impl WorkerExpiration for Expiration {
         status: WorkerStatus,
         since: Instant,
     ) -> Poll<()> {
-        if self.doom.poll(cx).is_ready() || self.computing.poll() {
+        if self.trap.poll(cx).is_ready() || self.computing.poll() {
             return Poll::Ready(());
         }
         match status {

@@ -14,7 +14,7 @@ use crate::{
     hosts::chained_component,
     manifest::StaticResponse,
     names::ComponentId,
-    outbound::Client,
+    outbound::{Answering, Application},
     plan::Target,
     routes::Router,
     service::Service,
@@ -36,8 +36,6 @@ pub struct Services {
     /// By the index that `router` gives.
     pub targets: Vec<Target>,
     pub by_component: HashMap<ComponentId, Service>,
-    /// For requests that leave the application.
-    pub client: Client,
 }
 
 impl Services {
@@ -114,6 +112,20 @@ impl Services {
             }
             _ => status(StatusCode::NOT_FOUND),
         }
+    }
+}
+
+impl Application for Services {
+    fn handle(&self, request: Request<WasiBody>) -> Answering<'_, Response<WasiBody>> {
+        Box::pin(self.handle(request))
+    }
+
+    fn chain<'a>(
+        &'a self,
+        component: &'a str,
+        request: Request<WasiBody>,
+    ) -> Answering<'a, Option<Response<WasiBody>>> {
+        Box::pin(self.chain(component, request))
     }
 }
 

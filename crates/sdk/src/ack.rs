@@ -7,14 +7,16 @@ use std::{
 
 use crate::{
     args::{ToArgs, render},
+    context::Context,
     error::{Error, Result},
-    socket::Socket,
 };
 
 /// Answers the event, if its sender asked for an answer. Dropped unused, there is none.
 #[derive(Clone)]
 pub struct Ack {
-    pub(crate) socket: Socket,
+    pub(crate) context: Rc<Context>,
+    /// Which socket of the batch is answered.
+    pub(crate) index: usize,
     pub(crate) id: Option<u64>,
     /// Where several handlers can answer: one has, and the first answer counts.
     pub(crate) sent: Option<Rc<Cell<bool>>>,
@@ -45,7 +47,7 @@ impl Ack {
             noted.replace(Some(answer.json.get().to_owned()));
         }
         match self.id {
-            Some(id) => self.socket.context.ack(self.socket.index, id, &args),
+            Some(id) => self.context.ack(self.index, id, &args),
             None => Ok(()),
         }
     }

@@ -4,17 +4,13 @@
 use std::time::Duration;
 
 use parlour_protocol::relay;
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::value::{RawValue, to_raw_value};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use crate::{
-    args::{FromArgs, ToArgs, render},
+    args::FromArgs,
     binary::reading,
-    emit::BroadcastOperator,
-    error::{Error, Result, unwritable},
-    nsp::Nsp,
-    remote::RemoteSocket,
-    socket::Socket,
+    error::{Error, Result},
 };
 
 /// How long is waited where no `timeout` is given.
@@ -92,77 +88,5 @@ impl Reply {
             .map_err(|error| Error::bad_request(format!("an ack that is no array: {error}")))?;
         reading(&self.attachments, || A::from_args(&args))
             .map_err(|what| Error::bad_request(format!("ack: {what}")))
-    }
-}
-
-impl BroadcastOperator {
-    /// How long `emit_with_ack` waits; 20 seconds otherwise, an hour at the most.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.target.timeout = Some(timeout);
-        self
-    }
-
-    /// Emits and asks each receiver to acknowledge. Once all have, or the time is over, the handler
-    /// registered as `on_ack(handler, …)` gets their answers and `context`. Such an emission is in no
-    /// history, and who comes back to its session has not missed it.
-    pub fn emit_with_ack(
-        mut self,
-        event: &str,
-        args: impl ToArgs,
-        handler: &str,
-        context: impl Serialize,
-    ) -> Result<()> {
-        self.own_namespace("emit_with_ack")?;
-        self.target.ack = Some(Asked {
-            handler: handler.to_owned(),
-            context: Some(to_raw_value(&context).map_err(unwritable)?),
-            timeout: self.target.timeout.unwrap_or(DEFAULT_TIMEOUT),
-        });
-        self.context
-            .emit(self.target, event, render(Some(event), &args)?, None)
-    }
-}
-
-impl Socket {
-    /// To this socket, waiting so long for its answer.
-    pub fn timeout(&self, timeout: Duration) -> BroadcastOperator {
-        self.alone().timeout(timeout)
-    }
-
-    /// Emits to this socket and asks it to acknowledge:
-    /// [`BroadcastOperator::emit_with_ack`].
-    pub fn emit_with_ack(
-        &self,
-        event: &str,
-        args: impl ToArgs,
-        handler: &str,
-        context: impl Serialize,
-    ) -> Result<()> {
-        self.alone().emit_with_ack(event, args, handler, context)
-    }
-}
-
-impl RemoteSocket {
-    /// To it, waiting so long for its answer.
-    pub fn timeout(&self, timeout: Duration) -> BroadcastOperator {
-        self.alone().timeout(timeout)
-    }
-
-    /// Emits to it and asks it to acknowledge: [`BroadcastOperator::emit_with_ack`].
-    pub fn emit_with_ack(
-        &self,
-        event: &str,
-        args: impl ToArgs,
-        handler: &str,
-        context: impl Serialize,
-    ) -> Result<()> {
-        self.alone().emit_with_ack(event, args, handler, context)
-    }
-}
-
-impl Nsp {
-    /// To everyone in the namespace, waiting so long for the answers.
-    pub fn timeout(&self, timeout: Duration) -> BroadcastOperator {
-        self.everyone().timeout(timeout)
     }
 }

@@ -1,6 +1,7 @@
-//! Runs a batch: each event's handler in order, each on its own feet, then one commit for all; or for the first
-//! ones, if that is much already. The relay sends the rest again.
+//! Runs a batch: the handlers of its events in order, then one commit for all of them. If one event fails, only that
+//! event is undone. A batch that does too much is committed after its first events, and the relay sends the rest again.
 
+mod answer;
 mod budget;
 mod connect;
 mod disconnect;
@@ -14,7 +15,6 @@ use std::{
 };
 
 use parlour_protocol::relay::{self, Batch, Event, MAX_ANSWER_BYTES};
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
@@ -30,6 +30,7 @@ use crate::{
     socket::Socket,
     store::Store,
 };
+use answer::{answer_error, event_name};
 use budget::Budget;
 pub(crate) use connect::{claims, with_pids};
 use disconnect::Stale;
@@ -168,17 +169,9 @@ async fn run_event(
         Event::Acks(acks) => on_acks(namespace, context, acks).await,
         // A relay that has fallen behind ticks to be given the log. That takes no lock.
         Event::Tick {} if context.is_replaying() => Ok(()),
-        Event::Tick {} => tidy(context).await,
+        // Takes the write lock, with which the database sees whether it is time to collect its garbage.
+        Event::Tick {} => context.touch().await,
         Event::Connect(_) | Event::Open(_) => Ok(()),
-    }
-}
-
-fn socket(context: &Rc<Context>, index: usize) -> Socket {
-    Socket {
-        context: context.clone(),
-        index,
-        handshake: None,
-        recovered: None,
     }
 }
 
@@ -197,9 +190,10 @@ async fn on_packet(
     if handlers.is_empty() && namespace.first.is_empty() {
         return Ok(());
     }
-    let socket = socket(context, packet.socket);
+    let socket = Socket::new(context, packet.socket);
     let ack = Ack {
-        socket: socket.clone(),
+        context: context.clone(),
+        index: packet.socket,
         id: packet.id,
         sent: (handlers.len() > 1).then(Rc::default),
         noted: None,
@@ -229,7 +223,7 @@ async fn on_packet(
         Err(error) => {
             context.abandon_event().await?;
             if error.is_internal() || packet.id.is_none() {
-                // Nobody else hears of it.
+                // The client is not told the reason, so the log has it.
                 let name = name.as_deref().unwrap_or_default();
                 let namespace = &context.scope.namespace;
                 context.log.failed(namespace, name, &error.to_string());
@@ -258,25 +252,6 @@ async fn first(
     Ok(())
 }
 
-/// As a key of JavaScript's objects: a number is its text. Borrows the name unless it has escapes.
-fn event_name<'a>(json: &'a RawValue) -> Cow<'a, str> {
-    #[derive(Deserialize)]
-    struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-    serde_json::from_str::<Name>(json.get()).map_or(Cow::Borrowed(json.get()), |name| name.0)
-}
-
-fn answer_error(
-    context: &Context,
-    socket: usize,
-    ack: Option<u64>,
-    error: &Error,
-) -> Result<(), interface::Error> {
-    let Some(id) = ack else {
-        return Ok(());
-    };
-    context.ack(socket, id, &error.answer()).map_err(ours)
-}
-
 async fn on_acks(
     namespace: &Namespace,
     context: &Rc<Context>,
@@ -296,17 +271,6 @@ async fn on_acks(
         context.abandon_event().await?;
     }
     Ok(())
-}
-
-/// Nothing happens: an occasion for the database to forget what need not be kept.
-async fn tidy(context: &Context) -> Result<(), interface::Error> {
-    // Reading takes the write lock; with it the database sees whether it is time.
-    context.touch().await
-}
-
-/// An error of this crate's own making fails the batch, as the database's do.
-fn ours(error: Error) -> interface::Error {
-    interface::Error::Storage(error.to_string())
 }
 
 #[cfg(test)]

@@ -1,30 +1,31 @@
 //! What the handlers of a batch have recorded: commands for the relay and changes for the database,
 //! in order. It can take back what one event recorded, and nothing leaves it before the commit.
 
+mod ask;
 mod commands;
 mod emit;
+mod link;
 
 use std::{
     cell::{Cell, RefCell},
     vec,
 };
 
-use parlour_protocol::relay::{Command, RECOVERY_PAGE_BYTES};
+use parlour_protocol::relay::{self, Command, RECOVERY_PAGE_BYTES};
 use serde_json::value::RawValue;
 
-use crate::log::Log;
 use crate::{
     args::{Rendered, ToArgs, write_array},
     error::{Error, Result},
     interface::{self, Change, Claim, Policy, Recovery},
+    log::Log,
     members::Members,
     peer::Peer,
     store::Store,
 };
 use commands::Commands;
 pub(crate) use commands::Part;
-use emit::Link;
-pub(crate) use emit::{OnceAcked, Target};
+use link::{AckPlace, Link, complete, is_for_others};
 
 /// Which namespace the batch is for, and how long it keeps things.
 #[derive(Clone)]
@@ -38,7 +39,7 @@ pub(crate) struct Scope {
 pub(crate) struct Context {
     pub scope: Scope,
     pub sockets: Vec<Peer>,
-    pub members: RefCell<Members>,
+    members: RefCell<Members>,
     /// Sockets that go with this batch, and that nothing was asked about yet.
     leaving: RefCell<vec::IntoIter<usize>>,
     pub log: Log,
@@ -67,7 +68,7 @@ struct Record {
     /// Not applied yet.
     changes: Changes,
     /// How sockets were before the current event changed them.
-    undo: Vec<(usize, Was)>,
+    undo: Vec<(usize, Undo)>,
     mark: Mark,
 }
 
@@ -80,7 +81,8 @@ struct Mark {
     saved: bool,
 }
 
-enum Was {
+/// What a socket had before.
+enum Undo {
     Rooms(Vec<String>),
     Data(Option<Box<RawValue>>),
 }
@@ -113,7 +115,7 @@ impl Context {
     }
 
     /// The next of them that is still there.
-    pub fn next_leaving(&self) -> Option<&Peer> {
+    fn next_leaving(&self) -> Option<&Peer> {
         let mut leaving = self.leaving.borrow_mut();
         let mut peers = leaving.by_ref().map(|index| &self.sockets[index]);
         peers.find(|peer| peer.is_in.get())
@@ -138,11 +140,11 @@ impl Context {
             record.commands.truncate(mark.commands);
             record.changes.truncate(mark.changes);
             record.mark.saved = false;
-            for (socket, was) in std::mem::take(&mut record.undo).into_iter().rev() {
+            for (socket, undo) in std::mem::take(&mut record.undo).into_iter().rev() {
                 let peer = &self.sockets[socket];
-                match was {
-                    Was::Rooms(rooms) => drop(peer.rooms.replace(rooms)),
-                    Was::Data(data) => peer.state().borrow_mut().data = data,
+                match undo {
+                    Undo::Rooms(rooms) => drop(peer.rooms.replace(rooms)),
+                    Undo::Data(data) => peer.state().borrow_mut().data = data,
                 }
             }
             mark.saved
@@ -267,7 +269,7 @@ impl Context {
         self.record.borrow_mut().changes.push(change);
     }
 
-    /// Takes a session up, if that can be. Undone with the event.
+    /// Resumes a session, if that can be. Undone with the event.
     pub async fn recover(
         &self,
         claim: Claim,
@@ -317,7 +319,7 @@ impl Context {
         self.record
             .borrow_mut()
             .undo
-            .push((socket, Was::Rooms(before)));
+            .push((socket, Undo::Rooms(before)));
     }
 
     /// Changes a socket's public data, remembering how it was.
@@ -326,7 +328,7 @@ impl Context {
         self.record
             .borrow_mut()
             .undo
-            .push((socket, Was::Data(before)));
+            .push((socket, Undo::Data(before)));
     }
 
     /// The database, knowing all that was recorded so far.
@@ -351,7 +353,7 @@ impl Context {
         part: Option<&Part>,
     ) -> Result<(String, String), interface::Error> {
         let mut changes = std::mem::take(&mut self.record.borrow_mut().changes);
-        let is_for_others = |(change, _): &(Change, _)| emit::is_for_others(change);
+        let is_for_others = |(change, _): &(Change, _)| is_for_others(change);
         if self.is_locked() || !changes.iter().all(is_for_others) {
             self.keep_needed(&mut changes).await?;
         } else if !changes.is_empty() && self.store.is_alone(false).await? {
@@ -369,7 +371,7 @@ impl Context {
     /// Drops what would be stored for other relays only, where there are none: then it costs nothing. Takes the lock
     /// if there is any.
     async fn keep_needed(&self, changes: &mut Changes) -> Result<(), interface::Error> {
-        let is_for_others = |(change, _): &(Change, _)| emit::is_for_others(change);
+        let is_for_others = |(change, _): &(Change, _)| is_for_others(change);
         if !changes.iter().any(is_for_others) {
             return Ok(());
         }
@@ -409,5 +411,43 @@ impl Context {
             self.store().savepoint().await?;
         }
         self.apply(own).await
+    }
+    /// Hands changes to the database, and completes the commands of what they emit.
+    async fn apply(&self, changes: Changes) -> Result<(), interface::Error> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let (changes, links): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
+        let applied = self.store().apply(changes).await?;
+        let mut record = self.record.borrow_mut();
+        let mut repetitions = applied.repetitions.into_iter().peekable();
+        let mut stored = applied.stored.into_iter().peekable();
+        for (index, link) in links.iter().enumerate() {
+            let Some(link) = link else { continue };
+            if let Some(repetition) = repetitions.next_if(|it| it.index as usize == index) {
+                record.commands.take_back(link.command);
+                if let Some(place) = &link.ack {
+                    self.repeat(&mut record.commands, place, repetition.ack);
+                }
+            } else if let Some(stored) = stored.next_if(|it| it.index as usize == index) {
+                complete(&mut record.commands, link, stored);
+            }
+        }
+        Ok(())
+    }
+
+    /// The ack a repetition gets: the stored one.
+    fn repeat(&self, commands: &mut Commands, place: &AckPlace, ack: String) {
+        let Ok(data) = RawValue::from_string(ack) else {
+            return commands.take_back(place.command);
+        };
+        let command = Command::Ack(relay::Ack {
+            socket: self.sockets[place.socket].id().into(),
+            id: place.id,
+            data: &data,
+            attachments: Vec::new(),
+        });
+        let written = commands.replace(place.command, &command);
+        written.expect("what was JSON before can be written");
     }
 }

@@ -1,17 +1,20 @@
 //! Emitting to many, and moving many: Socket.IO's `BroadcastOperator`.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use parlour_protocol::relay::{self, Command};
+use serde::Serialize;
+use serde_json::value::to_raw_value;
 
 use crate::{
     ack::Ack,
     args::{ToArgs, render},
-    context::{Context, OnceAcked, Target},
-    error::{Error, Result},
+    asked::{Asked, DEFAULT_TIMEOUT},
+    context::Context,
+    error::{Error, Result, unwritable},
     interface::{Direction, Whom},
-    remote::{self, RemoteSocket},
     rooms::{RoomNames, list},
+    target::{OnceAcked, Target},
 };
 
 /// Whom the next `emit` is for. Made by `to`, `in_`, `except`, `broadcast` and `volatile`, which can
@@ -100,6 +103,32 @@ impl BroadcastOperator {
         self.send(args)
     }
 
+    /// How long `emit_with_ack` waits; 20 seconds otherwise, an hour at the most.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.target.timeout = Some(timeout);
+        self
+    }
+
+    /// Emits and asks each receiver to acknowledge. Once all have, or the time is over, the handler
+    /// registered as `on_ack(handler, …)` gets their answers and `context`. Such an emission is in no
+    /// history, and who comes back to its session has not missed it.
+    pub fn emit_with_ack(
+        mut self,
+        event: &str,
+        args: impl ToArgs,
+        handler: &str,
+        context: impl Serialize,
+    ) -> Result<()> {
+        self.own_namespace("emit_with_ack")?;
+        self.target.ack = Some(Asked {
+            handler: handler.to_owned(),
+            context: Some(to_raw_value(&context).map_err(unwritable)?),
+            timeout: self.target.timeout.unwrap_or(DEFAULT_TIMEOUT),
+        });
+        self.context
+            .emit(self.target, event, render(Some(event), &args)?, None)
+    }
+
     /// Emits and acks, unless this was emitted before: then the first time's answer is the ack, and
     /// nothing is emitted.
     pub fn emit_once(
@@ -114,18 +143,12 @@ impl BroadcastOperator {
         (self.target.volatile, self.target.local) = (false, false);
         let once = OnceAcked {
             sender: once.sender,
-            socket: ack.socket.index,
+            socket: ack.index,
             ack: ack.id,
             answer: render(None, &answer)?,
         };
         self.context
             .emit(self.target, event, render(Some(event), &args)?, Some(once))
-    }
-
-    /// The sockets it is for, once each, wherever they are connected.
-    pub async fn fetch_sockets(self) -> Result<Vec<RemoteSocket>> {
-        self.for_sockets("fetch_sockets")?;
-        remote::fetch(&self.context, self.target).await
     }
 
     /// Makes the sockets it is for enter a room, or several.
@@ -158,7 +181,7 @@ impl BroadcastOperator {
     }
 
     /// Sockets are asked for or moved wherever they are connected, in one's own namespace.
-    fn for_sockets(&self, what: &str) -> Result<()> {
+    pub(crate) fn for_sockets(&self, what: &str) -> Result<()> {
         if self.target.local {
             return Err(Error::internal(format!(
                 "{what} is for the sockets of all relays and cannot be local"
@@ -168,7 +191,7 @@ impl BroadcastOperator {
     }
 
     /// Other namespaces can be emitted to; who is in them is their own business.
-    pub(crate) fn own_namespace(&self, what: &str) -> Result<()> {
+    fn own_namespace(&self, what: &str) -> Result<()> {
         match &self.target.namespace {
             None => Ok(()),
             Some(other) => Err(Error::internal(format!(

@@ -53,6 +53,7 @@ mod settings;
 mod sid;
 mod socket;
 mod store;
+mod target;
 
 mod bindings {
     // Generated: imports are symbols, and symbols are unsafe.

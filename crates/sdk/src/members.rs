@@ -2,22 +2,14 @@
 //! that a crowd that comes or goes at once does not ask the database for each of it again.
 
 use std::{
-    borrow::Cow,
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     rc::Rc,
 };
 
-use serde::Deserialize;
-
 use crate::{
-    context::Context,
-    error::Result,
     interface::{Change, Member, Place, Session},
-    peer::Peer,
+    peer::{Peer, user},
 };
-
-/// How many (room, user) pairs one question to the database has, unless one socket alone has more.
-const ASKED_AT_ONCE: usize = 2_000;
 
 /// A socket and its public data, as JSON.
 #[derive(Clone)]
@@ -66,11 +58,11 @@ impl Members {
         self.rooms.insert(room, members.collect());
     }
 
-    fn sockets_of(&self, room: &str, user: &str) -> Option<u32> {
+    pub fn sockets_of(&self, room: &str, user: &str) -> Option<u32> {
         self.sockets.get(room)?.get(user).copied()
     }
 
-    fn learn_sockets(&mut self, place: Place, sockets: u32) {
+    pub fn learn_sockets(&mut self, place: Place, sockets: u32) {
         let room = self.sockets.entry(place.room).or_default();
         room.insert(place.user, sockets);
     }
@@ -142,90 +134,6 @@ impl Members {
         let room = self.sockets.get_mut(room);
         if let Some(sockets) = room.and_then(|room| room.get_mut(user)) {
             *sockets = sockets.saturating_add_signed(more);
-        }
-    }
-}
-
-/// Who a socket belongs to, as `wit/rooms.wit` has it: the text `id` of its data (JSON), or its own id.
-pub(crate) fn user<'a>(socket: &'a str, data: &'a str) -> Cow<'a, str> {
-    #[derive(Deserialize)]
-    struct Data<'a> {
-        #[serde(borrow)]
-        id: Cow<'a, str>,
-    }
-    // serde would also read the first element of an array.
-    let is_object = data.trim_start().starts_with('{');
-    let data = is_object.then(|| serde_json::from_str::<Data<'a>>(data).ok());
-    match data.flatten() {
-        Some(Data { id }) if !id.is_empty() => id,
-        _ => socket.into(),
-    }
-}
-
-/// How many other sockets of this socket's user are in a room.
-pub(crate) async fn other_sockets(context: &Context, socket: usize, room: &str) -> Result<u32> {
-    let peer = &context.sockets[socket];
-    let user = peer.user();
-    let known = context.members.borrow().sockets_of(room, &user);
-    let sockets = match known {
-        Some(sockets) => sockets,
-        None => {
-            ask(context, peer, room).await?;
-            let members = context.members.borrow();
-            members.sockets_of(room, &user).unwrap_or(0)
-        }
-    };
-    let is_in = peer.rooms.borrow().iter().any(|known| known == room);
-    Ok(sockets.saturating_sub(is_in.into()))
-}
-
-/// Asks the database how many sockets a user has in a room. Whoever asks about one room of a socket that
-/// goes will ask about its other rooms, and about the other sockets that go with this batch: all of
-/// that is one question.
-async fn ask(context: &Context, peer: &Peer, room: &str) -> Result<()> {
-    let mut wanted = HashSet::from([(room.to_owned(), peer.user())]);
-    let all_rooms = |peer: &Peer, wanted: &mut HashSet<_>| {
-        let rooms = peer.rooms.borrow();
-        wanted.extend(rooms.iter().map(|room| (room.clone(), peer.user())));
-    };
-    if peer.rooms.borrow().iter().any(|known| known == room) {
-        all_rooms(peer, &mut wanted);
-    }
-    while wanted.len() < ASKED_AT_ONCE
-        && let Some(leaving) = context.next_leaving()
-    {
-        all_rooms(leaving, &mut wanted);
-    }
-    let places: Vec<Place> = wanted
-        .into_iter()
-        .map(|(room, user)| Place { room, user })
-        .collect();
-    let store = context.current().await?;
-    let sockets = store.sockets_of(places.clone()).await;
-    let sockets = sockets.map_err(|error| context.failed(error))?;
-    let mut members = context.members.borrow_mut();
-    for (place, sockets) in places.into_iter().zip(sockets) {
-        members.learn_sockets(place, sockets);
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::user;
-
-    #[test]
-    fn a_socket_belongs_to_the_user_that_its_data_name() {
-        assert_eq!(user("s", r#" {"name":"Ada","id":"ad\u0061"}"#), "ada");
-        for data in [
-            "null",
-            r#""ada""#,
-            r#"["ada"]"#,
-            r#"{"id":7}"#,
-            r#"{"id":""}"#,
-            "{}",
-        ] {
-            assert_eq!(user("s", data), "s", "{data}");
         }
     }
 }

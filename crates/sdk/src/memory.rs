@@ -12,7 +12,7 @@ use crate::{
         Located, Member, Movement, Newcomer, Owner, Page, Place, Position, Recovery, Repetition,
         Room, Session, Stored, Whom,
     },
-    members::user,
+    peer::user,
     store::{Step, Store},
 };
 
@@ -197,11 +197,11 @@ impl Tables {
             let resumable = true;
             self.apply(vec![Change::Disconnect(Departure { socket, resumable })]);
         }
-        let taken = self.take_up(claim, connection, after, page);
+        let taken = self.resume(claim, connection, after, page);
         taken.map_or(Recovery::None, Recovery::Taken)
     }
 
-    fn take_up(
+    fn resume(
         &mut self,
         claim: &Claim,
         connection: String,

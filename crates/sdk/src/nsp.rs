@@ -1,18 +1,19 @@
 //! The namespace a handler runs in: what is for everyone, and what was said before.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use serde_json::value::RawValue;
 
 use crate::{
     args::ToArgs,
     binary::Raw,
-    context::{Context, Target},
+    context::Context,
     emit::BroadcastOperator,
     error::Result,
     interface::{Position, Room},
     remote::{self, Page, RemoteSocket},
     rooms::RoomNames,
+    target::Target,
 };
 
 /// The namespace a handler runs in: Socket.IO's `socket.nsp`, or `io`.
@@ -130,6 +131,11 @@ impl Nsp {
         let store = self.context.current().await?;
         let answer = store.answer(sender.to_owned(), id.to_owned()).await;
         answer.map_err(|error| self.context.failed(error))
+    }
+
+    /// To everyone in the namespace, waiting so long for the answers.
+    pub fn timeout(&self, timeout: Duration) -> BroadcastOperator {
+        self.everyone().timeout(timeout)
     }
 
     /// To everyone who can be sent it at once; not stored.

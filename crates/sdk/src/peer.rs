@@ -1,12 +1,15 @@
 //! A socket of the batch: what the relay said of it, and what the batch has changed since.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::{
+    borrow::Cow,
+    cell::{Cell, OnceCell, RefCell},
+};
 
 use parlour_protocol::relay;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::{handshake::Handshake, members::user};
+use crate::handshake::Handshake;
 
 /// What the relay keeps for us between events.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -25,7 +28,7 @@ pub(crate) struct State {
 pub(crate) struct Peer {
     /// The id that the relay knows it by in this batch.
     pub given_id: String,
-    /// The id of the session that it has taken up.
+    /// The id of the session that it has resumed.
     former_id: OnceCell<String>,
     pub connection: String,
     /// Without its own.
@@ -58,8 +61,8 @@ impl Peer {
     }
 
     /// It is the socket that it was before its connection was lost.
-    pub fn take_up(&self, id: String) {
-        // A socket connects once, and so takes up one session at most.
+    pub fn resume(&self, id: String) {
+        // A socket connects once, and so resumes one session at most.
         let _ = self.former_id.set(id);
     }
 
@@ -134,9 +137,40 @@ impl Peer {
     }
 }
 
+/// Who a socket belongs to, as `wit/rooms.wit` has it: the text `id` of its data (JSON), or its own id.
+pub(crate) fn user<'a>(socket: &'a str, data: &'a str) -> Cow<'a, str> {
+    #[derive(Deserialize)]
+    struct Data<'a> {
+        #[serde(borrow)]
+        id: Cow<'a, str>,
+    }
+    // serde would also read the first element of an array.
+    let is_object = data.trim_start().starts_with('{');
+    let data = is_object.then(|| serde_json::from_str::<Data<'a>>(data).ok());
+    match data.flatten() {
+        Some(Data { id }) if !id.is_empty() => id,
+        _ => socket.into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_socket_belongs_to_the_user_that_its_data_name() {
+        assert_eq!(user("s", r#" {"name":"Ada","id":"ad\u0061"}"#), "ada");
+        for data in [
+            "null",
+            r#""ada""#,
+            r#"["ada"]"#,
+            r#"{"id":7}"#,
+            r#"{"id":""}"#,
+            "{}",
+        ] {
+            assert_eq!(user("s", data), "s", "{data}");
+        }
+    }
 
     #[test]
     fn state_comes_back_as_it_went() {

@@ -1,17 +1,19 @@
 //! Sockets of the namespace that need not be in the batch, nor on its relay.
 
-use std::{fmt, rc::Rc};
+use std::{fmt, rc::Rc, time::Duration};
 
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     args::ToArgs,
-    context::{Context, Target},
+    context::Context,
     emit::BroadcastOperator,
     error::{Error, Result},
     interface::Member,
-    members::{Known, user},
+    members::Known,
+    peer::user,
     rooms::RoomNames,
+    target::Target,
 };
 
 /// A socket of the namespace, wherever it is connected.
@@ -45,6 +47,22 @@ impl RemoteSocket {
         self.alone().emit(event, args)
     }
 
+    /// To it, waiting so long for its answer.
+    pub fn timeout(&self, timeout: Duration) -> BroadcastOperator {
+        self.alone().timeout(timeout)
+    }
+
+    /// Emits to it and asks it to acknowledge: [`BroadcastOperator::emit_with_ack`].
+    pub fn emit_with_ack(
+        &self,
+        event: &str,
+        args: impl ToArgs,
+        handler: &str,
+        context: impl Serialize,
+    ) -> Result<()> {
+        self.alone().emit_with_ack(event, args, handler, context)
+    }
+
     /// Makes it enter a room, or several.
     pub fn join(&self, rooms: impl RoomNames) -> Result<()> {
         self.alone().sockets_join(rooms)
@@ -60,7 +78,7 @@ impl RemoteSocket {
         self.alone().disconnect_sockets(close)
     }
 
-    pub(crate) fn alone(&self) -> BroadcastOperator {
+    fn alone(&self) -> BroadcastOperator {
         BroadcastOperator {
             context: self.context.clone(),
             target: Target {
@@ -80,24 +98,32 @@ impl fmt::Debug for RemoteSocket {
     }
 }
 
+impl BroadcastOperator {
+    /// The sockets it is for, once each, wherever they are connected.
+    pub async fn fetch_sockets(self) -> Result<Vec<RemoteSocket>> {
+        self.for_sockets("fetch_sockets")?;
+        fetch(&self.context, self.target).await
+    }
+}
+
 /// The sockets in any of the target's rooms (in the namespace, if there are none) and in none of its
 /// exceptions, once each.
-pub(crate) async fn fetch(context: &Rc<Context>, target: Target) -> Result<Vec<RemoteSocket>> {
+async fn fetch(context: &Rc<Context>, target: Target) -> Result<Vec<RemoteSocket>> {
     let Target { rooms, except, .. } = target;
     let mut found: Vec<Known> = Vec::new();
     if rooms.is_empty() {
-        found = everyone(context).await?;
+        found = context.everyone().await?;
     }
     let several = rooms.len() > 1;
     for room in rooms {
-        for socket in members(context, room).await? {
+        for socket in context.members_of(room).await? {
             if !several || !found.iter().any(|known| known.id == socket.id) {
                 found.push(socket);
             }
         }
     }
     for room in except {
-        let out = members(context, room.clone()).await?;
+        let out = context.members_of(room.clone()).await?;
         found.retain(|socket| *socket.id != *room && !out.iter().any(|out| out.id == socket.id));
     }
     let remote = |Known { id, data }| RemoteSocket {
@@ -147,26 +173,4 @@ pub(crate) async fn page(
         members,
         next,
     })
-}
-
-async fn everyone(context: &Context) -> Result<Vec<Known>> {
-    let store = context.current().await?;
-    let everyone = store.members(None).await;
-    let everyone = everyone.map_err(|error| context.failed(error))?;
-    let everyone: Vec<Known> = everyone.into_iter().map(Known::from).collect();
-    context.note_read(everyone.iter().map(Known::bytes).sum());
-    Ok(everyone)
-}
-
-async fn members(context: &Context, room: String) -> Result<Vec<Known>> {
-    if let Some(known) = context.members.borrow().of(&room) {
-        return Ok(known);
-    }
-    let store = context.current().await?;
-    let members = store.members(Some(room.clone())).await;
-    let members = members.map_err(|error| context.failed(error))?;
-    let members: Vec<Known> = members.into_iter().map(Known::from).collect();
-    context.note_read(members.iter().map(Known::bytes).sum());
-    context.members.borrow_mut().learn(room, &members);
-    Ok(members)
 }

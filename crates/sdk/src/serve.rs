@@ -184,7 +184,7 @@ async fn events(
     }
 }
 
-/// Which of the clients that ask to enter could take up a session of theirs.
+/// Which of the clients that ask to enter could resume a session of theirs.
 async fn recoverable(request: Request) -> Result<String, Failure> {
     #[derive(Deserialize)]
     struct Question<'a> {
@@ -273,7 +273,6 @@ mod tests {
 
     use super::*;
 
-    #[test]
     #[test]
     fn the_answer_to_a_batch_says_how_long_the_commit_took() {
         let answer = committed(Committed {

@@ -1,6 +1,6 @@
 //! A socket as a handler sees it.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use parlour_protocol::relay::{self, Command};
 use serde::{Serialize, de::DeserializeOwned};
@@ -8,14 +8,15 @@ use serde_json::value::to_raw_value;
 
 use crate::{
     args::ToArgs,
-    context::{Context, Target},
+    context::Context,
     emit::BroadcastOperator,
     error::{Error, Result, unwritable},
     handshake::Handshake,
     interface::{Change, Membership, Presence, Whom},
-    members,
     nsp::Nsp,
+    peer::Peer,
     rooms::{RoomNames, list},
+    target::Target,
 };
 
 /// One client in this namespace. A cheap handle, good for the current batch.
@@ -27,7 +28,7 @@ pub struct Socket {
     pub(crate) recovered: Option<Recovered>,
 }
 
-/// What is to be known of a session that was taken up.
+/// What is to be known of a session that was resumed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Recovered {
     /// It was in no room meanwhile.
@@ -35,6 +36,15 @@ pub(crate) struct Recovered {
 }
 
 impl Socket {
+    pub(crate) fn new(context: &Rc<Context>, index: usize) -> Self {
+        Self {
+            context: context.clone(),
+            index,
+            handshake: None,
+            recovered: None,
+        }
+    }
+
     /// Socket.IO's session id, also the name of the room this socket is alone in.
     pub fn id(&self) -> &str {
         self.peer().id()
@@ -120,7 +130,7 @@ impl Socket {
     /// How many other sockets of its user are in a room: of those with the same text `id` in their data. So
     /// a namespace knows whether somebody comes or goes, or only one of their windows.
     pub async fn other_sockets_in(&self, room: &str) -> Result<u32> {
-        members::other_sockets(&self.context, self.index, room).await
+        self.context.other_sockets(self.index, room).await
     }
 
     /// Enters a room, or several; nothing happens where it is already. The error is `too_many_rooms` if the
@@ -174,6 +184,23 @@ impl Socket {
         self.send(args)
     }
 
+    /// To this socket, waiting so long for its answer.
+    pub fn timeout(&self, timeout: Duration) -> BroadcastOperator {
+        self.alone().timeout(timeout)
+    }
+
+    /// Emits to this socket and asks it to acknowledge:
+    /// [`BroadcastOperator::emit_with_ack`].
+    pub fn emit_with_ack(
+        &self,
+        event: &str,
+        args: impl ToArgs,
+        handler: &str,
+        context: impl Serialize,
+    ) -> Result<()> {
+        self.alone().emit_with_ack(event, args, handler, context)
+    }
+
     /// To everyone in a room, or several, but this socket.
     pub fn to(&self, rooms: impl RoomNames) -> BroadcastOperator {
         self.broadcast().to(rooms)
@@ -205,7 +232,7 @@ impl Socket {
     }
 
     /// To this socket alone.
-    pub(crate) fn alone(&self) -> BroadcastOperator {
+    fn alone(&self) -> BroadcastOperator {
         BroadcastOperator {
             context: self.context.clone(),
             target: Target {
@@ -239,7 +266,7 @@ impl Socket {
         self.context.command_for(command, whom)
     }
 
-    pub(crate) fn peer(&self) -> &crate::peer::Peer {
+    pub(crate) fn peer(&self) -> &Peer {
         &self.context.sockets[self.index]
     }
 

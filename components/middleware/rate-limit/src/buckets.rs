@@ -2,21 +2,13 @@
 //! row says when the bucket is full again, which is all there is to know of it (the algorithm is also
 //! called GCRA). Every question is one statement, so two that ask at once cannot both get the last token.
 
-#[cfg(test)]
-#[path = "buckets/native.rs"]
-mod engine;
-#[cfg(not(test))]
-#[path = "buckets/spin.rs"]
-mod engine;
-
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use spin_sdk::sqlite::Value;
+use parlour_sqlite::{Connection, Error, Value};
 
 use crate::limit::Limit;
-use engine::Engine;
 
 /// What every key begins with. It names no namespace: those with the same limit share a client's bucket.
 /// Those with another one have a bucket of their own, because a bucket is of one size.
@@ -66,13 +58,13 @@ pub enum Taken {
 
 thread_local! {
     /// This instance's connection: no statement leaves anything open, so requests share it.
-    static CONNECTION: RefCell<Option<Rc<Engine>>> = const { RefCell::new(None) };
+    static CONNECTION: RefCell<Option<Rc<Connection>>> = const { RefCell::new(None) };
 }
 
 /// Takes a token out of this address's bucket. `now` is in microseconds since 1970.
 pub async fn take(limit: &Limit, address: &str, now: i64) -> Result<Taken, String> {
-    let engine = connection().await?;
-    let taken = take_with(&engine, limit, address, now).await;
+    let connection = shared().await?;
+    let taken = take_with(&connection, limit, address, now).await;
     if taken.is_err() {
         // The next request opens another one, which may fare better.
         CONNECTION.take();
@@ -81,7 +73,7 @@ pub async fn take(limit: &Limit, address: &str, now: i64) -> Result<Taken, Strin
 }
 
 async fn take_with(
-    engine: &Engine,
+    connection: &Connection,
     limit: &Limit,
     address: &str,
     now: i64,
@@ -89,7 +81,7 @@ async fn take_with(
     // An instance lives too briefly to count its requests, so the microsecond decides.
     if now % SWEEP_EVERY == 0 {
         let parameters = vec![Value::Integer(now), Value::Integer(SWEEP_ROWS)];
-        engine.row(SWEEP, parameters).await?;
+        connection.row(SWEEP, parameters).await.map_err(text)?;
     }
     let parameters = vec![
         Value::Text(format!("{PREFIX} {limit} {address}")),
@@ -97,37 +89,43 @@ async fn take_with(
         Value::Integer(limit.interval()),
         Value::Integer(limit.fill()),
     ];
-    match engine.row(TAKE, parameters).await?.as_deref() {
+    let row = connection.row(TAKE, parameters).await.map_err(text)?;
+    match row.as_deref() {
         Some([Value::Integer(_), Value::Integer(1)]) => Ok(Taken::Yes),
         Some([Value::Integer(full_at), _]) => Ok(Taken::NotFor(limit.wait(*full_at, now))),
         other => Err(format!("SQLite answered {other:?} to {TAKE}")),
     }
 }
 
-async fn connection() -> Result<Rc<Engine>, String> {
-    if let Some(engine) = CONNECTION.with_borrow(Clone::clone) {
-        return Ok(engine);
+fn text(error: Error) -> String {
+    error.to_string()
+}
+
+/// This instance's connection, opened if there is none.
+async fn shared() -> Result<Rc<Connection>, String> {
+    if let Some(connection) = CONNECTION.with_borrow(Clone::clone) {
+        return Ok(connection);
     }
-    let engine = Rc::new(open().await.map_err(|error| {
+    let connection = Rc::new(open().await.map_err(|error| {
         format!(
             "cannot use the SQLite database `default`: {error}; does the component have sqlite_databases = \
              [\"default\"], and its middleware inherit them?"
         )
     })?);
-    CONNECTION.set(Some(engine.clone()));
-    Ok(engine)
+    CONNECTION.set(Some(connection.clone()));
+    Ok(connection)
 }
 
-async fn open() -> Result<Engine, String> {
-    let engine = Engine::open().await?;
+async fn open() -> Result<Connection, Error> {
+    let connection = Connection::open().await?;
     for pragma in [WAL, NORMAL] {
         // A database that refuses PRAGMAs (libSQL) has its own ways.
-        let _ = engine.row(pragma, Vec::new()).await;
+        let _ = connection.row(pragma, Vec::new()).await;
     }
     for statement in [TABLE, INDEX] {
-        engine.row(statement, Vec::new()).await?;
+        connection.row(statement, Vec::new()).await?;
     }
-    Ok(engine)
+    Ok(connection)
 }
 
 #[cfg(test)]

@@ -41,6 +41,10 @@ fn guest(socket: &Socket) -> Result<Member> {
         None => None,
     }
     .unwrap_or_default();
+    member(auth, socket.id())
+}
+
+fn member(auth: Auth, socket: &str) -> Result<Member> {
     let id = match auth.key {
         Some(key) if KEY_LENGTH.contains(&key.chars().count()) => format!("u{}", digest(&key, 8)),
         Some(_) => {
@@ -48,7 +52,7 @@ fn guest(socket: &Socket) -> Result<Member> {
             let message = format!("`auth.key` has {least} to {most} characters");
             return Err(Error::bad_request(message));
         }
-        None => socket.id().to_owned(),
+        None => socket.to_owned(),
     };
     let name = match auth.name {
         Some(name) => name.into_inner(),
@@ -69,10 +73,26 @@ fn digest(text: &str, bytes: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::digest;
+    use super::*;
+
+    fn id(key: Option<&str>, socket: &str) -> Result<String> {
+        let auth = Auth {
+            key: key.map(str::to_owned),
+            name: None,
+        };
+        Ok(member(auth, socket)?.id)
+    }
 
     #[test]
-    fn a_key_is_not_to_be_read_from_the_member_it_makes() {
-        assert_eq!(digest("abc", 8), "ba7816bf8f01cfea");
+    fn a_key_makes_the_same_member_again_and_is_not_to_be_read_from_it() {
+        let key = "0123456789abcdef";
+        let first = id(Some(key), "s1").unwrap();
+        assert_eq!(id(Some(key), "s2").unwrap(), first);
+        assert_ne!(id(Some("0123456789abcdeF"), "s1").unwrap(), first);
+        assert!(!first.contains(key) && first.len() == 17, "{first}");
+        assert_eq!(id(None, "s1").unwrap(), "s1");
+        for key in ["0123456789abcde", &"x".repeat(129)] {
+            assert!(id(Some(key), "s1").is_err(), "{key}");
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Why a statement failed: by itself, so that it will fail again, or because the database was away. What is not
 //! known counts as away: to wait loses nothing.
 
+use parlour_sqlite::Error as SqliteError;
+
 use crate::interface::Error;
 
 /// What SQLite says of statements that fail by themselves, whoever asks and whenever: values that do not fit, and
@@ -59,6 +61,20 @@ impl Cause {
         match self.is_away {
             true => Error::Unavailable(text),
             false => Error::Storage(text),
+        }
+    }
+}
+
+impl From<SqliteError> for Cause {
+    fn from(error: SqliteError) -> Self {
+        match error {
+            SqliteError::Io(text) => Self::of(text),
+            SqliteError::AccessDenied | SqliteError::NoSuchDatabase => Self::lasting(format!(
+                "{error}; does the component have sqlite_databases = [\"default\"], and its dependency on rooms \
+                 inherit it?"
+            )),
+            // The disk is full, or the file cannot be opened.
+            other => Self::of(other.to_string()),
         }
     }
 }

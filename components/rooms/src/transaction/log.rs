@@ -5,7 +5,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use spin_sdk::sqlite::Value;
+use parlour_sqlite::Value;
 
 use super::{Progress, Transaction};
 use crate::{

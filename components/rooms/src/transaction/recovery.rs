@@ -1,8 +1,8 @@
-//! Taking up sessions: what is left of a socket whose connection is gone, and what its client has not
+//! Resuming sessions: what is left of a socket whose connection is gone, and what its client has not
 //! seen of what was emitted to it.
 
+use parlour_sqlite::Value;
 use serde::Deserialize;
-use spin_sdk::sqlite::Value;
 
 use super::{Transaction, log::now};
 use crate::{
@@ -22,8 +22,8 @@ const MAX_MISSED_BYTES: u64 = 4 * 1024 * 1024;
 /// notices that a client is gone when it does not answer a ping.
 pub(super) const UNNOTICED: u64 = 120_000;
 
-/// The room under which [`horizon`](sql::BEYOND_HORIZON) has emissions that are in no room's history.
-pub(super) const BRIEF: &str = "";
+/// The room under which the table `truncation` has the mark of entries that are in no room's history.
+pub(super) const EPHEMERAL: &str = "";
 
 /// A session as it is stored.
 struct Stored {
@@ -46,7 +46,7 @@ struct Stored {
 type Row = (u64, Option<String>, Option<String>, String, Option<String>);
 
 impl Transaction {
-    pub(super) async fn take_up(
+    pub(super) async fn resume(
         &self,
         database: &Database,
         claim: Claim,
@@ -147,7 +147,7 @@ pub async fn recoverable(
     Ok(answers)
 }
 
-/// The session, if it can be taken up, and the offset up to which its client misses nothing.
+/// The session, if it can be resumed, and the offset up to which its client misses nothing.
 async fn find(
     database: &Database,
     namespace: &str,
@@ -177,14 +177,14 @@ async fn find(
     }
     let start = seen.max(stored.since);
     let mut rooms: Vec<&str> = stored.rooms.iter().map(|(room, _)| &**room).collect();
-    rooms.push(BRIEF);
+    rooms.push(EPHEMERAL);
     let values = [
         Value::Text(namespace.to_owned()),
         list(&rooms)?,
         number(start),
         number(gone.saturating_sub(UNNOTICED)),
     ];
-    let row = database.row(sql::BEYOND_HORIZON, values).await?;
+    let row = database.row(sql::IS_TRUNCATED, values).await?;
     let is_incomplete = row.and_then(|row| integer(row.first()?)) != Some(0);
     Ok((!is_incomplete).then_some((stored, start)))
 }

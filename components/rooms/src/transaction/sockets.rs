@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use spin_sdk::sqlite::Value;
+use parlour_sqlite::Value;
 
 use super::{Transaction, log};
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     sql,
 };
 
-/// Milliseconds after which a relay that has sockets, and was not heard, is given up. It would have sent
+/// Milliseconds after which the sockets of a relay that was not heard are evicted. It would have sent
 /// a `tick` every hour. So any that was heard within this time may be alive.
 pub(super) const ABSENT: u64 = 3 * 60 * 60 * 1000;
 
@@ -180,8 +180,9 @@ impl Transaction {
     }
 }
 
-/// Gives up the relays that will not come back. One that does all the same finds its life over.
-pub(super) async fn give_up_absent(database: &Database) -> Result<(), Error> {
+/// Evicts the sockets of relays that were not heard for so long. If such a relay sends a batch after all, the batch is
+/// stale, because its epoch is over.
+pub(super) async fn evict_absent(database: &Database) -> Result<(), Error> {
     let time = number(log::now().saturating_sub(ABSENT));
     let absent: Vec<(String, u64)> = database.json(sql::ABSENT, [time]).await?;
     for (relay, epoch) in absent {
@@ -190,7 +191,7 @@ pub(super) async fn give_up_absent(database: &Database) -> Result<(), Error> {
     Ok(())
 }
 
-/// Declares the sockets of the relay's lives before this epoch gone.
+/// Removes the sockets of the relay's epochs before this one; sessions that can be resumed are kept.
 async fn end_lives(database: &Database, relay: &str, epoch: u64) -> Result<(), Error> {
     database.run(sql::NOTE_LIFE, at(relay, epoch)).await?;
     let suspended = at(relay, epoch);

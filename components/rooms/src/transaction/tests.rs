@@ -1,22 +1,22 @@
 //! Transactions on a real SQLite file, opened as Spin opens it.
 
+use parlour_sqlite::use_file;
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{
-    database::use_file,
-    interface::{Departure, Direction, Emission, Membership, Movement, Newcomer, Once, Presence},
+use crate::interface::{
+    Departure, Direction, Emission, Membership, Movement, Newcomer, Once, Presence,
 };
 
 mod durable;
+mod gc;
 mod identity;
 mod lives;
 mod members;
 mod order;
 mod recovery;
 mod schema;
-mod tidy;
 mod withdrawn;
 
 /// Sessions can be recovered; everything is kept.

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::file::open_existing;
+use super::file::{beside, open_existing};
 
 /// Pages between two looks at the clock.
 const PAGES_PER_LOOK: i32 = 100;
@@ -50,7 +50,7 @@ pub fn check(path: &Path, limit: Duration) -> Result<Health> {
 /// it.
 pub fn verify(path: &Path) -> Result<()> {
     let wrong = || format!("{} cannot be used", path.display());
-    let log = super::beside(path, "-wal");
+    let log = beside(path, "-wal");
     if log.metadata().is_ok_and(|log| log.len() > 0) {
         bail!(
             "{}: what was written last is still in {}; make backups with `parlour backup`",

@@ -15,7 +15,10 @@ use rusqlite::{
     backup::{Backup, StepResult},
 };
 
-use super::{beside, check, file::open_existing};
+use super::{
+    check,
+    file::{beside, open_existing},
+};
 use crate::state_dir::FILE_MODE;
 
 /// How long a backup waits for locks, in all.

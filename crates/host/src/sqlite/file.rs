@@ -22,7 +22,6 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use rusqlite::{Connection, OpenFlags};
 
-use super::beside;
 use crate::state_dir::FILE_MODE;
 
 /// A file that guests' connections open.
@@ -211,6 +210,13 @@ pub fn open_existing(path: &Path) -> rusqlite::Result<Connection> {
 fn has_log(connection: &Connection) -> rusqlite::Result<bool> {
     let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
     Ok(mode == "wal")
+}
+
+/// The path with something appended to its last part, as SQLite names journals.
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 #[cfg(test)]

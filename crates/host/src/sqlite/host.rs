@@ -20,9 +20,13 @@ use wasmtime::{
     },
 };
 
-use super::{Databases, OpenConnection, connection::Execution, statement::given_up};
+use super::{
+    connection::{Execution, OpenConnection},
+    databases::Databases,
+    statement::given_up,
+};
 use crate::bindings::spin::sqlite::sqlite::{
-    Error, Host, HostConnection, HostConnectionWithStore, QueryResult, RowResult, Value,
+    Connection, Error, Host, HostConnection, HostConnectionWithStore, QueryResult, RowResult, Value,
 };
 
 /// Connections one instance may have at once.
@@ -61,7 +65,7 @@ type Outcome = FutureReader<Result<(), Error>>;
 type Result3 = std::result::Result<(Vec<String>, Rows, Outcome), Error>;
 
 impl SqliteView<'_> {
-    fn open_connection(&mut self, label: &str) -> Result<Result<Resource<OpenConnection>, Error>> {
+    fn open_connection(&mut self, label: &str) -> Result<Result<Resource<Connection>, Error>> {
         if !self.state.allowed.contains(label) {
             return Ok(Err(Error::AccessDenied));
         }
@@ -77,24 +81,26 @@ impl SqliteView<'_> {
             return Ok(Err(Error::Io("too many connections opened".to_owned())));
         }
         self.state.open += 1;
-        Ok(Ok(self.table.push(connection)?))
+        let handle = self.table.push(connection)?;
+        Ok(Ok(Resource::new_own(handle.rep())))
     }
 
-    fn connection(&self, handle: &Resource<OpenConnection>) -> Result<OpenConnection> {
-        Ok(self.table.get(handle)?.clone())
+    fn connection(&self, handle: &Resource<Connection>) -> Result<OpenConnection> {
+        let handle = Resource::<OpenConnection>::new_borrow(handle.rep());
+        Ok(self.table.get(&handle)?.clone())
     }
 }
 
 impl Host for SqliteView<'_> {}
 
 impl HostConnection for SqliteView<'_> {
-    async fn open(&mut self, label: String) -> Result<Result<Resource<OpenConnection>, Error>> {
+    async fn open(&mut self, label: String) -> Result<Result<Resource<Connection>, Error>> {
         self.open_connection(&label)
     }
 
     async fn execute(
         &mut self,
-        handle: Resource<OpenConnection>,
+        handle: Resource<Connection>,
         sql: String,
         parameters: Vec<Value>,
     ) -> Result<Result<QueryResult, Error>> {
@@ -103,15 +109,16 @@ impl HostConnection for SqliteView<'_> {
         Ok(result.map(|(columns, rows)| QueryResult { columns, rows }))
     }
 
-    async fn last_insert_rowid(&mut self, handle: Resource<OpenConnection>) -> Result<i64> {
+    async fn last_insert_rowid(&mut self, handle: Resource<Connection>) -> Result<i64> {
         Ok(self.connection(&handle)?.last_insert_rowid())
     }
 
-    async fn changes(&mut self, handle: Resource<OpenConnection>) -> Result<u64> {
+    async fn changes(&mut self, handle: Resource<Connection>) -> Result<u64> {
         Ok(self.connection(&handle)?.changes())
     }
 
-    async fn drop(&mut self, handle: Resource<OpenConnection>) -> Result<()> {
+    async fn drop(&mut self, handle: Resource<Connection>) -> Result<()> {
+        let handle = Resource::<OpenConnection>::new_own(handle.rep());
         let connection = self.table.delete(handle)?;
         self.state.open -= 1;
         connection.close().await;
@@ -123,13 +130,13 @@ impl<T: Send> HostConnectionWithStore<T> for SqliteData {
     async fn open_async(
         store: &Accessor<T, Self>,
         label: String,
-    ) -> Result<Result<Resource<OpenConnection>, Error>> {
+    ) -> Result<Result<Resource<Connection>, Error>> {
         store.with(|mut access| access.get().open_connection(&label))
     }
 
     async fn execute_async(
         store: &Accessor<T, Self>,
-        handle: Resource<OpenConnection>,
+        handle: Resource<Connection>,
         sql: String,
         parameters: Vec<Value>,
     ) -> Result<Result3> {
@@ -153,15 +160,12 @@ impl<T: Send> HostConnectionWithStore<T> for SqliteData {
 
     async fn last_insert_rowid_async(
         store: &Accessor<T, Self>,
-        handle: Resource<OpenConnection>,
+        handle: Resource<Connection>,
     ) -> Result<i64> {
         store.with(|mut access| Ok(access.get().connection(&handle)?.last_insert_rowid()))
     }
 
-    async fn changes_async(
-        store: &Accessor<T, Self>,
-        handle: Resource<OpenConnection>,
-    ) -> Result<u64> {
+    async fn changes_async(store: &Accessor<T, Self>, handle: Resource<Connection>) -> Result<u64> {
         store.with(|mut access| Ok(access.get().connection(&handle)?.changes()))
     }
 }

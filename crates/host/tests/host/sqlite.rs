@@ -4,9 +4,10 @@ use std::path::Path;
 
 use crate::running::{Running, databases_config, start_with};
 
-async fn start(name: &str) -> Running {
+/// The case `databases`, on a state directory of its own.
+async fn start() -> Running {
     let config = databases_config();
-    start_with(name, |options| {
+    start_with("databases", |options| {
         options.runtime_config = Some(config.path().to_owned())
     })
     .await
@@ -16,6 +17,13 @@ async fn lines(app: &Running, path: &str, script: &str) -> Vec<String> {
     let answer = app.ask(path, &[("x-do", "sql")], script).await;
     assert_eq!(answer.status, 200, "{script}");
     answer.body.lines().map(str::to_owned).collect()
+}
+
+/// Runs a script on new databases and compares the answer to each step with what stands behind its `=>`.
+async fn run(script: &str) -> Running {
+    let app = start().await;
+    expect(&app, script).await;
+    app
 }
 
 /// Runs a script and compares the answer to each step with what stands behind its `=>`.
@@ -35,9 +43,7 @@ async fn expect(app: &Running, script: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn values_keep_their_types() {
-    let app = start("databases").await;
-    expect(
-        &app,
+    run(
         r#"
         open default => opened
         run SELECT 1 AS a, 2.5, 'text' AS c, x'00ff', NULL => a,2.5,c,x'00ff',NULL [1,2.5,"text",[0, ff],null]
@@ -51,10 +57,7 @@ async fn values_keep_their_types() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_are_as_spin_opens_them() {
-    let app = start("databases").await;
-    expect(
-        &app,
-        r#"
+    let app = run(r#"
         open default => opened
         run PRAGMA journal_mode => journal_mode ["delete"]
         run PRAGMA synchronous => synchronous [2]
@@ -63,18 +66,14 @@ async fn connections_are_as_spin_opens_them() {
         run CREATE VIRTUAL TABLE f USING fts5(a) => []
         run ATTACH 'elsewhere.db' AS e => result: Error::Io("not authorized")
         run ATTACH ':memory:' AS e => []
-        "#,
-    )
+        "#)
     .await;
     assert!(app.state.path().join("sqlite_db.db").is_file());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_first_of_several_statements_runs() {
-    let app = start("databases").await;
-    expect(
-        &app,
-        r#"
+    run(r#"
         open default => opened
         run CREATE TABLE t(a); INSERT INTO t VALUES (1); nonsense => []
         run SELECT count(*) AS n FROM t => n [0]
@@ -83,16 +82,13 @@ async fn only_the_first_of_several_statements_runs() {
         rowid => 2
         run SELECT a FROM t => a [7 8]
         changes => 2
-        "#,
-    )
+        "#)
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_is_the_result_and_not_the_call() {
-    let app = start("databases").await;
-    expect(
-        &app,
+    run(
         r#"
         open default => opened
         start nonsense => started
@@ -111,10 +107,7 @@ async fn an_error_is_the_result_and_not_the_call() {
 /// has the names of the columns there were.
 #[tokio::test(flavor = "multi_thread")]
 async fn columns_may_change_under_a_prepared_statement() {
-    let app = start("databases").await;
-    expect(
-        &app,
-        r#"
+    run(r#"
         open default => opened
         run CREATE TABLE t(a) => []
         run INSERT INTO t VALUES (1) => []
@@ -140,16 +133,13 @@ async fn columns_may_change_under_a_prepared_statement() {
         run SELECT * FROM t => x [7,9 8,9]
         run COMMIT => []
         run SELECT * FROM t => x,y [7,9 8,9]
-        "#,
-    )
+        "#)
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn named_parameters_are_bound_by_their_place() {
-    let app = start("databases").await;
-    expect(
-        &app,
+    run(
         r#"
         open default => opened
         run SELECT :a AS x|hi => x ["hi"]
@@ -165,7 +155,7 @@ async fn named_parameters_are_bound_by_their_place() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_without_a_statement_is_an_error() {
-    let app = start("databases").await;
+    let app = start().await;
     for nothing in ["", "-- nothing", "/* nothing */", ";", " ; ;"] {
         let script = format!("open default\nrun {nothing}\nrun SELECT 1 AS well");
         let answer = lines(&app, "/", &script).await;
@@ -176,9 +166,7 @@ async fn a_text_without_a_statement_is_an_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_ends_early_is_an_error() {
-    let app = start("databases").await;
-    expect(
-        &app,
+    run(
         r#"
         open default => opened
         run CREATE TABLE t(a) => []
@@ -193,10 +181,7 @@ async fn a_stream_that_ends_early_is_an_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_connection_rolls_back() {
-    let app = start("databases").await;
-    expect(
-        &app,
-        r#"
+    run(r#"
         open default => opened
         run CREATE TABLE t(a) => []
         run BEGIN IMMEDIATE => []
@@ -208,17 +193,13 @@ async fn a_dropped_connection_rolls_back() {
         run INSERT INTO t VALUES (2) => []
         run COMMIT => []
         run SELECT a FROM t => a [2]
-        "#,
-    )
+        "#)
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deferred_transaction_cannot_be_upgraded_behind_anothers_back() {
-    let app = start("databases").await;
-    expect(
-        &app,
-        r#"
+    run(r#"
         open default => opened
         run PRAGMA journal_mode=WAL => journal_mode ["wal"]
         run CREATE TABLE t(a) => []
@@ -230,17 +211,13 @@ async fn a_deferred_transaction_cannot_be_upgraded_behind_anothers_back() {
         run INSERT INTO t VALUES (2) => result: Error::Io("database is locked")
         run ROLLBACK => []
         run SELECT a FROM t => a [1]
-        "#,
-    )
+        "#)
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_database_is_an_error_and_works_again() {
-    let app = start("databases").await;
-    expect(
-        &app,
-        r#"
+    run(r#"
         open default => opened
         run CREATE TABLE t(a) => []
         run BEGIN IMMEDIATE => []
@@ -251,14 +228,13 @@ async fn a_locked_database_is_an_error_and_works_again() {
         use 1 => used
         run INSERT INTO t VALUES (2) => []
         run SELECT a FROM t => a [2]
-        "#,
-    )
+        "#)
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_must_be_listed_and_defined() {
-    let app = start("databases").await;
+    let app = start().await;
     let denied = lines(&app, "/without", "open default").await;
     assert_eq!(denied, ["Error::AccessDenied"]);
     expect(
@@ -276,7 +252,7 @@ async fn a_database_must_be_listed_and_defined() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_rows_than_fit_at_once_all_arrive() {
-    let app = start("databases").await;
+    let app = start().await;
     let script = "open default\n\
         run WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) SELECT i FROM n";
     let answer = lines(&app, "/", script).await;
@@ -286,7 +262,7 @@ async fn more_rows_than_fit_at_once_all_arrive() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_nobody_reads_hold_up_no_other_connection() {
-    let app = start("databases").await;
+    let app = start().await;
     let many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) SELECT i FROM n";
     let script = format!(
         "open default\nstart {many}\nrun SELECT 2 AS two\nopen default\nrun SELECT 3 AS three"
@@ -297,7 +273,7 @@ async fn rows_nobody_reads_hold_up_no_other_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn shutting_down_leaves_everything_in_the_database_file() {
-    let app = start("databases").await;
+    let app = start().await;
     let script = "open default\nrun PRAGMA journal_mode=WAL\nrun CREATE TABLE t AS SELECT 1 AS a";
     lines(&app, "/", script).await;
     app.app.shutdown().await;

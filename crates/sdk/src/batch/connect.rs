@@ -1,4 +1,4 @@
-//! A client asks to enter: it takes up its session, or is a new socket; then the handler decides.
+//! A client asks to enter: it resumes its session, or is a new socket; then the handler decides.
 
 use std::{borrow::Cow, rc::Rc};
 
@@ -6,7 +6,7 @@ use parlour_protocol::relay::{self, Batch, Command, Event, Owner};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::{disconnect::Stale, ours, socket};
+use super::{answer::ours, disconnect::Stale};
 use crate::{
     context::Context,
     error::Error,
@@ -80,12 +80,12 @@ pub(super) async fn run(
             had_left: session.had_left,
         }),
         handshake: Some(Rc::new(handshake)),
-        ..socket(context, connect.socket)
+        ..Socket::new(context, connect.socket)
     };
     let expires = connect.claims.and_then(expiry);
     let entrance = match session {
         Some(session) => {
-            take_up(&socket, &session, stale);
+            resume(&socket, &session, stale);
             introduce(namespace, &socket, connect);
             if connect.claims.is_some() {
                 renew(&socket, expires);
@@ -134,11 +134,11 @@ struct Entrance {
     pid: Option<String>,
     /// Milliseconds since 1970: when its token ends.
     expires: Option<u64>,
-    /// The session that it has taken up.
+    /// The session that it has resumed.
     session: Option<Session>,
 }
 
-/// What the client wants back, if it may be given to it: not if whoever has it was asked, and is there.
+/// The session that the client claims. None if another connection has it and has answered that it is alive.
 fn claim_of(connect: &relay::Connect<'_>) -> Option<Claim> {
     let claim = claim(connect.auth)?;
     match connect.owner {
@@ -187,7 +187,7 @@ impl<'a> Progress<'a> {
         relay::Connect {
             claims: self.claims,
             refused: self.refused,
-            // Who was sent a page and cannot take up the session after all must begin anew.
+            // Who was sent a page and cannot resume the session after all must begin anew.
             unjudged: self.unjudged || self.after > 0,
             ..connect.clone()
         }
@@ -217,7 +217,7 @@ fn not_begun(connect: &relay::Connect<'_>, after: u64) -> Box<RawValue> {
     to_raw_value(&progress).expect("raw JSON, truth and a number always serialise")
 }
 
-/// A part of what the client has missed, before it can take up its session.
+/// A part of what the client has missed, before it can resume its session.
 fn page(context: &Context, connect: &relay::Connect<'_>, session: &Session) -> Result<(), Error> {
     let data = data_of(session)?;
     let progress = not_begun(connect, session.offset);
@@ -249,7 +249,7 @@ fn missed<'a>(session: &'a Session, data: &'a [Box<RawValue>]) -> Vec<relay::Mis
 fn claim(auth: Option<&RawValue>) -> Option<Claim> {
     let auth = Auth::of(auth)?;
     let pid = text(auth.pid)?;
-    // Some other text as an offset is none of ours: nobody knows what its client has seen.
+    // An offset that is no number was not given out here, so it is unknown what its client has seen.
     let seen = match auth.offset {
         None => None,
         offset => Some(number(&text(offset)?)?),
@@ -325,7 +325,8 @@ pub(super) fn renew(socket: &Socket, expires: Option<u64>) {
     socket.context.change(socket.index, renewal);
 }
 
-/// The secret that the relay proposes, or one of ours: then a client whose answer is sent again gets none.
+/// The secret that the relay proposes, or a random one. A random one is not in the batch, so it cannot be added again
+/// to an answer that is sent a second time.
 fn secret(connect: &relay::Connect<'_>) -> String {
     proposed(connect).map_or_else(sid::random, str::to_owned)
 }
@@ -353,9 +354,9 @@ fn enter(socket: &Socket, connect: &relay::Connect<'_>, expires: Option<u64>) ->
 }
 
 /// The socket is the one that it was before.
-fn take_up(socket: &Socket, session: &Session, stale: &mut Stale) {
+fn resume(socket: &Socket, session: &Session, stale: &mut Stale) {
     let peer = socket.peer();
-    peer.take_up(session.socket.clone());
+    peer.resume(session.socket.clone());
     peer.restore(&session.data, session.private.as_deref());
     socket
         .context

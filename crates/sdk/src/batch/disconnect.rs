@@ -1,16 +1,16 @@
-//! A socket is gone: its handlers are told, its session is kept if it can come back. Unless it is here
-//! again already, by another connection: then nothing happens.
+//! A socket is gone: its handlers run, and its session is kept if it can be resumed. If the socket is connected again
+//! by another connection already, nothing happens.
 
 use std::{collections::HashSet, rc::Rc};
 
 use parlour_protocol::relay::{self, Event};
 
-use super::socket;
 use crate::{
     context::Context,
     error::Error,
     interface::{self, Change, Departure},
     namespace::Namespace,
+    socket::Socket,
 };
 
 /// Why a socket is gone that may come back, by Socket.IO's list (`RECOVERABLE_DISCONNECT_REASONS`).
@@ -76,7 +76,7 @@ pub(super) async fn run(
     gone: relay::Disconnect<'_>,
     stale: &Stale,
 ) -> Result<(), interface::Error> {
-    let socket = socket(context, gone.socket);
+    let socket = Socket::new(context, gone.socket);
     let peer = socket.peer();
     if stale.has(socket.id(), &peer.connection) {
         return Ok(());

@@ -5,7 +5,10 @@ use std::rc::Rc;
 use parlour_protocol::relay::{Event, MAX_ANSWER_BYTES};
 use serde_json::value::RawValue;
 
-use super::{answer_error, connect, event_name};
+use super::{
+    answer::{answer_error, event_name},
+    connect,
+};
 use crate::{context::Context, error::Error, interface};
 
 /// Whom to tell. Cheap: it is made for every event.

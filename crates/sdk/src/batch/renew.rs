@@ -1,4 +1,4 @@
-//! A client that is in shows another token (the event `auth`): the middleware has judged it as it judges
+//! A client that is in shows another token (the event `auth`): the middleware has authorized it as it does
 //! those who enter. A good one replaces what was known of the client, a bad one changes nothing.
 
 use std::rc::Rc;
@@ -7,11 +7,15 @@ use parlour_protocol::relay::{self, Command};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
-use super::{connect, ours, socket};
+use super::{
+    answer::{answer_error, ours},
+    connect,
+};
 use crate::{
     context::Context,
     error::{Error, Result},
     interface,
+    socket::Socket,
 };
 
 pub(super) fn run(context: &Rc<Context>, event: &relay::Renew<'_>) -> Result<(), interface::Error> {
@@ -19,7 +23,7 @@ pub(super) fn run(context: &Rc<Context>, event: &relay::Renew<'_>) -> Result<(),
         Ok(expires) => event.id.map_or(Ok(()), |id| {
             context.ack(event.socket, id, &json!({ "expires": expires }))
         }),
-        Err(error) => return super::answer_error(context, event.socket, event.id, &error),
+        Err(error) => return answer_error(context, event.socket, event.id, &error),
     };
     answer.map_err(ours)
 }
@@ -30,10 +34,10 @@ fn renewed(context: &Rc<Context>, event: &relay::Renew<'_>) -> Result<Option<u64
         return Err(refusal(refused));
     }
     let Some(claims) = event.claims.filter(|claims| claims.get() != "null") else {
-        let message = "This namespace has no middleware that judges tokens";
+        let message = "This namespace has no middleware that authorizes tokens";
         return Err(Error::new("not_judged", message));
     };
-    let socket = socket(context, event.socket);
+    let socket = Socket::new(context, event.socket);
     let before = socket
         .claims::<Subject>()
         .ok()

@@ -1,78 +1,20 @@
-//! What a batch emits and whom it moves: the commands and changes that come of it, and their offsets
-//! once the database has given them.
-
-use std::time::Duration;
+//! What a batch emits and whom it moves: the commands and changes that come of it.
 
 use parlour_protocol::relay::{self, Command};
 use parlour_protocol::socket::is_reserved;
 use serde_json::value::RawValue;
 
-use super::{Commands, Context};
+use super::{
+    Context,
+    link::{AckPlace, Kind, Link},
+};
 use crate::{
     args::Rendered,
     asked::Asked,
     error::{Error, Result, unwritable},
     interface::{self, Change, Direction, Emission, Movement, Whom},
+    target::{OnceAcked, Target},
 };
-
-/// Whom an emission is for.
-#[derive(Clone, Default)]
-pub(crate) struct Target {
-    /// Another namespace than the batch's.
-    pub namespace: Option<String>,
-    pub rooms: Vec<String>,
-    pub except: Vec<String>,
-    /// The only room is a socket's own.
-    pub direct: bool,
-    pub volatile: bool,
-    pub local: bool,
-    pub id: Option<String>,
-    pub timeout: Option<Duration>,
-    pub ack: Option<Asked>,
-}
-
-/// An emission that happens once, and the ack that goes with it.
-pub(crate) struct OnceAcked {
-    pub sender: String,
-    pub socket: usize,
-    /// The id the client wants acknowledged, if any.
-    pub ack: Option<u64>,
-    pub answer: Rendered,
-}
-
-/// The command that belongs to what is stored, to be completed by its offset. Of an emission that is a repetition it
-/// is to be corrected instead.
-pub(super) struct Link {
-    command: usize,
-    kind: Kind,
-    ack: Option<AckPlace>,
-}
-
-/// What must be known of what was stored, beside its offset.
-#[derive(Clone, Copy)]
-enum Kind {
-    /// Nothing.
-    Own,
-    /// What it follows in another namespace's log.
-    Elsewhere,
-    /// Who is asked to acknowledge.
-    Asked,
-}
-
-/// Whether a change is stored for other relays only.
-pub(super) fn is_for_others(change: &Change) -> bool {
-    match change {
-        Change::Emit(emission) => emission.transient,
-        Change::Command(_) => true,
-        _ => false,
-    }
-}
-
-struct AckPlace {
-    command: usize,
-    socket: usize,
-    id: u64,
-}
 
 impl Context {
     /// Records a command that other relays must carry out as well, at the same place of the log.
@@ -236,62 +178,6 @@ impl Context {
         });
         self.record.borrow_mut().changes.push((movement, None));
         Ok(())
-    }
-
-    /// Hands changes to the database, and completes the commands of what they emit.
-    pub(super) async fn apply(
-        &self,
-        changes: Vec<(Change, Option<Link>)>,
-    ) -> Result<(), interface::Error> {
-        if changes.is_empty() {
-            return Ok(());
-        }
-        let (changes, links): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
-        let applied = self.store().apply(changes).await?;
-        let mut record = self.record.borrow_mut();
-        let mut repetitions = applied.repetitions.into_iter().peekable();
-        let mut stored = applied.stored.into_iter().peekable();
-        for (index, link) in links.iter().enumerate() {
-            let Some(link) = link else { continue };
-            if let Some(repetition) = repetitions.next_if(|it| it.index as usize == index) {
-                record.commands.take_back(link.command);
-                if let Some(place) = &link.ack {
-                    self.repeat(&mut record.commands, place, repetition.ack);
-                }
-            } else if let Some(stored) = stored.next_if(|it| it.index as usize == index) {
-                complete(&mut record.commands, link, stored);
-            }
-        }
-        Ok(())
-    }
-
-    /// The ack a repetition gets: the stored one.
-    fn repeat(&self, commands: &mut Commands, place: &AckPlace, ack: String) {
-        let Ok(data) = RawValue::from_string(ack) else {
-            return commands.take_back(place.command);
-        };
-        let command = Command::Ack(relay::Ack {
-            socket: self.sockets[place.socket].id().into(),
-            id: place.id,
-            data: &data,
-            attachments: Vec::new(),
-        });
-        let written = commands.replace(place.command, &command);
-        written.expect("what was JSON before can be written");
-    }
-}
-
-/// Tells a command its place in the log.
-fn complete(commands: &mut Commands, link: &Link, stored: interface::Stored) {
-    commands.set_offset(link.command, stored.offset);
-    match link.kind {
-        Kind::Own => {}
-        Kind::Elsewhere => commands.add_member(link.command, "previous", &stored.previous),
-        Kind::Asked => {
-            let sockets = stored.sockets.iter();
-            let asked: Vec<_> = sockets.map(|it| (&it.socket, &it.relay)).collect();
-            commands.add_member(link.command, "asked", &asked);
-        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The statements, against SQLite itself.
 
+use parlour_sqlite::use_file;
+
 use super::*;
 
 /// A moment that is no time to sweep, in microseconds since 1970.
@@ -9,7 +11,7 @@ const SECOND: i64 = 1_000_000;
 /// A database of its own, and this thread's connections to it.
 fn database() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    engine::use_file(folder.path().join("db"));
+    use_file(folder.path().join("db"));
     CONNECTION.take();
     folder
 }
@@ -23,7 +25,7 @@ async fn admitted(limit: &Limit, address: &str, now: i64) -> bool {
 }
 
 async fn integer(sql: &str) -> i64 {
-    let row = connection().await.unwrap().row(sql, Vec::new()).await;
+    let row = shared().await.unwrap().row(sql, Vec::new()).await;
     match row.unwrap().unwrap()[..] {
         [Value::Integer(number)] => number,
         ref other => panic!("{other:?}"),
@@ -111,8 +113,8 @@ async fn two_who_ask_at_once_do_not_both_get_the_last_token() {
     let limit = limit("5/h");
     // As instances would, each over a connection of its own.
     let ask = move || async move {
-        let engine = open().await.unwrap();
-        take_with(&engine, &limit, "a", NOW).await.unwrap()
+        let connection = open().await.unwrap();
+        take_with(&connection, &limit, "a", NOW).await.unwrap()
     };
     let asking: Vec<_> = (0..20).map(|_| tokio::spawn(ask())).collect();
     let mut taken = Vec::new();
@@ -161,8 +163,8 @@ async fn a_sweep_is_bounded_and_reads_an_index() {
 
     let plan = format!("EXPLAIN QUERY PLAN {SWEEP}");
     let parameters = vec![Value::Integer(0), Value::Integer(1)];
-    let engine = connection().await.unwrap();
-    let plan = engine.row(&plan, parameters).await.unwrap();
+    let connection = shared().await.unwrap();
+    let plan = connection.row(&plan, parameters).await.unwrap();
     let plan = format!("{plan:?}");
     assert!(!plan.contains("SCAN"), "{plan}");
 }
@@ -172,17 +174,20 @@ async fn a_connect_costs_no_fsync() {
     let _folder = database();
     assert!(admitted(&limit("1/s"), "a", NOW).await);
     assert_eq!(integer("PRAGMA synchronous").await, 1, "NORMAL");
-    let engine = connection().await.unwrap();
-    let mode = engine.row("PRAGMA journal_mode", Vec::new()).await.unwrap();
+    let connection = shared().await.unwrap();
+    let mode = connection
+        .row("PRAGMA journal_mode", Vec::new())
+        .await
+        .unwrap();
     assert!(matches!(mode.as_deref(), Some([Value::Text(mode)]) if mode == "wal"));
 }
 
 #[tokio::test]
 async fn a_database_that_fails_is_said_and_tried_again() {
     let folder = database();
-    engine::use_file(folder.path().join("no such folder").join("db"));
+    use_file(folder.path().join("no such folder").join("db"));
     let problem = take(&limit("1/s"), "a", NOW).await.unwrap_err();
     assert!(problem.contains("SQLite database `default`"), "{problem}");
-    engine::use_file(folder.path().join("db"));
+    use_file(folder.path().join("db"));
     assert!(admitted(&limit("1/s"), "a", NOW).await);
 }

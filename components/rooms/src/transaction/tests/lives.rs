@@ -34,7 +34,7 @@ async fn time_passes() {
 
 /// A batch of another relay, when it is time to tidy up.
 async fn another_relay_speaks() {
-    by_hand("UPDATE tidied SET at = 0").await;
+    by_hand("UPDATE gc_cursor SET at = 0").await;
     let transaction = fresh(Batch {
         relay: "another".into(),
         ..batch(1, log::now(), 1)

@@ -2,8 +2,8 @@
 //! is given of it that has missed some.
 
 use super::*;
-use crate::database::statements;
 use crate::interface::{Command, Located, Logged, Replayed, Target, What, Whom};
+use parlour_sqlite::statements;
 
 /// Another relay has committed a batch.
 pub(super) async fn another_relay_is_there() {
@@ -423,7 +423,7 @@ fn a_relay_is_told_that_something_was_deleted_which_it_has_not_delivered() {
             vec![say("a", "1"), say("b", "2"), say("a", "3")],
         )
         .await;
-        by_hand("INSERT INTO horizon VALUES ('/', 'a', 1, 1), ('/b', 'a', 3, 1)").await;
+        by_hand("INSERT INTO truncation VALUES ('/', 'a', 1, 1), ('/b', 'a', 3, 1)").await;
         by_hand("DELETE FROM log WHERE offset = 1").await;
         let replayed = replay("/", 0, u32::MAX).await;
         assert_eq!((replayed.entries.len(), replayed.lost), (2, true));
@@ -465,7 +465,7 @@ fn a_replay_reads_what_came_after_its_offset_and_nothing_else() {
         let plan = database.rows(&plan).await;
         let range = "SEARCH log USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)";
         assert!(plan.iter().any(|step| step == range), "{plan:#?}");
-        for table in ["log", "horizon", "head"] {
+        for table in ["log", "truncation", "head"] {
             let scan = format!("SCAN {table}");
             assert!(
                 !plan.iter().any(|step| step.starts_with(&scan)),
@@ -483,14 +483,13 @@ fn what_a_session_has_missed_is_found_by_an_index() {
         let database = pool::take().await.unwrap();
         let plan = format!("EXPLAIN QUERY PLAN {}", sql::MISSED);
         let plan = database.rows(&plan).await;
-        let step =
-            "SEARCH log USING INDEX log_brief (namespace=? AND room=? AND brief=? AND rowid>?)";
+        let step = "SEARCH log USING INDEX log_ephemeral (namespace=? AND room=? AND ephemeral=? AND rowid>?)";
         let steps = plan.iter().filter(|it| *it == step);
         assert_eq!(steps.count(), 2, "{plan:#?}");
-        let plan = format!("EXPLAIN QUERY PLAN {}", sql::tidy::HAS_BRIEF);
+        let plan = format!("EXPLAIN QUERY PLAN {}", sql::gc::HAS_EPHEMERAL);
         let plan = database.rows(&plan).await;
         assert!(
-            plan.iter().any(|step| step.contains("log_brief")),
+            plan.iter().any(|step| step.contains("log_ephemeral")),
             "{plan:#?}"
         );
     });

@@ -1,4 +1,4 @@
-//! Sessions that are taken up again, and those that cannot be.
+//! Sessions that are resumed, and those that cannot be.
 
 use super::*;
 use crate::interface::{Direction, Movement, Session};

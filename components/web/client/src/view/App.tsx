@@ -4,7 +4,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Chat } from "../model/chat.ts";
 import { Composer } from "./Composer.tsx";
-import { Drawer } from "./Drawer.tsx";
+import { Drawer, type Side } from "./Drawer.tsx";
 import { Header } from "./Header.tsx";
 import { Log } from "./Log.tsx";
 import { Notices } from "./Notices.tsx";
@@ -12,8 +12,6 @@ import { People } from "./People.tsx";
 import { Sidebar } from "./Sidebar.tsx";
 import { SignIn } from "./SignIn.tsx";
 import { useChanges, useMedia } from "./hooks.ts";
-
-export type Side = "rooms" | "people";
 
 export function App({ chat }: { chat: Chat }) {
   useChanges(chat);

@@ -3,8 +3,10 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import type { Side } from "./App.tsx";
 import { Icon } from "./icons.tsx";
+
+/** Which side it is. */
+export type Side = "rooms" | "people";
 
 interface Props {
   side: Side;

@@ -1,7 +1,7 @@
 // The conversation's head: where one is, how the connection is, and on small screens the way to the sides.
 
 import type { Chat, Line } from "../model/chat.ts";
-import type { Side } from "./App.tsx";
+import type { Side } from "./Drawer.tsx";
 import { Icon } from "./icons.tsx";
 
 const LINES: Record<Line, string> = {

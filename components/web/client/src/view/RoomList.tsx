@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import type { Chat } from "../model/chat.ts";
 import { MAX_ROOM_CHARS } from "../model/wire.ts";
-import { Count } from "./Sidebar.tsx";
+import { Count } from "./Count.tsx";
 import { Icon } from "./icons.tsx";
 
 interface Props {

@@ -2,6 +2,7 @@
 
 import type { Chat } from "../model/chat.ts";
 import type { AreaName } from "../model/settings.ts";
+import { Count } from "./Count.tsx";
 import { Icon } from "./icons.tsx";
 import { Me } from "./Me.tsx";
 import { NewRoom, RoomList } from "./RoomList.tsx";
@@ -47,14 +48,5 @@ function AreaButton({ chat, name, label }: { chat: Chat; name: AreaName; label: 
       {isLocked && <span class="hidden">, sign in</span>}
       {unread > 0 && !isShown && <Count unread={unread} />}
     </button>
-  );
-}
-
-export function Count({ unread }: { unread: number }) {
-  return (
-    <span class="count">
-      {unread > 99 ? "99+" : unread}
-      <span class="hidden"> unread</span>
-    </span>
   );
 }

@@ -73,7 +73,7 @@ fn the_relay_is_told_when_a_token_ends() {
 }
 
 #[test]
-fn who_comes_back_has_the_end_of_then_or_if_it_is_judged_of_now() {
+fn who_comes_back_has_the_end_of_then_or_if_it_is_authorized_again_of_now() {
     let memory = Memory::default();
     let found = enter_with(&memory, json!({ "sub": "ann", "exp": EXP }));
     let pid = found[0]["accept"]["pid"].as_str().unwrap().to_owned();
@@ -87,9 +87,9 @@ fn who_comes_back_has_the_end_of_then_or_if_it_is_judged_of_now() {
     let leave = json!({ "sockets": [{ "id": "new", "connection": "C3" }],
                         "events": [gone("ping timeout")] });
     commands_under(RECOVERING, &memory, hall, leave);
-    let mut judged = again(&pid, json!(null), tick);
-    judged["events"][0]["connect"]["claims"] = json!({ "sub": "ann", "exp": EXP + 1 });
-    let found = commands_under(RECOVERING, &memory, hall, judged);
+    let mut authorized = again(&pid, json!(null), tick);
+    authorized["events"][0]["connect"]["claims"] = json!({ "sub": "ann", "exp": EXP + 1 });
+    let found = commands_under(RECOVERING, &memory, hall, authorized);
     assert!(found[0]["accept"]["recovered"].is_object());
     assert_eq!(found[0]["accept"]["expires"], (EXP + 1) * 1000);
     let known = memory.tables.borrow().connected["new"].0.clone();

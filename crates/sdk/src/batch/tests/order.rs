@@ -2,7 +2,7 @@
 
 use super::{parts::answer, *};
 
-/// Another relay has these sockets, `b` among them: its session was taken up there, and this relay does not know it.
+/// Another relay has these sockets, `b` among them: its session was resumed there, and this relay does not know it.
 fn with_others() -> Memory {
     let memory = Memory::default();
     {

@@ -182,8 +182,8 @@ fn who_asks_to_enter_and_is_put_off_is_known_when_it_comes_again() {
     let mut rest = events.split_off(1);
     for (event, progress) in rest.iter_mut().zip(progress) {
         let connect = event["connect"].as_object_mut().unwrap();
-        for verdict in ["claims", "refused", "unjudged"] {
-            connect.remove(verdict);
+        for decision in ["claims", "refused", "unjudged"] {
+            connect.remove(decision);
         }
         connect.insert("progress".into(), progress.clone());
     }

@@ -114,7 +114,7 @@ fn a_client_gets_its_session_back_and_what_it_missed() {
 }
 
 #[test]
-fn who_is_judged_again_has_the_claims_of_now() {
+fn who_is_authorized_again_has_the_claims_of_now() {
     let memory = Memory::default();
     let pid = enter(&memory);
     commands_under(
@@ -173,7 +173,7 @@ fn what_is_stored_carries_its_offset_and_nothing_else_does() {
 }
 
 #[test]
-fn who_cannot_be_recovered_enters_anew_and_who_was_not_judged_does_not() {
+fn who_cannot_be_recovered_enters_anew_and_who_was_not_authorized_does_not() {
     let memory = Memory::default();
     let pid = enter(&memory);
     commands_under(

@@ -7,8 +7,8 @@ use super::{
 use crate::database::Database;
 
 /// Commits a batch of its own under a policy, when it is time to tidy up.
-async fn tidied(sequence: u64, policy: Policy, changes: Vec<Change>) {
-    by_hand("UPDATE tidied SET at = 0").await;
+async fn collected(sequence: u64, policy: Policy, changes: Vec<Change>) {
+    by_hand("UPDATE gc_cursor SET at = 0").await;
     let opened = Transaction::open(batch(1, sequence, 1), policy).await;
     let Opened::Fresh(transaction) = opened.unwrap() else {
         panic!("done");
@@ -59,7 +59,7 @@ fn everything_in_a_room_is_kept_unless_it_is_said_otherwise() {
     test(async || {
         commit(1, vec![say("a", "old")]).await;
         by_hand("UPDATE log SET at = 1").await;
-        tidied(2, POLICY, vec![say("a", "new")]).await;
+        collected(2, POLICY, vec![say("a", "new")]).await;
         assert_eq!(history().await, ["old", "new"]);
     });
 }
@@ -77,13 +77,13 @@ fn a_room_keeps_what_is_young_and_so_many_at_most() {
             max_age: 900_000,
             ..POLICY
         };
-        tidied(3, young, vec![connect("x")]).await;
+        collected(3, young, vec![connect("x")]).await;
         assert_eq!(history().await, ["3", "4", "5", "6", "7", "8", "9"]);
         let few = Policy {
             max_count: 2,
             ..POLICY
         };
-        tidied(4, few, vec![connect("y")]).await;
+        collected(4, few, vec![connect("y")]).await;
         assert_eq!(history().await, ["8", "9"]);
         let transaction = fresh(batch(1, 1000, 1)).await;
         let rooms = transaction.rooms("message".into()).await.unwrap();
@@ -104,14 +104,17 @@ fn what_only_a_session_could_want_goes_when_none_can_any_more() {
         commit(1, vec![connect(socket), broadcast("all"), own]).await;
         commit(2, vec![say("a", "kept"), broadcast("young")]).await;
         by_hand("UPDATE log SET at = at - 700000 WHERE offset <= 3").await;
-        tidied(3, POLICY, vec![connect("y")]).await;
+        collected(3, POLICY, vec![connect("y")]).await;
         assert_eq!(count("SELECT count(*) FROM log").await, 2);
         assert_eq!(history().await, ["kept"]);
-        assert_eq!(count("SELECT offset FROM horizon WHERE room = ''").await, 2);
+        assert_eq!(
+            count("SELECT offset FROM truncation WHERE room = ''").await,
+            2
+        );
         // Once done it is not looked at again.
-        assert_eq!(count("SELECT brief FROM tidied").await, 3);
+        assert_eq!(count("SELECT ephemeral FROM gc_cursor").await, 3);
         by_hand("UPDATE log SET at = at - 700000").await;
-        tidied(4, POLICY, vec![connect("z")]).await;
+        collected(4, POLICY, vec![connect("z")]).await;
         assert_eq!(count("SELECT count(*) FROM log").await, 1);
     });
 }
@@ -126,12 +129,12 @@ fn sessions_and_answers_go_when_their_time_is_over() {
             ack: "[]".into(),
         });
         commit(1, vec![enter("x"), answer, disconnect("x", true)]).await;
-        tidied(2, POLICY, vec![connect("y")]).await;
+        collected(2, POLICY, vec![connect("y")]).await;
         assert_eq!(count("SELECT count(*) FROM session").await, 1);
         assert_eq!(count("SELECT count(*) FROM answer").await, 1);
         by_hand("UPDATE session SET gone = gone - 120001").await;
         by_hand("UPDATE answer SET at = 1").await;
-        tidied(3, POLICY, vec![connect("z")]).await;
+        collected(3, POLICY, vec![connect("z")]).await;
         assert_eq!(count("SELECT count(*) FROM session").await, 0);
         assert_eq!(count("SELECT count(*) FROM answer").await, 0);
     });
@@ -162,11 +165,11 @@ fn who_missed_what_is_deleted_is_told_and_who_had_seen_it_is_not_bothered() {
         };
         assert_eq!(can().await, [true, true, true]);
         grow_old().await;
-        tidied(5, few, vec![connect("y")]).await;
+        collected(5, few, vec![connect("y")]).await;
         // Of eleven, the last four are there: from the eighth on.
         assert_eq!(can().await, [false, true, true]);
         // What was deleted long before x went, it had surely seen.
-        by_hand("UPDATE horizon SET at = at - 300000").await;
+        by_hand("UPDATE truncation SET at = at - 300000").await;
         assert_eq!(can().await, [true, true, true]);
     });
 }
@@ -184,12 +187,15 @@ fn what_a_relay_may_not_have_delivered_yet_is_kept_whatever_the_policy_says() {
             max_count: 1,
         };
         by_hand("UPDATE log SET at = at - 590000").await;
-        tidied(2, none, vec![connect("x")]).await;
+        collected(2, none, vec![connect("x")]).await;
         assert_eq!(count("SELECT count(*) FROM log").await, 7);
         by_hand("UPDATE log SET at = at - 20000").await;
-        tidied(3, none, vec![connect("y")]).await;
+        collected(3, none, vec![connect("y")]).await;
         // A command goes as what is only kept for sessions.
         assert_eq!(count("SELECT count(*) FROM log").await, 0);
-        assert_eq!(count("SELECT offset FROM horizon WHERE room = ''").await, 7);
+        assert_eq!(
+            count("SELECT offset FROM truncation WHERE room = ''").await,
+            7
+        );
     });
 }

@@ -1,22 +1,22 @@
-//! Keeps the database from growing for good: sessions and answers whose time is over, emissions that
-//! no session can want any more, those that a room's policy does not keep, and sockets whose relay will
-//! not come back. In small portions, with a batch that is committed anyway.
+//! Keeps the database from growing without end. It deletes sessions and answers whose time is over, emissions that no
+//! session can be resumed with any more, emissions that a room's policy does not keep, and sockets of absent relays. It
+//! works in small portions, in the transaction of a batch that is committed anyway.
 
-use spin_sdk::sqlite::Value;
+use parlour_sqlite::Value;
 
 use super::{
     Transaction,
     log::now,
-    recovery::{BRIEF, UNNOTICED},
+    recovery::{EPHEMERAL, UNNOTICED},
     sockets,
 };
 use crate::{
     database::{Database, integer, list, number},
     interface::Error,
-    sql::tidy as sql,
+    sql::gc as sql,
 };
 
-/// Milliseconds between two times that a namespace is tidied up.
+/// Milliseconds between two collections of a namespace's garbage.
 pub(super) const EVERY: u64 = 60_000;
 
 /// Milliseconds until the next time where there was too much to do at once.
@@ -28,7 +28,7 @@ const ROOMS: u64 = 500;
 /// Emissions of rooms that have too many that are looked at each time.
 const LOOKED_AT: i64 = 100_000;
 
-/// Offsets that are looked at each time for brief emissions; emissions of rooms that are deleted.
+/// Offsets that are looked at each time for ephemeral emissions; emissions of rooms that are deleted.
 const PORTION: u64 = 20_000;
 
 /// Milliseconds that everything in a log is kept, whatever else is said: for a relay that has not delivered it yet,
@@ -38,16 +38,17 @@ const UNDELIVERED: u64 = 10 * 60 * 1000;
 /// Milliseconds that answers to events which happen once are kept.
 const ANSWERS: u64 = 24 * 60 * 60 * 1000;
 
-/// Where the last time ended.
+/// Where the last collection ended.
 #[derive(Default)]
 struct Cursor {
-    brief: u64,
+    ephemeral: u64,
     room: String,
 }
 
 impl Transaction {
-    pub(super) async fn tidy(&self, database: &Database) -> Result<(), Error> {
-        sockets::give_up_absent(database).await?;
+    /// Deletes a portion of what need not be kept, from where the last collection ended.
+    pub(super) async fn collect_garbage(&self, database: &Database) -> Result<(), Error> {
+        sockets::evict_absent(database).await?;
         let now = now();
         let before = |age: u64| number(now.saturating_sub(age));
         let sessions = [self.namespace(), before(self.policy.recovery)];
@@ -55,23 +56,23 @@ impl Transaction {
         let answers = [self.namespace(), before(ANSWERS)];
         database.run(sql::FORGET_ANSWERS, answers).await?;
 
-        let Cursor { brief, room } = self.cursor(database).await?;
+        let Cursor { ephemeral, room } = self.cursor(database).await?;
         let delivered = self.last_before(database, now, UNDELIVERED).await?;
-        // What a session may still want is younger than the time that it can be recovered, and the time
-        // that nobody notices it is gone.
+        // A session misses only what is younger than the time in which it can be resumed plus the time until a
+        // lost connection is noticed.
         let age = self.policy.recovery.saturating_add(UNNOTICED);
         let last = match age > UNDELIVERED {
             true => self.last_before(database, now, age).await?,
             false => delivered,
         };
-        let (brief, is_behind) = self.forget_brief(database, brief, last).await?;
+        let (ephemeral, is_behind) = self.forget_ephemeral(database, ephemeral, last).await?;
         let room = self.forget_old(database, &room, now, delivered).await?;
         let is_done = !is_behind && room.is_empty();
         let at = if is_done { now } else { now + SOON - EVERY };
         let kept = [
             self.namespace(),
             number(at),
-            number(brief),
+            number(ephemeral),
             Value::Text(room),
         ];
         database.run(sql::KEEP_CURSOR, kept).await
@@ -86,23 +87,23 @@ impl Transaction {
     async fn cursor(&self, database: &Database) -> Result<Cursor, Error> {
         let row = database.row(sql::CURSOR, [self.namespace()]).await?;
         Ok(match row.as_deref() {
-            Some([brief, Value::Text(room)]) => Cursor {
-                brief: integer(brief).unwrap_or(0),
+            Some([ephemeral, Value::Text(room)]) => Cursor {
+                ephemeral: integer(ephemeral).unwrap_or(0),
                 room: room.clone(),
             },
             _ => Cursor::default(),
         })
     }
 
-    /// Deletes brief emissions, and commands, after the offset `from` and up to `last`; says how far it came, and
+    /// Deletes ephemeral emissions, and commands, after the offset `from` and up to `last`; says how far it came, and
     /// whether there are more.
-    async fn forget_brief(
+    async fn forget_ephemeral(
         &self,
         database: &Database,
         from: u64,
         last: u64,
     ) -> Result<(u64, bool), Error> {
-        let row = database.row(sql::HAS_BRIEF, [self.namespace()]).await?;
+        let row = database.row(sql::HAS_EPHEMERAL, [self.namespace()]).await?;
         if row.and_then(|row| integer(row.first()?)) == Some(0) {
             return Ok((last.max(from), false));
         }
@@ -112,9 +113,9 @@ impl Transaction {
         }
         let range = || [self.namespace(), number(from), number(end)];
         let [namespace, after, to] = range();
-        let horizon = [namespace, after, to, Value::Text(BRIEF.to_owned())];
-        database.run(sql::BRIEF_HORIZON, horizon).await?;
-        database.run(sql::FORGET_BRIEF, range()).await?;
+        let mark = [namespace, after, to, Value::Text(EPHEMERAL.to_owned())];
+        database.run(sql::MARK_EPHEMERAL, mark).await?;
+        database.run(sql::FORGET_EPHEMERAL, range()).await?;
         Ok((end, end < last))
     }
 
@@ -188,7 +189,7 @@ impl Transaction {
             return Ok(());
         }
         let offsets = list(&offsets)?;
-        database.run(sql::OLD_HORIZON, [offsets.clone()]).await?;
+        database.run(sql::MARK_OLD, [offsets.clone()]).await?;
         database.run(sql::DISCOUNT, [offsets.clone()]).await?;
         database.run(sql::FORGET_OLD, [offsets]).await
     }

@@ -1,18 +1,16 @@
-//! For tests: SQLite without Spin, set up as Spin does.
+//! SQLite without Spin, set up as Spin does.
 
 use std::{
     cell::{Cell, RefCell},
     path::PathBuf,
 };
 
-use spin_sdk::sqlite::Value;
+use spin_sdk::sqlite::{Error, Value};
 use sqlx::{
-    Column, Connection, Row, SqlSafeStr, TypeInfo, ValueRef,
+    Column, Connection as _, Row, SqlSafeStr, TypeInfo, ValueRef,
     sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow},
 };
 use tokio::sync::Mutex;
-
-use super::cause::Cause;
 
 thread_local! {
     static FILE: RefCell<PathBuf> = RefCell::default();
@@ -29,10 +27,10 @@ pub fn statements() -> usize {
     STATEMENTS.take()
 }
 
-pub struct Engine(Mutex<SqliteConnection>);
+pub struct Connection(Mutex<SqliteConnection>);
 
-impl Engine {
-    pub async fn open() -> Result<Self, Cause> {
+impl Connection {
+    pub async fn open() -> Result<Self, Error> {
         let file = FILE.with_borrow(Clone::clone);
         let options = SqliteConnectOptions::new()
             .filename(file)
@@ -40,14 +38,14 @@ impl Engine {
         let connection = SqliteConnection::connect_with(&options).await;
         connection
             .map(|connection| Self(Mutex::new(connection)))
-            .map_err(|error| Cause::of(error.to_string()))
+            .map_err(io)
     }
 
     pub async fn rows(
         &self,
         statement: &str,
         parameters: Vec<Value>,
-    ) -> Result<Vec<Vec<Value>>, Cause> {
+    ) -> Result<Vec<Vec<Value>>, Error> {
         STATEMENTS.set(STATEMENTS.get() + 1);
         let mut query = sqlx::query(sqlx::AssertSqlSafe(statement).into_sql_str());
         for parameter in parameters {
@@ -60,9 +58,13 @@ impl Engine {
             };
         }
         let rows = query.fetch_all(&mut *self.0.lock().await).await;
-        let rows = rows.map_err(|error| Cause::of(error.to_string()))?;
+        let rows = rows.map_err(io)?;
         Ok(rows.iter().map(values).collect())
     }
+}
+
+fn io(error: sqlx::Error) -> Error {
+    Error::Io(error.to_string())
 }
 
 fn values(row: &SqliteRow) -> Vec<Value> {
