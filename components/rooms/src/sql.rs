@@ -75,31 +75,33 @@ ON CONFLICT (id) DO UPDATE SET relay = excluded.relay, epoch = excluded.epoch, d
     connection = excluded.connection, private = excluded.private, pid = excluded.pid,
     expires = excluded.expires";
 
-/// [[socket, data]], namespace
+/// [[socket, data]], namespace, relay. As the next ones it changes nothing of a socket that another relay has: its
+/// client has come back there, and this is what it did by a connection that is lost.
 pub const UPDATE: &str = "\
 UPDATE socket SET data = new.data
 FROM (SELECT value ->> 0 AS id, value ->> 1 AS data FROM json_each(?1)) AS new
-WHERE socket.id = new.id AND socket.namespace = ?2";
+WHERE socket.id = new.id AND socket.namespace = ?2 AND socket.relay = ?3";
 
-/// [[socket, private, expires]], namespace
+/// [[socket, private, expires]], namespace, relay
 pub const RENEW: &str = "\
 UPDATE socket SET private = new.private, expires = new.expires
 FROM (SELECT value ->> 0 AS id, value ->> 1 AS private, value ->> 2 AS expires FROM json_each(?1)) AS new
-WHERE socket.id = new.id AND socket.namespace = ?2";
+WHERE socket.id = new.id AND socket.namespace = ?2 AND socket.relay = ?3";
 
-/// [[socket, room]], namespace
+/// [[socket, room]], namespace, relay
 pub const LEAVE: &str = "\
 DELETE FROM member WHERE (namespace, room, user, socket) IN (
     SELECT m.namespace, m.room, m.user, m.socket
-    FROM json_each(?1) AS j CROSS JOIN member AS m
-    ON m.socket = j.value ->> 0 AND m.namespace = ?2 AND m.room = j.value ->> 1)";
+    FROM json_each(?1) AS j CROSS JOIN socket AS s ON s.id = j.value ->> 0 AND s.relay = ?3
+    CROSS JOIN member AS m ON m.socket = s.id AND m.namespace = ?2 AND m.room = j.value ->> 1)";
 
-/// [[socket, room, since]], namespace. A socket that is not connected joins nothing: it would
+/// [[socket, room, since]], namespace, relay. A socket that is not connected joins nothing: it would
 /// stay for good.
 pub const JOIN: &str = "\
 INSERT OR IGNORE INTO member (namespace, room, user, socket, since)
 SELECT ?2, j.value ->> 1, s.user, s.id, j.value ->> 2
-FROM json_each(?1) AS j CROSS JOIN socket AS s ON s.id = j.value ->> 0 AND s.namespace = ?2";
+FROM json_each(?1) AS j CROSS JOIN socket AS s
+ON s.id = j.value ->> 0 AND s.namespace = ?2 AND s.relay = ?3";
 
 /// The sockets in some of the rooms ?1 (all of the namespace ?2 if there are none) and in none of ?3.
 macro_rules! target {
@@ -135,11 +137,6 @@ pub const MOVE_OUT: &str = target!(
 pub const LOCATED: &str = target!(
     "SELECT json_group_array(json_array(s.id, s.relay)) FROM target AS t CROSS JOIN socket AS s ON s.id = t.id"
 );
-
-/// [socket], namespace, relay → those that another relay has
-pub const ELSEWHERE: &str = "\
-SELECT json_group_array(s.id) FROM json_each(?1) AS j
-CROSS JOIN socket AS s ON s.id = j.value AND s.namespace = ?2 AND s.relay <> ?3";
 
 /// [namespace] → [[namespace, the head of its log]]
 pub const HEADS: &str = "\

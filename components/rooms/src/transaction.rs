@@ -5,7 +5,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{HashMap, HashSet},
+    collections::HashMap,
 };
 
 use parlour_sqlite::Value;
@@ -16,7 +16,7 @@ use crate::{
     durable,
     interface::{
         self, Applied, Batch, Begun, Change, Claim, Entry, Error, Extent, GuestTransaction, Member,
-        Page, Place, Policy, Position, Recovery, Repetition, Room, Whom,
+        Page, Place, Policy, Position, Recovery, Repetition, Room,
     },
     pending::Pending,
     plan::{self, Plan, Step, steps},
@@ -108,7 +108,7 @@ impl GuestTransaction for Transaction {
             stored: Vec::new(),
             repetitions: Vec::new(),
         };
-        let changes = self.needed(&database, changes).await?;
+        let changes = self.needed(changes);
         for step in steps(changes) {
             match step {
                 Step::Plan(plan) => self.carry_out(&database, plan, &mut applied).await?,
@@ -371,6 +371,10 @@ impl Transaction {
         Value::Text(self.batch.namespace.clone())
     }
 
+    fn relay(&self) -> Value {
+        Value::Text(self.batch.relay.clone())
+    }
+
     fn take(&self) -> Result<Database, Error> {
         self.database.take().ok_or_else(|| {
             let text = "the transaction is over, or another of its methods is still running";
@@ -458,21 +462,12 @@ impl Transaction {
     }
 
     /// The changes, each with its place, without what would be stored for other relays alone, and is for none.
-    async fn needed(
-        &self,
-        database: &Database,
-        changes: Vec<Change>,
-    ) -> Result<Vec<(u32, Change)>, Error> {
+    fn needed(&self, changes: Vec<Change>) -> Vec<(u32, Change)> {
         let alone = self.progress.get().alone;
-        let mut elsewhere: HashSet<String> = HashSet::new();
-        if !alone {
-            let asked: HashSet<&str> = changes.iter().filter_map(the_one).collect();
-            elsewhere = self.elsewhere(database, &asked).await?;
-        }
         let is_needed = |change: &Change| match change {
             Change::Emit(emission) => !(alone && emission.transient),
-            Change::Command(_) if alone => false,
-            change => the_one(change).is_none_or(|socket| elsewhere.contains(socket)),
+            Change::Command(_) => !alone,
+            _ => true,
         };
         let mut changes: Vec<(u32, Change)> = (0..).zip(changes).collect();
         changes.retain_mut(|(_, change)| {
@@ -482,7 +477,7 @@ impl Transaction {
             }
             is_needed(change)
         });
-        Ok(changes)
+        changes
     }
 
     async fn carry_out(
@@ -506,17 +501,6 @@ impl Transaction {
             database.run(sql::KEEP_ANSWERS, values).await?;
         }
         self.go(database, &plan).await
-    }
-}
-
-/// The socket whose relay a command is for, if it is for one.
-fn the_one(change: &Change) -> Option<&str> {
-    match change {
-        Change::Command(interface::Command {
-            whom: Whom::Socket(socket),
-            ..
-        }) => Some(socket),
-        _ => None,
     }
 }
 

@@ -126,7 +126,6 @@ impl Tables {
         let has = |socket: &String| self.elsewhere.contains(socket);
         match whom {
             Whom::Everyone => Some(Vec::new()),
-            Whom::Socket(socket) => has(socket).then(Vec::new),
             Whom::Sockets(target) => {
                 let sockets = self.meant(&target.rooms, &target.except).into_iter();
                 let located = |socket| Located {

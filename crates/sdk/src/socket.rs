@@ -12,7 +12,7 @@ use crate::{
     emit::BroadcastOperator,
     error::{Error, Result, unwritable},
     handshake::Handshake,
-    interface::{Change, Membership, Presence, Whom},
+    interface::{Change, Membership, Presence},
     nsp::Nsp,
     peer::Peer,
     rooms::{RoomNames, list},
@@ -107,7 +107,7 @@ impl Socket {
         match self.peer().to_relay().filter(|_| self.handshake.is_none()) {
             Some(state) => {
                 let socket = self.id().into();
-                self.command(&Command::State(relay::State {
+                self.context.command(&Command::State(relay::State {
                     socket,
                     state: &state,
                     offset: None,
@@ -151,7 +151,7 @@ impl Socket {
             self.context.set_rooms(self.index, now);
             self.context
                 .change(self.index, Change::Join(self.membership(&room)));
-            self.command(&Command::Join(self.one_room(&room)))?;
+            self.context.command(&Command::Join(self.one_room(&room)))?;
         }
         Ok(())
     }
@@ -166,7 +166,7 @@ impl Socket {
         self.context.set_rooms(self.index, rooms);
         self.context
             .change(self.index, Change::Leave(self.membership(room)));
-        self.command(&Command::Leave(self.one_room(room)))
+        self.context.command(&Command::Leave(self.one_room(room)))
     }
 
     /// Emits to this socket.
@@ -246,7 +246,7 @@ impl Socket {
     /// Ends the socket, or with `close` its whole connection.
     pub fn disconnect(&self, close: bool) -> Result<()> {
         let (socket, offset) = (self.id().into(), None);
-        self.command(&Command::Disconnect(relay::Kick {
+        self.context.command(&Command::Disconnect(relay::Kick {
             socket,
             close,
             offset,
@@ -258,12 +258,6 @@ impl Socket {
         Nsp {
             context: self.context.clone(),
         }
-    }
-
-    /// Records a command for the relay that it is connected to: as a rule that of the batch.
-    pub(crate) fn command(&self, command: &Command<'_>) -> Result<()> {
-        let whom = Whom::Socket(self.id().to_owned());
-        self.context.command_for(command, whom)
     }
 
     pub(crate) fn peer(&self) -> &Peer {

@@ -1,8 +1,6 @@
 //! Sockets of the namespace: who enters, changes, moves between rooms and leaves, and whose relay has
 //! begun a new life or will not come back.
 
-use std::collections::HashSet;
-
 use parlour_sqlite::Value;
 
 use super::{Transaction, log};
@@ -64,27 +62,29 @@ impl Transaction {
                 ])
             };
             let rows = list(&plan.connected.iter().map(row).collect::<Vec<_>>())?;
-            let relay = Value::Text(self.batch.relay.clone());
-            let values = [rows, self.namespace(), relay, number(self.batch.epoch)];
+            let epoch = number(self.batch.epoch);
+            let values = [rows, self.namespace(), self.relay(), epoch];
             database.run(sql::CONNECT, values).await?;
         }
         for (statement, rows) in [(sql::UPDATE, &plan.updated), (sql::LEAVE, &plan.left)] {
             if !rows.is_empty() {
-                let values = [list(rows)?, self.namespace()];
+                let values = [list(rows)?, self.namespace(), self.relay()];
                 database.run(statement, values).await?;
             }
         }
         if !plan.renewed.is_empty() {
             let row = |new: &Renewal| serde_json::json!([new.socket, new.private, new.expires]);
             let rows = list(&plan.renewed.iter().map(row).collect::<Vec<_>>())?;
-            database.run(sql::RENEW, [rows, self.namespace()]).await?;
+            let values = [rows, self.namespace(), self.relay()];
+            database.run(sql::RENEW, values).await?;
         }
         if !plan.joined.is_empty() {
             let row = |(place, socket, room): &(u32, String, String)| {
                 serde_json::json!([socket, room, since(*place)])
             };
             let rows = list(&plan.joined.iter().map(row).collect::<Vec<_>>())?;
-            database.run(sql::JOIN, [rows, self.namespace()]).await?;
+            let values = [rows, self.namespace(), self.relay()];
+            database.run(sql::JOIN, values).await?;
         }
         Ok(())
     }
@@ -130,20 +130,6 @@ impl Transaction {
                 .map(|(socket, data)| Member { socket, data })
                 .collect(),
         })
-    }
-
-    /// Which of these sockets another relay has.
-    pub(super) async fn elsewhere(
-        &self,
-        database: &Database,
-        sockets: &HashSet<&str>,
-    ) -> Result<HashSet<String>, Error> {
-        if sockets.is_empty() {
-            return Ok(HashSet::new());
-        }
-        let relay = Value::Text(self.batch.relay.clone());
-        let values = [list(sockets)?, self.namespace(), relay];
-        database.json(sql::ELSEWHERE, values).await
     }
 
     /// The sockets of the namespace that are meant.

@@ -53,7 +53,7 @@ fn renewed(context: &Rc<Context>, event: &relay::Renew<'_>) -> Result<Option<u64
     context.set_claims(event.socket, claims.to_owned());
     connect::renew(&socket, expires);
     if let Some(state) = socket.peer().to_relay() {
-        socket.command(&Command::State(relay::State {
+        socket.context.command(&Command::State(relay::State {
             socket: socket.id().into(),
             state: &state,
             offset: None,

@@ -2,7 +2,7 @@
 //! is given of it that has missed some.
 
 use super::*;
-use crate::interface::{Command, Located, Logged, Replayed, Target, What, Whom};
+use crate::interface::{Command, Located, Replayed, Target, What, Whom};
 use parlour_sqlite::statements;
 
 /// Another relay has committed a batch.
@@ -75,20 +75,6 @@ async fn replay(namespace: &str, after: u64, bytes: u32) -> Replayed {
 }
 
 /// Each entry's offset and JSON.
-fn entries(replayed: &Replayed) -> Vec<(u64, &str)> {
-    let entries = replayed.entries.iter();
-    entries
-        .map(|logged| (logged.offset, json_of(logged)))
-        .collect()
-}
-
-fn json_of(logged: &Logged) -> &str {
-    match &logged.what {
-        What::Emission(emission) => &emission.data,
-        What::Command(command) => &command.json,
-    }
-}
-
 fn said(text: &str) -> String {
     json!(["message", text]).to_string()
 }
@@ -223,18 +209,12 @@ fn a_batch_costs_as_many_statements_as_it_must() {
     test(async || {
         by("r", "/", 1, vec![connect("x"), join("x", "a")]).await;
         let message = || vec![say("a", "1"), say("a", "2")];
-        let nobody = || {
-            Change::Command(Command {
-                json: "{}".into(),
-                whom: Whom::Socket("x".into()),
-            })
-        };
         // BEGIN, the guard, all that is stored, COMMIT.
         statements();
         by("r", "/", 2, message()).await;
         assert_eq!(statements(), 4);
         let mut more = message();
-        more.extend([transient("x", "3"), everyone("4"), nobody()]);
+        more.extend([transient("x", "3"), everyone("4")]);
         by("r", "/", 3, more).await;
         assert_eq!(statements(), 4);
         // The guard alone, whether it is asked for the aloneness or not.
@@ -250,45 +230,40 @@ fn a_batch_costs_as_many_statements_as_it_must() {
         transaction.extent().await.unwrap();
         transaction.commit("{}".into()).await.unwrap();
         assert_eq!(statements(), 4);
-        // Where there are others: whose a socket is, and the head of another namespace.
+        // Where there are others: the head of another namespace.
         another_relay_is_there().await;
         statements();
         by("r", "/", 7, vec![transient("x", "3"), everyone("4")]).await;
         assert_eq!(statements(), 4);
-        let changes = vec![nobody(), nobody(), to_other("/b", "5"), to_other("/b", "6")];
+        let changes = vec![to_other("/b", "5"), to_other("/b", "6")];
         by("r", "/", 8, changes).await;
-        assert_eq!(statements(), 6);
+        assert_eq!(statements(), 5);
     });
 }
 
+fn update(socket: &str, data: &str) -> Change {
+    Change::Update(Presence {
+        socket: socket.into(),
+        data: data.into(),
+    })
+}
+
 #[test]
-fn a_command_for_one_socket_is_stored_if_another_relay_has_it() {
+fn what_a_client_did_by_a_connection_that_is_lost_changes_nothing_once_it_is_back_elsewhere() {
     let _folder = new_file();
     test(async || {
-        by("s", "/", 1, vec![connect("theirs")]).await;
-        by("s", "/other", 1, vec![connect("elsewhere")]).await;
-        let to = |socket: &str| command(socket, Whom::Socket(socket.into()));
-        let changes = vec![
-            connect("ours"),
-            to("ours"),
-            to("theirs"),
-            to("nobody's"),
-            say("a", "1"),
-            to("elsewhere"),
-            to("theirs"),
-        ];
-        let found = by("r", "/", 1, changes).await;
-        assert_eq!(found, [(2, 1, 0), (4, 2, 1), (6, 3, 2)]);
-        let replayed = replay("/", 0, u32::MAX).await;
-        let message = said("1");
-        assert_eq!(
-            entries(&replayed),
-            [(1, "theirs"), (2, &message), (3, "theirs")]
-        );
-        let What::Command(command) = &replayed.entries[0].what else {
-            panic!("no command");
-        };
-        assert_eq!((&*command.relay, command.sockets.len()), ("r", 0));
+        by("s", "/", 1, vec![connect("x"), join("x", "a")]).await;
+        // Its client was at the relay `r` before, which still has some of its events.
+        let late = vec![join("x", "late"), leave("x", "a"), update("x", "late")];
+        by("r", "/", 1, late).await;
+        let transaction = open("s", "/", 2).await;
+        assert_eq!(transaction.rooms_of("x".into()).await.unwrap(), ["a"]);
+        let members = transaction.members(Some("a".into())).await.unwrap();
+        assert_ne!(members[0].data, "late");
+        drop(transaction);
+        by("s", "/", 3, vec![leave("x", "a"), join("x", "b")]).await;
+        let transaction = open("s", "/", 4).await;
+        assert_eq!(transaction.rooms_of("x".into()).await.unwrap(), ["b"]);
     });
 }
 

@@ -144,26 +144,6 @@ fn with_other_relays_everything_that_they_must_do_has_its_place() {
 }
 
 #[test]
-fn what_is_for_a_socket_that_another_relay_has_reaches_it() {
-    let memory = with_others();
-    let found = answer(Policy::none(), &memory, busy, &go(1));
-    let found = places(&found);
-    let own: Vec<_> = found
-        .iter()
-        .filter(|(name, _)| !["emit", "sockets"].contains(&&**name))
-        .collect();
-    let expected = [("join", 2), ("state", 8), ("leave", 9), ("disconnect", 10)];
-    let expected = expected.map(|(name, place)| (name.to_owned(), json!(place)));
-    assert_eq!(own, expected.iter().collect::<Vec<_>>());
-    let log = &memory.tables.borrow().log;
-    let json: Value = serde_json::from_str(&log[9].data).unwrap();
-    assert_eq!(
-        json,
-        json!({ "disconnect": { "socket": "b", "close": true } })
-    );
-}
-
-#[test]
 fn a_batch_that_stores_nothing_does_without_the_database_and_has_no_place_in_the_log() {
     let emit = batch(json!([{ "packet": { "socket": 0, "data": ["emit"] } }]));
     // To move sockets changes the database.
