@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use parlour_relay::fuzzing::{Handler, Reader, Step};
+use parlour_relay::fuzzing::{End, Flow, Handler, Reader};
 
 const MAX_PAYLOAD: usize = 300;
 
@@ -11,36 +11,40 @@ const MAX_PAYLOAD: usize = 300;
 struct Seen(Vec<(char, Vec<u8>)>);
 
 impl Handler for Seen {
-    fn text(&mut self, text: &str) -> Step {
+    type Until = ();
+
+    fn text(&mut self, text: &str) -> Flow<()> {
         self.0.push(('t', text.into()));
         // Sometimes the handler wants a pause, and is called again.
         match text.len() % 4 {
-            3 => Step::Pause,
-            _ => Step::Continue,
+            3 => Flow::Pause(()),
+            _ => Flow::Continue,
         }
     }
-    fn binary(&mut self, data: &[u8]) -> Step {
+    fn binary(&mut self, data: &[u8]) -> Flow<()> {
         self.0.push(('b', data.into()));
-        Step::Continue
+        Flow::Continue
     }
-    fn ping(&mut self, data: &[u8]) -> Step {
+    fn ping(&mut self, data: &[u8]) -> Flow<()> {
         self.0.push(('p', data.into()));
-        Step::Continue
+        Flow::Continue
     }
 }
 
-fn read<'a>(chunks: impl Iterator<Item = &'a [u8]>) -> (Vec<(char, Vec<u8>)>, Step) {
+fn read<'a>(
+    chunks: impl Iterator<Item = &'a [u8]>,
+) -> (Vec<(char, Vec<u8>)>, Result<Flow<()>, End>) {
     let (mut reader, mut seen) = (Reader::default(), Seen::default());
     for chunk in chunks {
-        let mut step = reader.feed(&mut chunk.to_vec(), MAX_PAYLOAD, &mut seen);
-        while step == Step::Pause {
-            step = reader.feed(&mut [], MAX_PAYLOAD, &mut seen);
+        let mut flow = reader.feed(&mut chunk.to_vec(), MAX_PAYLOAD, &mut seen);
+        while flow == Ok(Flow::Pause(())) {
+            flow = reader.feed(&mut [], MAX_PAYLOAD, &mut seen);
         }
-        if step != Step::Continue {
-            return (seen.0, step);
+        if flow != Ok(Flow::Continue) {
+            return (seen.0, flow);
         }
     }
-    (seen.0, Step::Continue)
+    (seen.0, Ok(Flow::Continue))
 }
 
 fuzz_target!(|data: &[u8]| {

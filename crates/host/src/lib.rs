@@ -1,4 +1,4 @@
-//! Runs a `spin.toml` in this process on Wasmtime, as Spin 4.1 does and no kinder.
+//! Runs a `spin.toml` in this process on Wasmtime, as Spin 4.1 does, with the same errors and limits.
 //!
 //! Owns everything between an HTTP request and the components that answer it: manifest, composition,
 //! instances, service chaining, SQLite, variables. Never knows of sockets, Socket.IO or the relay.

@@ -2,46 +2,27 @@
 //! rules of the reference's `client.js`. What an event means is the app's business.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use parlour_protocol::socket::{self, AckId, Kind, Malformed, Packet, Reassembler};
 use serde_json::value::RawValue;
 
-use crate::config::MAX_NAMESPACE_BYTES;
 use crate::connection::{
-    Connection, How, Inner, Membership, Receiving, Sent, close, close_over_limit, close_too_fast,
+    Connection, How, Inner, Membership, Receiving, Sent, Until, wait_for_room,
 };
-use crate::hub::Place;
-use crate::lane::{Lane, Pushed};
-use crate::ledger::Hold;
-use crate::message::Message;
-use crate::reason;
+use crate::core::config::MAX_NAMESPACE_BYTES;
+use crate::core::ledger::Hold;
+use crate::core::reason;
+use crate::delivery;
+use crate::session::{close, close_invalid, close_over_limit, close_too_fast};
 use crate::shared::Shared;
-
-/// What the reader of a connection does next.
-pub enum Next {
-    Continue,
-    /// Read nothing more until then: see [`pause`].
-    Wait(Until),
-    /// The connection is closed.
-    Stop,
-}
-
-/// Until when a client is not read.
-pub enum Until {
-    /// This namespace has room, for more of this socket if it has one.
-    Room(Arc<Lane>, Option<Place>),
-    /// So much time has passed.
-    Later(Duration),
-    /// The app has taken, or the client has read, enough of what is kept for it.
-    Relief,
-}
+use crate::wire::flow::Flow;
+use crate::wire::message::Message;
 
 /// Waits until a client may be read again.
 pub async fn pause(shared: &Shared, connection: &Connection, until: Until) {
     connection.pause(shared, true);
     match until {
-        Until::Room(lane, place) => lane.wait_for_room(place).await,
+        Until::Room(namespace, place) => wait_for_room(&*namespace, place).await,
         Until::Later(time) => tokio::time::sleep(time).await,
         Until::Relief => {}
     }
@@ -50,39 +31,43 @@ pub async fn pause(shared: &Shared, connection: &Connection, until: Until) {
 }
 
 /// An Engine.IO message that is text.
-pub fn on_text(shared: &Arc<Shared>, connection: &Arc<Connection>, text: &str) -> Next {
+pub fn on_text(shared: &Arc<Shared>, connection: &Arc<Connection>, text: &str) -> Flow<Until> {
     let next = handle_text(shared, connection, text);
     within_limits(shared, connection, next)
 }
 
 /// An Engine.IO message that is binary: an attachment.
-pub fn on_binary(shared: &Arc<Shared>, connection: &Arc<Connection>, data: &[u8]) -> Next {
+pub fn on_binary(shared: &Arc<Shared>, connection: &Arc<Connection>, data: &[u8]) -> Flow<Until> {
     let next = handle_binary(shared, connection, data);
     within_limits(shared, connection, next)
 }
 
 /// What follows a message, whatever it was: a client for which much is kept is not read, or closed.
-fn within_limits(shared: &Arc<Shared>, connection: &Arc<Connection>, next: Next) -> Next {
+fn within_limits(
+    shared: &Arc<Shared>,
+    connection: &Arc<Connection>,
+    next: Flow<Until>,
+) -> Flow<Until> {
     let account = connection.account();
     match next {
-        Next::Stop => Next::Stop,
+        Flow::Stop => Flow::Stop,
         _ if account.is_over() => {
             close_over_limit(shared, connection);
-            Next::Stop
+            Flow::Stop
         }
-        Next::Continue if account.is_slow() => Next::Wait(Until::Relief),
+        Flow::Continue if account.is_slow() => Flow::Pause(Until::Relief),
         next => next,
     }
 }
 
-fn handle_text(shared: &Arc<Shared>, connection: &Arc<Connection>, text: &str) -> Next {
+fn handle_text(shared: &Arc<Shared>, connection: &Arc<Connection>, text: &str) -> Flow<Until> {
     let packet = match socket::decode(text) {
         Ok(packet) => packet,
         Err(error) => return malformed(shared, connection, error),
     };
     let mut inner = connection.lock();
     if !inner.open {
-        return Next::Stop;
+        return Flow::Stop;
     }
     if inner.receiving.is_some() {
         drop(inner);
@@ -95,7 +80,7 @@ fn handle_text(shared: &Arc<Shared>, connection: &Arc<Connection>, text: &str) -
             progress: shared.timers.now(),
         }));
         if packet.attachments > 0 {
-            return Next::Continue;
+            return Flow::Continue;
         }
     }
     let member = member(&inner, packet.namespace);
@@ -105,21 +90,21 @@ fn handle_text(shared: &Arc<Shared>, connection: &Arc<Connection>, text: &str) -
         (Kind::Event | Kind::BinaryEvent, Some(member)) => {
             event(shared, connection, &member, packet.id, packet.data, &[])
         }
-        (Kind::Disconnect, Some(member)) => disconnect(shared, connection, &member),
+        (Kind::Disconnect, Some(member)) => disconnect(connection, &member),
         (Kind::Ack | Kind::BinaryAck, Some(member)) => {
-            acknowledged(shared, &member, packet.id, packet.data, &[])
+            acknowledged(&member, packet.id, packet.data, &[])
         }
         _ => {
-            invalid_state(shared, connection);
-            Next::Stop
+            close_invalid(shared, connection);
+            Flow::Stop
         }
     }
 }
 
-fn handle_binary(shared: &Arc<Shared>, connection: &Arc<Connection>, data: &[u8]) -> Next {
+fn handle_binary(shared: &Arc<Shared>, connection: &Arc<Connection>, data: &[u8]) -> Flow<Until> {
     let mut inner = connection.lock();
     if !inner.open {
-        return Next::Stop;
+        return Flow::Stop;
     }
     let Some(receiving) = &mut inner.receiving else {
         drop(inner);
@@ -128,7 +113,7 @@ fn handle_binary(shared: &Arc<Shared>, connection: &Arc<Connection>, data: &[u8]
     if !receiving.reassembler.add(data) {
         receiving.charge.grow(data.len());
         receiving.progress = shared.timers.now();
-        return Next::Continue;
+        return Flow::Continue;
     }
     let receiving = inner.receiving.take().expect("it was there");
     let packet = match receiving.reassembler.finish() {
@@ -150,15 +135,14 @@ fn handle_binary(shared: &Arc<Shared>, connection: &Arc<Connection>, data: &[u8]
             &packet.attachments,
         ),
         (_, Some(member)) => acknowledged(
-            shared,
             &member,
             packet.id,
             packet.data.as_deref(),
             &packet.attachments,
         ),
         (_, None) => {
-            invalid_state(shared, connection);
-            Next::Stop
+            close_invalid(shared, connection);
+            Flow::Stop
         }
     }
 }
@@ -167,11 +151,11 @@ fn member(inner: &Inner, namespace: &str) -> Option<Membership> {
     inner
         .memberships
         .iter()
-        .find(|member| member.lane.namespace() == namespace)
+        .find(|member| member.namespace.name() == namespace)
         .cloned()
 }
 
-fn connect(shared: &Arc<Shared>, connection: &Arc<Connection>, packet: &Packet<'_>) -> Next {
+fn connect(shared: &Arc<Shared>, connection: &Arc<Connection>, packet: &Packet<'_>) -> Flow<Until> {
     let namespace = packet.namespace;
     let limits = &shared.config.limits;
     let refusal = if namespace.len() > MAX_NAMESPACE_BYTES {
@@ -185,15 +169,12 @@ fn connect(shared: &Arc<Shared>, connection: &Arc<Connection>, packet: &Packet<'
         let refusal = socket::connect_error(namespace, message, None);
         if connection.send_message(&Message::text(&refusal)) == Sent::Overflow {
             close_over_limit(shared, connection);
-            return Next::Stop;
+            return Flow::Stop;
         }
-        return Next::Continue;
+        return Flow::Continue;
     }
-    shared.with_lane(namespace, |lane| {
-        match lane.enter(shared, connection, packet.data.map(RawValue::get)) {
-            Pushed::Fine => Next::Continue,
-            _ => Next::Wait(Until::Room(lane.clone(), None)),
-        }
+    delivery::with_namespace(shared, namespace, |namespace| {
+        namespace.enter(connection, packet.data.map(RawValue::get))
     })
 }
 
@@ -204,68 +185,42 @@ fn event(
     id: Option<AckId>,
     data: Option<&RawValue>,
     attachments: &[Vec<u8>],
-) -> Next {
+) -> Flow<Until> {
     // A packet without a payload has no event's name: the reference calls no handler.
     let Some(data) = data else {
-        return Next::Continue;
+        return Flow::Continue;
     };
-    let lane = &member.lane;
-    match lane.event(shared, member, id, data.get(), attachments) {
-        Pushed::Fine => Next::Continue,
-        Pushed::Full => Next::Wait(Until::Room(lane.clone(), Some(member.place))),
-        Pushed::TooFast(wait) => Next::Wait(Until::Later(wait)),
-        Pushed::TooFastForLong => {
-            close_too_fast(shared, connection);
-            Next::Stop
-        }
+    let flow = member.namespace.event(member, id, data.get(), attachments);
+    if matches!(flow, Flow::Stop) {
+        close_too_fast(shared, connection);
     }
+    flow
 }
 
 /// An acknowledgement that nobody asked for, or that comes too late, means nothing.
 fn acknowledged(
-    shared: &Arc<Shared>,
     member: &Membership,
     id: Option<AckId>,
     data: Option<&RawValue>,
     attachments: &[Vec<u8>],
-) -> Next {
+) -> Flow<Until> {
     let (Some(id), Some(data)) = (id, data) else {
-        return Next::Continue;
+        return Flow::Continue;
     };
-    let lane = &member.lane;
-    match lane.acknowledged(shared, member, id, data.get(), attachments) {
-        Pushed::Fine => Next::Continue,
-        _ => Next::Wait(Until::Room(lane.clone(), Some(member.place))),
-    }
+    let namespace = &member.namespace;
+    namespace.acknowledged(member, id, data.get(), attachments)
 }
 
-fn disconnect(shared: &Arc<Shared>, connection: &Arc<Connection>, member: &Membership) -> Next {
-    connection.lock().leave(&member.lane, member.place);
-    member
-        .lane
-        .left(shared, member.place, reason::CLIENT_NAMESPACE_DISCONNECT);
-    Next::Continue
+fn disconnect(connection: &Connection, member: &Membership) -> Flow<Until> {
+    let Membership { namespace, place } = member;
+    connection.lock().leave(&**namespace, *place);
+    namespace.left(*place, reason::CLIENT_NAMESPACE_DISCONNECT);
+    Flow::Continue
 }
 
 /// Not Socket.IO. The reference closes the connection, with this reason.
-fn malformed(shared: &Arc<Shared>, connection: &Arc<Connection>, error: Malformed) -> Next {
+fn malformed(shared: &Arc<Shared>, connection: &Arc<Connection>, error: Malformed) -> Flow<Until> {
     tracing::debug!(connection = connection.id.shown(), %error, "malformed packet");
     close(shared, connection, reason::FORCED_CLOSE, How::Orderly);
-    Next::Stop
-}
-
-/// A packet that may not come now: for a namespace the client is not in, or CONNECT for one it is in.
-/// The reason is that of the reference, which depends on whether its transport can close at once.
-pub fn invalid_state(shared: &Arc<Shared>, connection: &Arc<Connection>) {
-    let at_once = connection.is_writable();
-    let reason = if at_once {
-        reason::FORCED_CLOSE
-    } else {
-        reason::FORCED_SERVER_CLOSE
-    };
-    tracing::debug!(
-        connection = connection.id.shown(),
-        "a packet in an invalid state"
-    );
-    close(shared, connection, reason, How::Orderly);
+    Flow::Stop
 }

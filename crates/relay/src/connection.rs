@@ -1,10 +1,14 @@
 //! One client's Engine.IO session: its transport, what waits to be sent, its heartbeat, and which
-//! namespaces it is in. It moves bytes and keeps time; it reads no packet.
+//! namespaces it is in. It moves bytes and keeps time; it reads no packet, and tells nobody what becomes of it:
+//! what follows is what its functions return.
 
 mod close;
+mod feeding;
 mod heartbeat;
 mod identity;
+mod membership;
 mod polling;
+mod register;
 mod upgrade;
 
 use std::future::poll_fn;
@@ -12,23 +16,28 @@ use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
 
 use parlour_protocol::socket::Reassembler;
 use tokio::sync::oneshot;
 
-use crate::addresses::Session;
-use crate::hub::Place;
-use crate::lane::Lane;
-use crate::ledger::{Account, CONNECTION_BYTES, Charge, Hold};
-use crate::message::Message;
-use crate::outbox::{Outbox, Weight};
-use crate::sid::Sid;
-use crate::stream::WriteHalf;
-use crate::ws;
+use crate::core::Core;
+use crate::core::addresses::Session;
+use crate::core::ledger::{Account, CONNECTION_BYTES, Charge, Hold};
+use crate::core::sid::Sid;
+use crate::core::timers::{Purpose, Timer};
+use crate::wire::message::Message;
+use crate::wire::outbox::{Outbox, Weight};
+use crate::wire::stream::WriteHalf;
+use crate::wire::ws;
+use polling::Polling;
 
-pub use close::{How, close, close_kicked, close_over_limit, close_too_fast};
-pub use heartbeat::on_timer;
-pub use polling::{Packets, PollAnswer, PollGuard, Polling};
+pub use close::{Closed, How};
+pub use feeding::Feeding;
+pub use heartbeat::Beat;
+pub use membership::{AnyNamespace, Lease, Membership, Place, Slot, Until, wait_for_room};
+pub use polling::{Packets, PollAnswer};
+pub use register::Connections;
 
 /// What a connection is opened with.
 pub struct Opening {
@@ -99,18 +108,12 @@ pub struct Receiving {
     pub progress: u64,
 }
 
-/// That the client is in a namespace, or asks to be.
-#[derive(Clone)]
-pub struct Membership {
-    pub lane: Arc<Lane>,
-    pub place: Place,
-}
-
 impl Inner {
     /// The client is in this namespace no more, if it still is as this socket.
-    pub fn leave(&mut self, lane: &Lane, place: Place) {
-        self.memberships
-            .retain(|member| !std::ptr::eq(&*member.lane, lane) || member.place != place);
+    pub fn leave(&mut self, namespace: &dyn AnyNamespace, place: Place) {
+        self.memberships.retain(|member| {
+            !std::ptr::addr_eq(&raw const *member.namespace, namespace) || member.place != place
+        });
     }
 }
 
@@ -141,7 +144,7 @@ enum Upgrade {
 #[must_use]
 pub enum Sent {
     Fine,
-    /// It makes the relay keep more than it may: it must be closed, see [`close_over_limit`].
+    /// It makes the relay keep more than it may: it must be closed.
     Overflow,
 }
 
@@ -196,9 +199,29 @@ impl Connection {
         self.charge.account()
     }
 
-    /// Never taken before a lane's lock.
+    /// The last of all locks: nothing else is locked while a connection is, but for timers.
     pub fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set_timer(&self, core: &Core, after: Duration, purpose: Purpose) {
+        self.set_timer_at(
+            core,
+            core.timers.now() + after.as_millis() as u64,
+            purpose,
+            0,
+        );
+    }
+
+    /// `turn`: an older timer of the same purpose is void.
+    fn set_timer_at(&self, core: &Core, due: u64, purpose: Purpose, turn: u8) {
+        let timer = Timer {
+            key: self.key,
+            stamp: self.stamp,
+            purpose,
+            turn,
+        };
+        core.timers.at(due, timer);
     }
 
     /// Once true, it stays so.
@@ -227,6 +250,29 @@ impl Connection {
                 .backlog
                 .as_ref()
                 .map_or(0, |backlog| backlog.outbox.len()),
+        }
+    }
+
+    /// A poll has come.
+    pub fn poll(&self) -> PollAnswer {
+        let inner = &mut *self.lock();
+        match &mut inner.transport {
+            Transport::Polling(polling) => polling.poll(inner.open),
+            _ => PollAnswer::No,
+        }
+    }
+
+    /// A request with packets has come. False: another one is being read.
+    pub fn begin_post(&self) -> bool {
+        match &mut self.lock().transport {
+            Transport::Polling(polling) => polling.begin_post(),
+            _ => true,
+        }
+    }
+
+    pub fn end_post(&self) {
+        if let Transport::Polling(polling) = &mut self.lock().transport {
+            polling.end_post();
         }
     }
 

@@ -1,4 +1,5 @@
 //! What the fuzz targets reach of this crate's inside. Compiled only for them.
 
-pub use crate::engine::fuzzing::query;
-pub use crate::ws::{Handler, Reader, Step};
+pub use crate::server::query;
+pub use crate::wire::flow::Flow;
+pub use crate::wire::ws::{End, Handler, Reader};

@@ -2,56 +2,35 @@
 //! Engine.IO and Socket.IO packets, hands them to the app in batches, and carries out what the app
 //! answers (`docs/relay-protocol.md`). It never decides anything.
 //!
+//! No module imports one that stands above it in this table (`docs/decisions/0029-the-relays-layers.md`).
+//!
 //! | module | owns |
 //! | --- | --- |
-//! | `server`, `proxy`, `control` | the listeners, and requests that are not Engine.IO's |
-//! | `health` | whether this process lives, and whether it can serve |
-//! | `stream`, `tls` | clients' TCP connections, plain or encrypted |
-//! | `engine` | Engine.IO over HTTP: handshakes, polling, WebSocket |
-//! | `connection`, `timers` | one client's transport, outgoing bytes, heartbeat |
-//! | `client` | Socket.IO's rules on one connection |
-//! | `lane`, `hub` | one namespace: its batches, its sockets and rooms |
-//! | `feeding` | how much of what they have missed clients have not read yet |
-//! | `bus` | the seam to other relays |
-//! | `addresses`, `forwarded`, `pace` | who is connected from where, and how often something may happen |
-//! | `ledger`, `overload`, `limits` | how much memory is kept for each client, and what clients may make the relay keep and do |
-//! | `ws`, `outbox`, `message`, `sid` | frames, buffers, packets, ids |
+//! | `server` | the listeners; HTTP: Engine.IO, other requests, health, metrics |
+//! | `client` | Socket.IO's rules: what a packet may do, and when |
+//! | `delivery` | batches on their way to the app, and the effects of its answers |
+//! | `overload` | relief when memory is short |
+//! | `session` | a connection with its sockets: how it ends, what its timers do |
+//! | `shared`, `namespaces` | one relay, and its namespaces by name |
+//! | `namespace` | one namespace: its sockets and rooms, its batches, what commands do |
+//! | `connection` | one client's transport, outgoing bytes, heartbeat; the register of all |
+//! | `core` | what everything may know: settings, the app, the bus, clocks, accounts, counters |
+//! | `wire` | clients' TCP connections, frames, buffers, packets |
 
-mod addresses;
-mod bus;
 mod client;
-mod config;
 mod connection;
-mod contests;
-mod control;
-mod engine;
-mod feeding;
-mod forwarded;
+mod core;
+mod delivery;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
-mod health;
-mod hub;
-mod lane;
-mod ledger;
-mod limits;
-mod message;
-mod metrics;
-mod origin;
-mod outbox;
+mod namespace;
+mod namespaces;
 mod overload;
-mod pace;
-mod proxy;
-mod reason;
 mod server;
+mod session;
 mod shared;
-mod sid;
-mod stream;
-mod timers;
-mod tls;
-mod trace;
-mod turns;
-mod ws;
+mod wire;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -61,17 +40,19 @@ use anyhow::ensure;
 use parlour_protocol::relay::{Command, Contest};
 use tokio::net::TcpListener;
 
-use lane::Lane;
+use namespace::Namespace;
+use server::control;
+use server::health::{self, Health};
 use shared::Shared;
 
-pub use bus::{Bus, Extent, Report, Segment};
+pub use core::bus::{Bus, Extent, Report, Segment};
 pub use ipnet::IpNet;
 
-pub use config::{AllowedOrigins, Config, Cors, Transports};
-pub use limits::Limits;
-pub use origin::{Body, HttpOrigin, Origin, OriginError};
-pub use pace::Rate;
-pub use tls::Tls;
+pub use core::config::{AllowedOrigins, Config, Cors, Transports};
+pub use core::limits::Limits;
+pub use core::origin::{Body, HttpOrigin, Origin, OriginError};
+pub use core::pace::Rate;
+pub use wire::tls::Tls;
 
 /// Characters of a relay's name.
 const MAX_NAME: usize = 64;
@@ -80,6 +61,7 @@ const MAX_NAME: usize = 64;
 #[derive(Clone)]
 pub struct Relay {
     shared: Arc<Shared>,
+    health: Arc<Health>,
     started: Arc<AtomicBool>,
 }
 
@@ -97,6 +79,7 @@ impl Relay {
     fn build(config: Config, origin: Arc<dyn Origin>, bus: Option<Arc<dyn Bus>>) -> Relay {
         Relay {
             shared: Arc::new(Shared::new(config, origin, bus)),
+            health: Arc::default(),
             started: Arc::default(),
         }
     }
@@ -111,12 +94,13 @@ impl Relay {
     ) -> anyhow::Result<()> {
         check_name(&self.shared.config.relay)?;
         if !self.started.swap(true, Ordering::Relaxed) {
-            self.shared.handshakes.clone().start(self.shared.clone());
-            tokio::spawn(run_timers(self.shared.clone()));
-            tokio::spawn(health::beat(self.shared.clone()));
-            tokio::spawn(overload::run(self.shared.clone()));
+            let shared = || self.shared.clone();
+            tokio::spawn(delivery::run(shared(), shared().handshakes.clone()));
+            tokio::spawn(session::run_timers(shared()));
+            tokio::spawn(health::beat(shared(), self.health.clone()));
+            tokio::spawn(overload::run(shared()));
         }
-        server::serve(self.shared.clone(), listener, stop).await
+        server::serve(self.shared.clone(), &self.health, listener, stop).await
     }
 
     /// Serves the private listener, from a thread of its own: `GET /healthz` (this process lives), `GET /readyz`
@@ -127,7 +111,7 @@ impl Relay {
         listener: TcpListener,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> anyhow::Result<()> {
-        control::serve(self.shared.clone(), listener, stop).await
+        control::serve(self.shared.clone(), self.health.clone(), listener, stop).await
     }
 
     /// Another relay tells of commands for all relays' sockets in a namespace: a [`Bus`] brings them, in any order, once
@@ -140,14 +124,14 @@ impl Relay {
         commands: &str,
     ) -> serde_json::Result<()> {
         self.shared.metrics.bus_received.add(1);
-        let Some(lane) = self.shared.lane(namespace) else {
+        let Some(namespace) = self.shared.namespaces.find(namespace) else {
             return Ok(());
         };
         match extent {
-            Some(extent) => lane.hear_json(&self.shared, extent, commands),
+            Some(extent) => namespace.hear(extent, commands),
             None => {
                 let commands: Vec<Command<'_>> = serde_json::from_str(commands)?;
-                lane.emit_volatile(&self.shared, &commands);
+                delivery::emit_volatile(&self.shared, &namespace, &commands);
             }
         }
         Ok(())
@@ -155,29 +139,30 @@ impl Relay {
 
     /// Another relay has delivered a namespace's log up to here.
     pub fn hear_of(&self, namespace: &str, head: u64) {
-        if let Some(lane) = self.shared.lane(namespace) {
-            lane.hear_of(head);
+        if let Some(namespace) = self.shared.namespaces.find(namespace) {
+            namespace.hear_of(head);
         }
     }
 
     /// How far this relay has delivered its namespaces' logs, where that is further than when it was asked last.
     pub fn heads(&self) -> Vec<(String, u64)> {
-        let lanes = self.shared.lanes();
-        let head = |lane: &Arc<Lane>| Some((lane.namespace().to_owned(), lane.untold()?));
-        lanes.iter().filter_map(head).collect()
+        let namespaces = self.shared.all_namespaces();
+        let head =
+            |namespace: &Arc<Namespace>| Some((namespace.name().to_owned(), namespace.untold()?));
+        namespaces.iter().filter_map(head).collect()
     }
 
     /// Something of any namespace's log may be missing of which nobody would tell: the app is asked.
     pub fn suspect(&self) {
-        for lane in self.shared.lanes() {
-            lane.suspect();
+        for namespace in self.shared.all_namespaces() {
+            namespace.suspect();
         }
     }
 
     /// Another relay wants to know whether a client of this one is there; that is reported to it.
     pub fn answer_contest(&self, namespace: &str, from: &str, number: u64, contest: &Contest<'_>) {
         self.shared.metrics.bus_received.add(1);
-        lane::answer_contest(&self.shared, namespace, from, number, contest);
+        delivery::answer_contest(&self.shared, namespace, from, number, contest);
     }
 
     /// What another relay reports of what this one has asked.
@@ -186,8 +171,8 @@ impl Relay {
         if let Report::Owner(answers) = report {
             return self.shared.contests.settle(number, *answers);
         }
-        if let Some(lane) = self.shared.lane(namespace) {
-            lane.hear_report(&self.shared, number, report);
+        if let Some(namespace) = self.shared.namespaces.find(namespace) {
+            namespace.hear_report(number, report);
         }
     }
 
@@ -198,7 +183,10 @@ impl Relay {
 
     /// Whether the app has heard and answered everything.
     pub fn is_idle(&self) -> bool {
-        self.shared.lanes().iter().all(|lane| lane.is_idle())
+        self.shared
+            .all_namespaces()
+            .iter()
+            .all(|namespace| namespace.is_idle())
     }
 }
 
@@ -209,17 +197,4 @@ fn check_name(name: &str) -> anyhow::Result<()> {
         "{name:?} cannot be a relay's name: give 1 to {MAX_NAME} of A-Z a-z 0-9 _ - ."
     );
     Ok(())
-}
-
-async fn run_timers(shared: Arc<Shared>) {
-    loop {
-        let due = shared.timers.due().await;
-        // What clients have sent in time is read first.
-        tokio::task::yield_now().await;
-        for timer in due {
-            if let Some(connection) = shared.connections.of_timer(timer) {
-                connection::on_timer(&shared, &connection, timer);
-            }
-        }
-    }
 }

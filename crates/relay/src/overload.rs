@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::config::RELIEF_INTERVAL;
-use crate::connection::close_over_limit;
+use crate::core::config::RELIEF_INTERVAL;
+use crate::session::close_over_limit;
 use crate::shared::Shared;
 
 /// Watches the total for as long as the relay lives.

@@ -1,6 +1,13 @@
 //! The public listener: accepts connections, sends each request where it belongs, and ends it all in
 //! order when it is time.
 
+pub mod control;
+mod engine;
+mod forwarded;
+pub mod health;
+mod proxy;
+mod respond;
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::IpAddr;
@@ -17,29 +24,27 @@ use parlour_listener::{Accepted, Listener, WriteDeadline, turn_away};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
-use crate::config::{HTTP_CONNECTION_BYTES, MAX_HTTP_BUFFER, SHUTDOWN_WAIT};
-use crate::connection::{How, close};
-use crate::engine::{self, respond};
-use crate::ledger::Hold;
-use crate::origin::Body;
-use crate::shared::{Life, Shared};
-use crate::stream::Stream;
-use crate::{forwarded, proxy, reason};
+use crate::connection::How;
+use crate::core::Life;
+use crate::core::config::{HTTP_CONNECTION_BYTES, MAX_HTTP_BUFFER, SHUTDOWN_WAIT};
+use crate::core::ledger::Hold;
+use crate::core::origin::Body;
+use crate::core::reason;
+use crate::session::close;
+use crate::shared::Shared;
+use crate::wire::stream::Stream;
+
+use forwarded::Peer;
+use health::Health;
+use respond::respond;
 
 /// Where the app serves the files of Socket.IO's client.
 const CLIENT_FILES: &str = "/socket.io/";
 
-/// Who a request comes from.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer {
-    pub address: IpAddr,
-    /// It came by TLS.
-    pub is_secure: bool,
-}
-
 /// Serves clients until `stop`, or until this life of the relay is over.
 pub async fn serve(
     shared: Arc<Shared>,
+    health: &Health,
     listener: TcpListener,
     stop: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
@@ -49,7 +54,7 @@ pub async fn serve(
     let mut stop = pin!(stop);
     let mut life = shared.life.subscribe();
     let mut listener = Listener::new(listener, "clients");
-    shared.health.watch(listener.shortage());
+    health.watch(listener.shortage());
     let certificate = async {
         match &shared.config.tls {
             Some(tls) => tls.watch().await,
@@ -72,7 +77,7 @@ pub async fn serve(
             _ = life.changed() => break *life.borrow() == Life::Superseded,
         }
     };
-    shared.health.stop();
+    health.stop();
     drop((listener, alive));
     for connection in shared.connections.all() {
         close(
@@ -109,7 +114,11 @@ async fn all_delivered(shared: &Shared) {
     loop {
         let mut idle = pin!(shared.idle.notified());
         idle.as_mut().enable();
-        if shared.lanes().iter().all(|lane| lane.is_idle()) {
+        if shared
+            .all_namespaces()
+            .iter()
+            .all(|namespace| namespace.is_idle())
+        {
             return;
         }
         idle.await;
@@ -230,6 +239,9 @@ fn is_client_file(file: &str) -> bool {
             | "socket.io.msgpack.js"
     )
 }
+
+#[cfg(fuzzing)]
+pub use engine::fuzzing::query;
 
 #[cfg(test)]
 mod tests {

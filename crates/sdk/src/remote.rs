@@ -99,39 +99,35 @@ impl fmt::Debug for RemoteSocket {
 }
 
 impl BroadcastOperator {
-    /// The sockets it is for, once each, wherever they are connected.
+    /// The sockets it is for, once each, wherever they are connected: those in any of its rooms (in the namespace, if
+    /// there are none), and in none of its exceptions.
     pub async fn fetch_sockets(self) -> Result<Vec<RemoteSocket>> {
         self.for_sockets("fetch_sockets")?;
-        fetch(&self.context, self.target).await
-    }
-}
-
-/// The sockets in any of the target's rooms (in the namespace, if there are none) and in none of its
-/// exceptions, once each.
-async fn fetch(context: &Rc<Context>, target: Target) -> Result<Vec<RemoteSocket>> {
-    let Target { rooms, except, .. } = target;
-    let mut found: Vec<Known> = Vec::new();
-    if rooms.is_empty() {
-        found = context.everyone().await?;
-    }
-    let several = rooms.len() > 1;
-    for room in rooms {
-        for socket in context.members_of(room).await? {
-            if !several || !found.iter().any(|known| known.id == socket.id) {
-                found.push(socket);
+        let Target { rooms, except, .. } = self.target;
+        let mut found: Vec<Known> = Vec::new();
+        if rooms.is_empty() {
+            found = self.context.everyone().await?;
+        }
+        let several = rooms.len() > 1;
+        for room in rooms {
+            for socket in self.context.members_of(room).await? {
+                if !several || !found.iter().any(|known| known.id == socket.id) {
+                    found.push(socket);
+                }
             }
         }
+        for room in except {
+            let out = self.context.members_of(room.clone()).await?;
+            found
+                .retain(|socket| *socket.id != *room && !out.iter().any(|out| out.id == socket.id));
+        }
+        let remote = |Known { id, data }| RemoteSocket {
+            id,
+            data,
+            context: self.context.clone(),
+        };
+        Ok(found.into_iter().map(remote).collect())
     }
-    for room in except {
-        let out = context.members_of(room.clone()).await?;
-        found.retain(|socket| *socket.id != *room && !out.iter().any(|out| out.id == socket.id));
-    }
-    let remote = |Known { id, data }| RemoteSocket {
-        id,
-        data,
-        context: context.clone(),
-    };
-    Ok(found.into_iter().map(remote).collect())
 }
 
 /// Some of the users in a room, in the order of their ids. See [`Nsp::members`](crate::Nsp::members).

@@ -1,4 +1,4 @@
-//! SQLite as Spin has it: no kinder.
+//! SQLite as Spin has it, with the same errors and limits.
 
 use std::path::Path;
 

@@ -4,35 +4,45 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Connection, How, Inner, Sent, Transport, close, close_over_limit, identity};
-use crate::config::ATTACHMENTS_WAIT;
-use crate::reason;
-use crate::shared::Shared;
-use crate::timers::{Purpose, Timer};
+use super::{Connection, How, Inner, Sent, Transport};
+use crate::core::Core;
+use crate::core::config::ATTACHMENTS_WAIT;
+use crate::core::reason;
+use crate::core::timers::Purpose;
 
 const PING: &str = "2";
 
 /// How late a timer usually is, in milliseconds.
 const USUAL_LATENESS: u64 = 5;
 
+/// What the heartbeat has found.
+#[must_use]
+pub enum Beat {
+    Alive,
+    /// The connection must be closed, for this reason.
+    End(&'static str, How),
+    /// The client makes the relay keep more than it may.
+    Overflow,
+}
+
 impl Connection {
     /// Schedules the first ping and the deadline for a namespace.
-    pub fn start_timers(self: &Arc<Self>, shared: &Shared) {
+    pub fn start_timers(self: &Arc<Self>, core: &Core) {
         let mut inner = self.lock();
-        self.expect_ping(shared, &mut inner);
+        self.expect_ping(core, &mut inner);
         drop(inner);
-        shared.set_timer(self, shared.config.connect_timeout, Purpose::Connect);
+        self.set_timer(core, core.config.connect_timeout, Purpose::Connect);
     }
 
     /// The next ping is due a whole interval from now.
-    pub(super) fn expect_ping(&self, shared: &Shared, inner: &mut Inner) {
+    pub(super) fn expect_ping(&self, core: &Core, inner: &mut Inner) {
         inner.awaiting_pong = false;
-        self.set_due(shared, inner, shared.config.ping_interval);
-        self.set_heartbeat(shared, inner);
+        self.set_due(core, inner, core.config.ping_interval);
+        self.set_heartbeat(core, inner);
     }
 
     /// The client answered a ping.
-    pub fn pong(&self, shared: &Shared) {
+    pub fn pong(&self, core: &Core) {
         let mut inner = self.lock();
         for asking in inner.asking.drain(..) {
             // Who asked may have given up waiting.
@@ -41,61 +51,96 @@ impl Connection {
         if !std::mem::take(&mut inner.awaiting_pong) {
             return;
         }
-        self.set_due(shared, &mut inner, shared.config.ping_interval);
+        self.set_due(core, &mut inner, core.config.ping_interval);
         // The timer that runs is the pong's. Where it ends before the next ping, it will do.
-        if shared.config.ping_interval < shared.config.ping_timeout {
-            self.set_heartbeat(shared, &mut inner);
+        if core.config.ping_interval < core.config.ping_timeout {
+            self.set_heartbeat(core, &mut inner);
         }
     }
 
     /// Pings before it is time, unless a pong is waited for; that may take so long at least.
-    pub(super) fn ping_now(
-        self: &Arc<Self>,
-        shared: &Shared,
-        inner: &mut Inner,
-        at_least: Duration,
-    ) {
+    pub(super) fn ping_now(self: &Arc<Self>, core: &Core, inner: &mut Inner, at_least: Duration) {
         if !inner.awaiting_pong {
             self.send_control(inner, PING);
             inner.awaiting_pong = true;
-            self.set_due(shared, inner, shared.config.ping_timeout);
+            self.set_due(core, inner, core.config.ping_timeout);
         }
         inner.due = inner
             .due
-            .max(shared.timers.now() + at_least.as_millis() as u64);
-        self.set_heartbeat(shared, inner);
+            .max(core.timers.now() + at_least.as_millis() as u64);
+        self.set_heartbeat(core, inner);
+    }
+
+    /// The heartbeat's timer has run out.
+    pub fn heartbeat(self: &Arc<Self>, core: &Core, turn: u8) -> Beat {
+        let mut inner = self.lock();
+        if !inner.open || inner.turn != turn {
+            return Beat::Alive;
+        }
+        if inner.has_stalled(core.timers.now()) {
+            tracing::debug!(connection = self.id.shown(), "attachments do not come");
+            return Beat::End(reason::TRANSPORT_ERROR, How::Orderly);
+        }
+        if core.timers.now() >= inner.due {
+            if inner.is_overdue() {
+                return Beat::End(reason::PING_TIMEOUT, How::Abort);
+            }
+            if !inner.awaiting_pong {
+                self.send_control(&mut inner, PING);
+                inner.awaiting_pong = true;
+                if self.sent() == Sent::Overflow {
+                    return Beat::Overflow;
+                }
+            }
+            // From when it was due, so that timers' lateness does not add up; but a relay that was held up
+            // itself does not take that from the client's time.
+            let since = inner
+                .due
+                .max(core.timers.now().saturating_sub(USUAL_LATENESS));
+            inner.due = since + core.config.ping_timeout.as_millis() as u64;
+        }
+        self.set_heartbeat(core, &mut inner);
+        Beat::Alive
+    }
+
+    /// Whether the client has been in no namespace yet, and asks for none.
+    pub fn is_idle(&self) -> bool {
+        let inner = self.lock();
+        !inner.joined && inner.memberships.is_empty()
+    }
+
+    /// The time is over that a closed connection's client had to hear of it. True if it polls: nobody else will
+    /// find its transport closed.
+    pub fn stop_lingering(&self) -> bool {
+        let polling = matches!(self.lock().transport, Transport::Polling(_));
+        self.abandon();
+        polling
     }
 
     /// Whether the client should have answered a ping by now. Timers are a little late; a request that
     /// comes after the deadline must not be luckier than one that comes later.
-    pub fn is_overdue(&self, shared: &Shared) -> bool {
+    pub fn is_overdue(&self, core: &Core) -> bool {
         let inner = self.lock();
-        inner.open && inner.is_overdue() && shared.timers.now() >= inner.due
+        inner.open && inner.is_overdue() && core.timers.now() >= inner.due
     }
 
     /// The client is not read for now, or again.
-    pub fn pause(&self, shared: &Shared, paused: bool) {
+    pub fn pause(&self, core: &Core, paused: bool) {
         let mut inner = self.lock();
         inner.paused = paused;
         if inner.awaiting_pong {
-            self.set_due(shared, &mut inner, shared.config.ping_timeout);
+            self.set_due(core, &mut inner, core.config.ping_timeout);
         }
     }
 
-    fn set_due(&self, shared: &Shared, inner: &mut Inner, after: Duration) {
-        inner.due = shared.timers.now() + after.as_millis() as u64;
+    fn set_due(&self, core: &Core, inner: &mut Inner, after: Duration) {
+        inner.due = core.timers.now() + after.as_millis() as u64;
     }
 
     /// From now on, only this timer counts as the heartbeat's.
-    fn set_heartbeat(&self, shared: &Shared, inner: &mut Inner) {
+    fn set_heartbeat(&self, core: &Core, inner: &mut Inner) {
         inner.turn = inner.turn.wrapping_add(1);
-        let timer = Timer {
-            key: self.key,
-            stamp: self.stamp,
-            purpose: Purpose::Heartbeat,
-            turn: inner.turn,
-        };
-        shared.timers.at(inner.due, timer);
+        self.set_timer_at(core, inner.due, Purpose::Heartbeat, inner.turn);
     }
 }
 
@@ -121,70 +166,4 @@ impl Inner {
             _ => self.backlog.is_some(),
         }
     }
-}
-
-/// A timer of this connection has run out.
-pub fn on_timer(shared: &Arc<Shared>, connection: &Arc<Connection>, timer: Timer) {
-    match timer.purpose {
-        Purpose::Heartbeat => heartbeat(shared, connection, timer.turn),
-        Purpose::Expiry => identity::expire(shared, connection, timer.turn),
-        Purpose::Connect => {
-            let inner = connection.lock();
-            let idle = !inner.joined && inner.memberships.is_empty();
-            drop(inner);
-            if idle {
-                close(
-                    shared,
-                    connection,
-                    reason::FORCED_SERVER_CLOSE,
-                    How::Orderly,
-                );
-            }
-        }
-        Purpose::Linger => {
-            let polling = matches!(connection.lock().transport, Transport::Polling(_));
-            connection.abandon();
-            if polling {
-                shared.connections.forget(connection);
-            }
-        }
-    }
-}
-
-fn heartbeat(shared: &Arc<Shared>, connection: &Arc<Connection>, turn: u8) {
-    let mut inner = connection.lock();
-    if !inner.open || inner.turn != turn {
-        return;
-    }
-    if inner.has_stalled(shared.timers.now()) {
-        drop(inner);
-        tracing::debug!(
-            connection = connection.id.shown(),
-            "attachments do not come"
-        );
-        close(shared, connection, reason::TRANSPORT_ERROR, How::Orderly);
-        return;
-    }
-    if shared.timers.now() >= inner.due {
-        if inner.is_overdue() {
-            drop(inner);
-            close(shared, connection, reason::PING_TIMEOUT, How::Abort);
-            return;
-        }
-        if !inner.awaiting_pong {
-            connection.send_control(&mut inner, PING);
-            inner.awaiting_pong = true;
-            if connection.sent() == Sent::Overflow {
-                drop(inner);
-                return close_over_limit(shared, connection);
-            }
-        }
-        // From when it was due, so that timers' lateness does not add up; but a relay that was held up
-        // itself does not take that from the client's time.
-        let since = inner
-            .due
-            .max(shared.timers.now().saturating_sub(USUAL_LATENESS));
-        inner.due = since + shared.config.ping_timeout.as_millis() as u64;
-    }
-    connection.set_heartbeat(shared, &mut inner);
 }

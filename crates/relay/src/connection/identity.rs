@@ -4,14 +4,15 @@
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-use super::Connection;
-use crate::config::{OWNER_WAIT, TAKE_OVER};
-use crate::shared::Shared;
+use super::{Connection, Membership};
+use crate::core::config::{EXPIRY_LOOK, OWNER_WAIT, TAKE_OVER};
+use crate::core::timers::Purpose;
+use crate::core::{Core, unix_millis};
 
 impl Connection {
     /// Whether the client answers a ping in time.
-    pub async fn answers(self: &Arc<Self>, shared: &Shared) -> bool {
-        let patience = OWNER_WAIT.min(shared.config.ping_timeout);
+    pub async fn answers(self: &Arc<Self>, core: &Core) -> bool {
+        let patience = OWNER_WAIT.min(core.config.ping_timeout);
         let (sender, receiver) = oneshot::channel();
         {
             let mut inner = self.lock();
@@ -19,37 +20,32 @@ impl Connection {
                 return false;
             }
             inner.asking.push(sender);
-            self.ping_now(shared, &mut inner, patience + TAKE_OVER);
+            self.ping_now(core, &mut inner, patience + TAKE_OVER);
         }
         matches!(tokio::time::timeout(patience, receiver).await, Ok(Ok(())))
     }
 
-    /// A token ends then. Gives the turn of the timer that is to be set, if none will come earlier.
-    pub fn expect_expiry(&self, at: u64) -> Option<u8> {
+    /// A token of this connection ends then. There is one timer for all of them: the first.
+    pub fn expect_expiry(&self, core: &Core, at: u64) {
         let mut inner = self.lock();
         if inner.expires.is_some_and(|earlier| earlier <= at) {
-            return None;
+            return;
         }
         inner.expires = Some(at);
         inner.expiry_turn = inner.expiry_turn.wrapping_add(1);
-        Some(inner.expiry_turn)
+        let look = EXPIRY_LOOK.as_millis() as u64;
+        let after = at.saturating_sub(unix_millis()).min(look);
+        let due = core.timers.now() + after;
+        self.set_timer_at(core, due, Purpose::Expiry, inner.expiry_turn);
     }
-}
 
-/// Ends the sockets whose time is over, and sets the timer for the others.
-pub(super) fn expire(shared: &Arc<Shared>, connection: &Arc<Connection>, turn: u8) {
-    let memberships = {
-        let mut inner = connection.lock();
+    /// The timer for that has run out: who may have to go now. None if another timer counts.
+    pub fn expired(&self, turn: u8) -> Option<Vec<Membership>> {
+        let mut inner = self.lock();
         if !inner.open || inner.expiry_turn != turn {
-            return;
+            return None;
         }
         inner.expires = None;
-        inner.memberships.clone()
-    };
-    let later = memberships
-        .iter()
-        .filter_map(|member| member.lane.expire(shared, member.place));
-    if let Some(first) = later.min() {
-        shared.expect_expiry(connection, first);
+        Some(inner.memberships.clone())
     }
 }

@@ -6,11 +6,8 @@ use std::sync::Arc;
 use parlour_protocol::engine;
 use tokio::sync::oneshot;
 
-use super::{Connection, How, Transport, close};
-use crate::ledger::{Account, Charge, Hold};
-use crate::message::Message;
-use crate::reason;
-use crate::shared::Shared;
+use crate::core::ledger::{Account, Charge, Hold};
+use crate::wire::message::Message;
 
 pub(super) const CLOSE: &str = "1";
 pub(super) const NOOP: &str = "6";
@@ -119,79 +116,36 @@ impl Polling {
             self.waiting = unsent;
         }
     }
-}
 
-impl Connection {
-    /// A poll has come.
-    pub fn poll(&self) -> PollAnswer {
-        let inner = &mut *self.lock();
-        let Transport::Polling(polling) = &mut inner.transport else {
-            return PollAnswer::No;
-        };
-        if polling.closing {
-            if !polling.is_empty() {
-                return PollAnswer::Now(polling.take());
+    /// A poll has come. `is_open`: the session is not closed.
+    pub(super) fn poll(&mut self, is_open: bool) -> PollAnswer {
+        if self.closing {
+            if !self.is_empty() {
+                return PollAnswer::Now(self.take());
             }
-            polling.push_packet(CLOSE);
-            return PollAnswer::Last(polling.take());
+            self.push_packet(CLOSE);
+            return PollAnswer::Last(self.take());
         }
-        if !inner.open {
+        if !is_open {
             return PollAnswer::No;
         }
-        if polling.is_polled() {
+        if self.is_polled() {
             return PollAnswer::Overlap;
         }
-        if !polling.is_empty() {
-            return PollAnswer::Now(polling.take());
+        if !self.is_empty() {
+            return PollAnswer::Now(self.take());
         }
         let (sender, receiver) = oneshot::channel();
-        polling.poll = Some(sender);
+        self.poll = Some(sender);
         PollAnswer::Wait(receiver)
     }
 
     /// A request with packets has come. False: another one is being read.
-    pub fn begin_post(&self) -> bool {
-        match &mut self.lock().transport {
-            Transport::Polling(polling) => !std::mem::replace(&mut polling.posting, true),
-            _ => true,
-        }
+    pub(super) fn begin_post(&mut self) -> bool {
+        !std::mem::replace(&mut self.posting, true)
     }
 
-    pub fn end_post(&self) {
-        if let Transport::Polling(polling) = &mut self.lock().transport {
-            polling.posting = false;
-        }
-    }
-}
-
-/// Closes the session if the client takes back its request before it was answered.
-pub struct PollGuard {
-    shared: Arc<Shared>,
-    connection: Option<Arc<Connection>>,
-}
-
-impl PollGuard {
-    pub fn new(shared: Arc<Shared>, connection: Arc<Connection>) -> PollGuard {
-        PollGuard {
-            shared,
-            connection: Some(connection),
-        }
-    }
-
-    pub fn answered(mut self) {
-        self.connection = None;
-    }
-}
-
-impl Drop for PollGuard {
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            close(
-                &self.shared,
-                &connection,
-                reason::TRANSPORT_ERROR,
-                How::Abort,
-            );
-        }
+    pub(super) fn end_post(&mut self) {
+        self.posting = false;
     }
 }

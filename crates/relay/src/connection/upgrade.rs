@@ -7,10 +7,10 @@ use parlour_protocol::engine::{self, Packet};
 
 use super::polling::{CLOSE, NOOP};
 use super::{Connection, Transport, Upgrade};
-use crate::outbox::Outbox;
-use crate::shared::Shared;
-use crate::stream::WriteHalf;
-use crate::ws::{self, Opcode};
+use crate::core::Core;
+use crate::wire::outbox::Outbox;
+use crate::wire::stream::WriteHalf;
+use crate::wire::ws::{self, Opcode};
 
 impl Connection {
     /// A WebSocket wants to take over. False: another one does, or did, or there is nothing to take over.
@@ -53,7 +53,7 @@ impl Connection {
     /// The WebSocket is the transport now. Gives it back if the connection was closed meanwhile.
     pub fn complete_upgrade(
         self: &Arc<Self>,
-        shared: &Shared,
+        core: &Core,
         half: WriteHalf,
     ) -> Result<(), WriteHalf> {
         let inner = &mut *self.lock();
@@ -73,7 +73,7 @@ impl Connection {
         let mut outbox = Outbox::default();
         outbox.write(|out| write_payload_as_frames(waiting.text(), out));
         self.transmit(inner, &mut outbox);
-        self.expect_ping(shared, inner);
+        self.expect_ping(core, inner);
         Ok(())
     }
 }

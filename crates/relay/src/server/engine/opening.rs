@@ -1,0 +1,88 @@
+//! The beginning of a session: the app is asked whether the client may have one.
+
+use http::Request;
+use hyper::body::Incoming;
+use parlour_protocol::engine::Open;
+use parlour_protocol::relay::Handshake;
+
+use super::refusal::Refusal;
+use crate::connection::{Opening, wait_for_room};
+use crate::core::ledger::Hold;
+use crate::core::sid::Sid;
+use crate::core::unix_millis;
+use crate::namespace::Decision;
+use crate::server::forwarded::Peer;
+use crate::shared::Shared;
+
+/// Asks the app whether the client may open a connection.
+pub async fn admit(
+    shared: &Shared,
+    peer: Peer,
+    request: &Request<Incoming>,
+) -> Result<Opening, Refusal> {
+    if shared.ledger.is_nearly_full() {
+        shared.metrics.refused.add(1);
+        return Err(Refusal::full());
+    }
+    let place = shared.addresses.open(peer.address).map_err(|why| {
+        shared.metrics.refused.add(1);
+        tracing::debug!(address = %peer.address, ?why, "refusing a connection");
+        Refusal::too_many(why)
+    })?;
+    let id = Sid::random();
+    let handshake: Box<str> = describe(peer, request).into();
+    if handshake.len() > shared.config.limits.header_bytes {
+        shared.metrics.refused.add(1);
+        return Err(Refusal::too_large());
+    }
+    let account = shared.ledger.account();
+    let _waiting = account.charge(Hold::Kept, handshake.len());
+    wait_for_room(&*shared.handshakes, None).await;
+    let event = account.charge(Hold::Passing, handshake.len());
+    let decision = shared.handshakes.open(id, &handshake, event);
+    match decision.await {
+        Ok(Decision::Admitted) => Ok(Opening {
+            id,
+            handshake,
+            account,
+            place,
+        }),
+        Ok(Decision::Rejected { code, message }) => Err(Refusal::new(code, message)),
+        Err(_) => Err(Refusal::bad_request()),
+    }
+}
+
+fn describe(peer: Peer, request: &Request<Incoming>) -> String {
+    let headers = request.headers().iter();
+    let handshake = Handshake {
+        url: request
+            .uri()
+            .path_and_query()
+            .map_or("/", |it| it.as_str())
+            .into(),
+        headers: headers
+            .filter_map(|(name, value)| {
+                Some((
+                    name.as_str().into(),
+                    std::str::from_utf8(value.as_bytes()).ok()?.into(),
+                ))
+            })
+            .collect(),
+        address: peer.address.to_string().into(),
+        secure: peer.is_secure,
+        time: unix_millis(),
+    };
+    serde_json::to_string(&handshake).expect("a handshake is JSON")
+}
+
+/// The session's first packet.
+pub fn open_packet(shared: &Shared, sid: &Sid, upgrades: &[&str]) -> String {
+    Open {
+        sid: sid.as_str(),
+        upgrades,
+        ping_interval: shared.config.ping_interval.as_millis() as u64,
+        ping_timeout: shared.config.ping_timeout.as_millis() as u64,
+        max_payload: shared.config.max_payload,
+    }
+    .packet()
+}
