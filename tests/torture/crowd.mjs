@@ -28,8 +28,8 @@ export class Crowd {
 
   /**
    * @param {{seed: number, size: number, server: import("./server.mjs").Server, checker: import("./checker.mjs").Checker,
-   *   knownFaults: boolean, log: (what: string) => void}} options `knownFaults`: who wanders between relays may move
-   *   between rooms as well
+   *   knownFaults: boolean, log: (what: string) => void}} options `knownFaults`: what a client received before CONNECT
+   *   stays in its buffer when the connection ends
    */
   constructor({ seed, size, server, checker, knownFaults, log }) {
     this.knownFaults = knownFaults;
@@ -83,7 +83,7 @@ export class Crowd {
     const relay = wanders ? null : `relay-${1 + Math.floor(random() * relays)}`;
     const transports = wanders ? ["websocket"] : one([["websocket"], ["websocket"], ["websocket"], ["polling", "websocket"], ["polling"]]);
     const rooms = (namespace) => shuffled(ROOMS[namespace]).slice(0, 2);
-    const profile = { name, namespace, relay, transports, rooms: rooms(namespace), moves: random() < SHARE_OF_MOVERS && (!wanders || this.knownFaults), every: this.size / MESSAGES, ...given };
+    const profile = { name, namespace, relay, transports, rooms: rooms(namespace), moves: random() < SHARE_OF_MOVERS, every: this.size / MESSAGES, ...given };
     profile.auth = this.#auth(profile.namespace, name);
     const link = this.server.links.get(profile.relay ? profile.relay.replace("relay", "clients") : "clients-any");
     profile.url = `http://127.0.0.1:${link?.port}`;
