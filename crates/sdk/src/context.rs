@@ -375,15 +375,20 @@ impl Context {
         if !changes.iter().any(is_for_others) {
             return Ok(());
         }
+        if self.is_alone().await? {
+            changes.retain(|change| !is_for_others(change));
+        }
+        Ok(())
+    }
+
+    /// Whether there is no other relay. Takes the lock.
+    async fn is_alone(&self) -> Result<bool, interface::Error> {
         let alone = match self.alone.get() {
             Some(alone) => alone,
             None => self.store().is_alone(true).await?,
         };
         self.alone.set(Some(alone));
-        if alone {
-            changes.retain(|change| !is_for_others(change));
-        }
-        Ok(())
+        Ok(alone)
     }
 
     pub async fn commit(&self, stored: String) -> Result<(), interface::Error> {
@@ -419,6 +424,9 @@ impl Context {
         }
         let (changes, links): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
         let applied = self.store().apply(changes).await?;
+        // Clients read offsets where sessions are recovered, and relays where there are several. Writing them costs.
+        let is_own_read =
+            self.is_recovering() || applied.stored.is_empty() || !self.is_alone().await?;
         let mut record = self.record.borrow_mut();
         let mut repetitions = applied.repetitions.into_iter().peekable();
         let mut stored = applied.stored.into_iter().peekable();
@@ -430,7 +438,7 @@ impl Context {
                     self.repeat(&mut record.commands, place, repetition.ack);
                 }
             } else if let Some(stored) = stored.next_if(|it| it.index as usize == index) {
-                complete(&mut record.commands, link, stored);
+                complete(&mut record.commands, link, stored, is_own_read);
             }
         }
         Ok(())

@@ -38,13 +38,22 @@ pub(super) struct AckPlace {
     pub id: u64,
 }
 
-/// Tells a command its place in the log.
-pub(super) fn complete(commands: &mut Commands, link: &Link, stored: interface::Stored) {
-    commands.set_offset(link.command, stored.offset);
+/// Tells a command its place in the log. `is_own_read`: somebody reads that of an emission in the batch's namespace.
+pub(super) fn complete(
+    commands: &mut Commands,
+    link: &Link,
+    stored: interface::Stored,
+    is_own_read: bool,
+) {
     match link.kind {
+        Kind::Own if is_own_read => commands.set_offset(link.command, stored.offset),
         Kind::Own => {}
-        Kind::Elsewhere => commands.add_member(link.command, "previous", &stored.previous),
+        Kind::Elsewhere => {
+            commands.set_offset(link.command, stored.offset);
+            commands.add_member(link.command, "previous", &stored.previous);
+        }
         Kind::Asked => {
+            commands.set_offset(link.command, stored.offset);
             let sockets = stored.sockets.iter();
             let asked: Vec<_> = sockets.map(|it| (&it.socket, &it.relay)).collect();
             commands.add_member(link.command, "asked", &asked);

@@ -157,18 +157,10 @@ fn what_is_stored_carries_its_offset_and_nothing_else_does() {
             null.clone()
         ]
     );
-    // Without recovery nothing but a room's history is worth storing.
+    // Without recovery nothing but a room's history is worth storing, and nobody reads its offsets.
     let memory = Memory::default();
     let found = commands_under(Policy::none(), &memory, hall, say());
-    let expected = [
-        1.into(),
-        null.clone(),
-        null.clone(),
-        2.into(),
-        null.clone(),
-        null,
-    ];
-    assert_eq!(offsets(&found), expected);
+    assert!(offsets(&found).iter().all(Value::is_null));
     assert_eq!(memory.tables.borrow().log.len(), 2);
 }
 
