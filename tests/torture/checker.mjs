@@ -3,16 +3,13 @@
 //
 // A message is known by its sender's id for it. The reference is the history of its room, which only grows. From
 // the moment a client has joined, until it leaves or its session is over, it must receive exactly what follows in
-// the history: nothing twice, nothing left out, in that order. This is checked at each rest, when all is said.
-//
-// With order "all" that order is promised for all messages; with order "relay" for those that clients of the same
-// relay sent, of the others only that they come, once: a relay that may have missed something ends its clients'
-// connections, and they get it when they come back.
+// the history: nothing twice, nothing left out, in that order, whichever relay it is connected to. What was said
+// before it joined it must not hear. This is checked at each rest, when all is said.
 
 /** How many violations are described; after that they are counted. */
 const DESCRIBED = 50;
 
-/** @typedef {{room: string, sender: string, source: string | null, sentAt: number, ackedAt?: number, serial?: number}} Message */
+/** @typedef {{room: string, sender: string, sentAt: number, ackedAt?: number, serial?: number}} Message */
 
 /** A client's stay in a room. */
 class Stay {
@@ -22,9 +19,9 @@ class Stay {
   received = [];
   /** How many of `received` came before the answer to `join`. */
   early = 0;
-  /** For each source: the place in its stream of what must come next. @type {Map<string | null, number>} */
-  next = new Map();
-  /** Indexes of messages that have come out of turn, and of those that were missed. */
+  /** The index of what must come next, once it is known. @type {number | undefined} */
+  next;
+  /** Indexes of messages that came before the answer to `join`, and of those that were missed. */
   came = new Set();
   missed = new Set();
   /** The number of acknowledgements before `leave` was sent: all those messages must have come. */
@@ -33,8 +30,8 @@ class Stay {
   lostOnLeaving = false;
   closed = false;
 
-  constructor(client, session, relay, room) {
-    Object.assign(this, { client, session, relay, room });
+  constructor(client, session, room) {
+    Object.assign(this, { client, session, room });
   }
 }
 
@@ -43,8 +40,6 @@ class Room {
   history = [];
   /** Where a message is in the history. @type {Map<string, number>} */
   index = new Map();
-  /** Indexes of the messages of each source. @type {Map<string | null, number[]>} */
-  streams = new Map();
   /** Parts of the history that clients were shown: ids, oldest first. @type {{client: string, ids: string[], before?: string}[]} */
   shown = [];
 }
@@ -61,16 +56,14 @@ export class Checker {
   #rooms = new Map();
   /** Acknowledged since the last rest. @type {string[]} */
   #justAcked = [];
-  /** @type {Map<string, {session: string, relay: string | null, stays: Map<string, Stay>}>} */
+  /** @type {Map<string, {session: string, stays: Map<string, Stay>}>} */
   #clients = new Map();
   /** Stays that are over, to be judged at the next rest. @type {Stay[]} */
   #over = [];
-  #order;
   #now;
 
-  /** @param {{order?: "relay" | "all", now?: () => number}} options `now`: seconds since the test began */
-  constructor({ order = "relay", now = () => 0 } = {}) {
-    this.#order = order;
+  /** @param {{now?: () => number}} options `now`: seconds since the test began */
+  constructor({ now = () => 0 } = {}) {
     this.#now = now;
   }
 
@@ -81,10 +74,8 @@ export class Checker {
 
   // What clients do and see.
 
-  /** @param {string} sender @param {string | null} relay that the sender is always connected to */
-  sent(sender, relay, room, id) {
-    const source = this.#order === "all" ? "*" : relay;
-    this.messages.set(id, { room, sender, source, sentAt: this.#now() });
+  sent(sender, room, id) {
+    this.messages.set(id, { room, sender, sentAt: this.#now() });
   }
 
   ack(id, told) {
@@ -96,10 +87,10 @@ export class Checker {
     this.#justAcked.push(id);
   }
 
-  /** A client is connected in a session that is not the one before. @param {string | null} relay that it is always connected to */
-  session(client, session, relay) {
+  /** A client is connected in a session that is not the one before. */
+  session(client, session) {
     this.gone(client);
-    this.#clients.set(client, { session, relay, stays: new Map() });
+    this.#clients.set(client, { session, stays: new Map() });
   }
 
   /** A client will not come back to its session. */
@@ -112,8 +103,8 @@ export class Checker {
   }
 
   joining(client, room) {
-    const { stays, session, relay } = this.#client(client);
-    if (!stays.has(room)) stays.set(room, new Stay(client, session, relay, room));
+    const { stays, session } = this.#client(client);
+    if (!stays.has(room)) stays.set(room, new Stay(client, session, room));
   }
 
   /** @param {string[]} shown the end of the history, as it was then */
@@ -182,14 +173,7 @@ export class Checker {
       else if (message.room !== name) this.violation(`the history of ${name} has ${id}, which was sent to ${message.room}`);
       if (room.index.has(id)) {
         this.violation(`the history of ${name} has ${this.#about(id)} twice`);
-        continue;
-      }
-      const index = room.history.push(id) - 1;
-      room.index.set(id, index);
-      const source = message?.source ?? null;
-      const stream = room.streams.get(source) ?? [];
-      room.streams.set(source, stream);
-      stream.push(index);
+      } else room.index.set(id, room.history.push(id) - 1);
     }
   }
 
@@ -257,77 +241,53 @@ export class Checker {
   #judgeStay(stay) {
     const room = this.#room(stay.room);
     const start = stay.after == null ? -1 : room.index.get(stay.after) ?? -1;
-    if (stay.after !== undefined && stay.next.size === 0) {
-      for (const [source, stream] of room.streams) stay.next.set(source, firstAfter(stream, start));
-    }
+    if (stay.after !== undefined) stay.next ??= start + 1;
     const received = stay.after === undefined && !stay.closed ? [] : stay.received.splice(0);
     for (const [place, id] of received.entries()) {
       const index = room.index.get(id);
-      const { source } = this.messages.get(id) ?? { source: null };
       if (index === undefined) this.violation(`${stay.client} received ${this.#about(id)}, which is not in the history of ${stay.room}`);
-      else if (stay.after === undefined) this.#first(stay, id, index);
-      // What was said before it joined: another relay's message may have been under way.
-      else if (index <= start && (place < stay.early || (this.#order === "relay" && (source === null || source !== stay.relay)))) this.#first(stay, id, index);
-      else this.#inTurn(stay, room, id, index, source);
+      // What came before the answer to `join` may be in the history that this shows.
+      else if (stay.after === undefined || (index <= start && place < stay.early)) this.#first(stay, id, index);
+      else if (index <= start && !stay.came.has(index)) this.violation(`${this.#receipt(stay, id)}, which was said before it joined ${stay.room}`);
+      else this.#inTurn(stay, room, id, index);
     }
     stay.early = 0;
-    if (stay.closed) this.#judgeEnd(stay, room);
+    if (stay.closed) this.#judgeEnd(stay);
   }
 
   /** A message that no order is known for: it comes once. */
   #first(stay, id, index) {
-    if (stay.came.has(index)) this.violation(`${stay.client} (session ${stay.session}) received ${this.#about(id)} twice`);
+    if (stay.came.has(index)) this.violation(`${this.#receipt(stay, id)} twice`);
     stay.came.add(index);
   }
 
-  #inTurn(stay, room, id, index, source) {
-    const stream = /** @type {number[]} */ (room.streams.get(source));
-    const next = stay.next.get(source) ?? 0;
-    const place = firstAfter(stream, index - 1);
-    const ordered = this.#order === "all" || (source !== null && source === stay.relay);
-    if (!ordered && place >= next) {
-      this.#first(stay, id, index);
-      let upTo = next;
-      while (upTo < stream.length && stay.came.delete(stream[upTo])) upTo += 1;
-      stay.next.set(source, upTo);
-    } else if (place === next) {
-      stay.next.set(source, next + 1);
-    } else if (place > next) {
-      const missed = stream.slice(next, place);
-      missed.forEach((index) => stay.missed.add(index));
-      this.violation(
-        `${stay.client} (session ${stay.session}) received ${this.#about(id)} before, or without, what precedes it in the history of ` +
-          `${stay.room}: ${this.#list(missed.map((index) => room.history[index]))}`,
-      );
-      stay.next.set(source, place + 1);
-    } else if (stay.missed.delete(index)) {
-      this.violation(`${stay.client} (session ${stay.session}) received ${this.#about(id)} late, out of order`);
-    } else {
-      this.violation(`${stay.client} (session ${stay.session}) received ${this.#about(id)} twice`);
-    }
+  #inTurn(stay, room, id, index) {
+    if (index >= stay.next) {
+      const missed = room.history.slice(stay.next, index);
+      for (let at = stay.next; at < index; at++) stay.missed.add(at);
+      if (missed.length > 0) this.violation(`${this.#receipt(stay, id)} before, or without, what precedes it in the history of ${stay.room}: ${this.#list(missed)}`);
+      stay.next = index + 1;
+    } else if (stay.missed.delete(index)) this.violation(`${this.#receipt(stay, id)} late, out of order`);
+    else this.violation(`${this.#receipt(stay, id)} twice`);
   }
 
-  /** It has left: what its own relay's clients had been acknowledged before must have come. */
-  #judgeEnd(stay, room) {
+  /** It has left: what had been acknowledged before must have come. */
+  #judgeEnd(stay) {
     if (stay.leftAfter === Infinity || stay.lostOnLeaving || stay.after === undefined) return;
-    const own = this.#order === "all" ? "*" : stay.relay;
-    if (own === null) return;
-    for (const index of (room.streams.get(own) ?? []).slice(stay.next.get(own) ?? 0)) {
-      const { serial } = this.messages.get(room.history[index]) ?? {};
+    for (const id of this.#missing(stay)) {
+      const { serial } = this.messages.get(id) ?? {};
       if (serial !== undefined && serial < stay.leftAfter) {
-        this.violation(`${stay.client} (session ${stay.session}) has left ${stay.room} without having received ${this.#about(room.history[index])}`);
+        this.violation(`${stay.client} (session ${stay.session}) has left ${stay.room} without having received ${this.#about(id)}`);
       }
     }
   }
 
   #missing(stay) {
-    const room = this.#room(stay.room);
-    const missing = [];
-    for (const [source, stream] of room.streams) {
-      const rest = stream.slice(stay.next.get(source) ?? 0).filter((index) => !stay.came.has(index));
-      missing.push(...rest.map((index) => room.history[index]));
-    }
-    return missing;
+    return this.#room(stay.room).history.slice(stay.next);
+  }
+
+  #receipt(stay, id) {
+    return `${stay.client} (session ${stay.session}) received ${this.#about(id)}`;
   }
 
   #list(ids) {
@@ -338,17 +298,6 @@ export class Checker {
     const message = this.messages.get(id);
     if (!message) return String(id);
     const acked = message.ackedAt === undefined ? "not acknowledged" : `acknowledged at ${message.ackedAt.toFixed(1)}`;
-    return `${id} (sent at ${message.sentAt.toFixed(1)}, ${acked}, by a client of ${message.source ?? "any relay"})`;
+    return `${id} (sent at ${message.sentAt.toFixed(1)}, ${acked}, by ${message.sender})`;
   }
-}
-
-/** The first place in a rising list whose number is above `least`. @param {number[]} list */
-function firstAfter(list, least) {
-  let [low, high] = [0, list.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (list[middle] > least) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }

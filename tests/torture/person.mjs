@@ -191,7 +191,7 @@ export class Person {
     if (this.socket.id === this.#session) return;
     this.#session = this.socket.id;
     this.rooms.clear();
-    this.crowd.checker.session(this.name, this.#session, this.profile.relay);
+    this.crowd.checker.session(this.name, this.#session);
   }
 
   #received({ id, room, text }) {
@@ -292,7 +292,7 @@ export class Person {
     const one = async () => {
       const id = `${this.name}.${this.#sent++}`;
       const began = performance.now();
-      this.crowd.checker.sent(this.name, this.profile.relay, this.#room(room), id);
+      this.crowd.checker.sent(this.name, this.#room(room), id);
       while (!this.#gone) {
         if (!this.socket.connected) await this.#backAgain();
         else if (this.rooms.has(room)) {

@@ -26,7 +26,6 @@ const HELP = `node torture.mjs [OPTIONS]
   --seed S        a number; the same seed gives the same schedule (random)
   --form NAMES    ${Object.keys(FORMS).join(", ")}: one after another (up,split)
   --clients N     how many (240)
-  --order WHAT    relay: one relay's clients have one order; all: all have (all)
   --without KINDS faults to leave out
   --longest-lock SECONDS, --longest-full SECONDS   of the database's lock (25), of a full disk (20)
   --known-faults  what docs/operations.md says is kept apart may meet
@@ -39,7 +38,6 @@ async function main() {
       seed: { type: "string", default: String(Math.floor(Math.random() * 1e9)) },
       form: { type: "string", default: "up,split" },
       clients: { type: "string", default: "240" },
-      order: { type: "string" },
       without: { type: "string", default: "" },
       "longest-lock": { type: "string", default: "25" },
       "longest-full": { type: "string", default: "20" },
@@ -61,7 +59,6 @@ async function main() {
     seed: number("seed"),
     seconds: (number("minutes") * 60) / forms.length,
     clients: number("clients"),
-    order: values.order,
     knownFaults: values["known-faults"],
     without: values.without.split(",").filter(Boolean),
     longest: { lock: number("longest-lock"), full: number("longest-full") },
@@ -85,7 +82,7 @@ class Run {
   memory = new Map();
   rounds = 0;
 
-  constructor(form, { seed, seconds, clients, order, without, longest, knownFaults }) {
+  constructor(form, { seed, seconds, clients, without, longest, knownFaults }) {
     Object.assign(this, { form, seed, seconds, clients, knownFaults });
     this.folder = join(ARTIFACTS, "torture", `${form}-${seed}`);
     rmSync(this.folder, { recursive: true, force: true });
@@ -93,7 +90,7 @@ class Run {
     this.disk = new Disk();
     this.without = this.disk.limited ? without : [...without, "disk-full"];
     this.schedule = new Schedule({ seed, form: FORMS[form], without: this.without, longest, knownFaults });
-    this.checker = new Checker({ order: order ?? "all", now: () => this.now });
+    this.checker = new Checker({ now: () => this.now });
   }
 
   /** Seconds since it began. */
