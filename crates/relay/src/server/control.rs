@@ -19,6 +19,7 @@ use parlour_protocol::relay::{Command, Emit, MAX_BATCH_BYTES};
 use parlour_protocol::socket;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use subtle::ConstantTimeEq;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
@@ -258,11 +259,7 @@ fn knows_secret<B>(secret: &str, request: &Request<B>) -> bool {
     let Some(given) = given.and_then(|value| value.strip_prefix(b"Bearer ")) else {
         return false;
     };
-    let differences = secret
-        .bytes()
-        .zip(given)
-        .fold(0, |all, (a, b)| all | (a ^ b));
-    !secret.is_empty() && given.len() == secret.len() && differences == 0
+    !secret.is_empty() && bool::from(secret.as_bytes().ct_eq(given))
 }
 
 fn error(status: StatusCode, code: &str, message: &str) -> Response<Body> {
