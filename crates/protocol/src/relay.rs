@@ -47,7 +47,7 @@ pub const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
 /// How long a batch may work while it holds the database's write lock before it begins no further event:
 /// other namespaces wait for that lock.
-pub const MAX_BATCH_EFFORT: Duration = Duration::from_millis(50);
+pub const MAX_BATCH_EFFORT: Duration = Duration::from_millis(20);
 
 /// Bytes of missed events that a client is given at a time when it takes up its session, unless the first
 /// event is larger.

@@ -11,15 +11,16 @@ use super::state::{Decision, Namespace, State};
 use crate::core::sid::Sid;
 
 impl Namespace {
-    /// Carries out the app's answer to `batch`, which has committed it, or the first part of it. The rest is the
-    /// next batch.
+    /// Carries out the app's answer to `batch`, which has committed it, or the first part of it. The rest is
+    /// sent again.
     pub fn apply(&self, batch: Batch, response: &Response<'_>, outgoing: &mut Outgoing) {
         self.core.metrics.batches.add(1);
         let batch = match response.done {
             Some(done) if done < batch.count => {
+                let has_passed = batch.has_passed();
                 let (first, mut rest) = batch.split_at(done);
                 rest.note_progress(&response.progress);
-                self.lock().put_back_rest(rest, done);
+                self.lock().put_back_rest(rest, done, has_passed);
                 first
             }
             _ => batch,

@@ -6,6 +6,7 @@ mod parts;
 
 use std::collections::VecDeque;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Instant;
 
 use base64::Engine as _;
@@ -14,10 +15,13 @@ use bytes::Bytes;
 use parlour_protocol::relay::MAX_BATCH_BYTES;
 use serde_json::value::RawValue;
 
+use parts::Clients;
+pub use parts::PID;
+
 use super::registry::{Mention, Registry, Share, Socket};
 use crate::connection::{Place, Slot};
 use crate::core::config::{MAX_SHARE_BYTES, MAX_SHARE_EVENTS, RECOVERIES_AT_ONCE};
-use crate::core::ledger::{Charge, Hold};
+use crate::core::ledger::{Account, Charge, Hold};
 use crate::core::sid::Sid;
 
 /// What a socket's description has besides its state and rooms, about.
@@ -37,6 +41,8 @@ pub struct Queue {
     serial: u32,
     /// Of clients that resume their sessions: so many in one batch.
     is_of_recoveries: bool,
+    /// The last batch went before an older one that lets others go first. Now it is that one's turn.
+    has_passed: bool,
 }
 
 #[derive(Default)]
@@ -50,6 +56,10 @@ pub struct Batch {
     pub count: usize,
     /// Part of a batch that was sent before: it takes no more events.
     is_part: bool,
+    /// The app has stopped before it, or it waits behind such a part: what comes later of other clients goes first.
+    lets_pass: bool,
+    /// It went before a part that lets others go first. None of its clients has anything in the parts that wait.
+    has_passed: bool,
     /// Of clients that resume their sessions, and of nobody else.
     pub is_of_recoveries: bool,
     /// As in its queue.
@@ -91,6 +101,7 @@ impl Queue {
             recoveries: 0,
             serial: u32::from(is_of_recoveries),
             is_of_recoveries,
+            has_passed: false,
         }
     }
 
@@ -117,19 +128,69 @@ impl Queue {
         self.bytes > bytes || had_share && waits()
     }
 
-    /// The next batch to send.
-    pub fn take(&mut self) -> Option<Batch> {
+    /// The next batch to send. `account_of`: whose socket has an id.
+    pub fn take(&mut self, account_of: impl Fn(&str) -> Option<Arc<Account>>) -> Option<Batch> {
+        let passing = self.take_passing(account_of);
+        self.has_passed = passing.is_some();
+        if passing.is_some() {
+            return passing;
+        }
         let batch = self.batches.pop_front()?;
         self.bytes -= batch.size;
         self.recoveries -= batch.recoveries;
         Some(batch)
     }
 
+    /// What goes before the first batch, because that lets it, and has not done so the last time: of a batch that
+    /// came later, all of those who have nothing in what stays before it.
+    fn take_passing(&mut self, account_of: impl Fn(&str) -> Option<Arc<Account>>) -> Option<Batch> {
+        if self.has_passed || !self.batches.front()?.lets_pass {
+            return None;
+        }
+        let mut blocked = Clients::default();
+        for at in 0..self.batches.len() {
+            let batch = &mut self.batches[at];
+            let size = batch.size;
+            if !batch.is_part
+                && let Some(mut passing) = batch.take_unblocked(&mut blocked, &account_of)
+            {
+                self.bytes = self.bytes - size + batch.size;
+                self.recoveries -= passing.recoveries;
+                if batch.count == 0 {
+                    self.batches.remove(at);
+                }
+                passing.has_passed = true;
+                return Some(passing);
+            }
+            let batch = &self.batches[at];
+            self.bytes = self.bytes - size + batch.size;
+            batch.add_clients_to(&mut blocked);
+        }
+        None
+    }
+
     /// A part of a batch that was taken is the next batch again.
     pub fn put_back(&mut self, mut part: Batch) {
         part.is_part = true;
+        part.has_passed = false;
         self.bytes += part.size;
         self.batches.push_front(part);
+    }
+
+    /// What the app has left of a batch that was taken. What comes later of other clients may go before it.
+    pub fn put_back_rest(&mut self, mut rest: Batch) {
+        rest.lets_pass = !self.is_of_recoveries;
+        self.put_back(rest);
+    }
+
+    /// The same of a batch that has passed parts: these are first now, or they would never have their turn. None of
+    /// its clients has anything in them.
+    pub fn put_behind_parts(&mut self, mut rest: Batch) {
+        rest.is_part = true;
+        rest.lets_pass = true;
+        self.bytes += rest.size;
+        let parts = self.batches.iter().take_while(|batch| batch.is_part);
+        self.batches.insert(parts.count(), rest);
     }
 
     /// It is sent after everything that has come up to now.
@@ -378,6 +439,11 @@ impl Batch {
         format!(r#"{{"delivered":{delivered},"replay":true,"events":[{TICK}]}}"#).into()
     }
 
+    /// Whether it went before a part that lets others go first.
+    pub fn has_passed(&self) -> bool {
+        self.has_passed
+    }
+
     /// How many `connect` and `renew` events the middleware has not judged yet.
     pub fn unjudged(&self) -> usize {
         self.connecting.len() - self.judged + self.renewing
@@ -440,3 +506,6 @@ fn write_packet(out: &mut Vec<u8>, id: Option<u64>, data: &str, attachments: &[V
     }
     out.extend_from_slice(b"}}");
 }
+
+#[cfg(test)]
+mod tests;

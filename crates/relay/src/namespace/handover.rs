@@ -38,10 +38,15 @@ impl Namespace {
     fn next_batch(&self, state: &mut State) -> Option<Batch> {
         let has_turn = !state.recovered_last || state.queue.is_empty();
         state.recovered_last = has_turn && !state.recoveries.is_empty() && self.feeding.may_go_on();
-        match state.recovered_last {
-            true => state.recoveries.take(),
-            false => state.queue.take(),
-        }
+        let State {
+            registry,
+            queue,
+            recoveries,
+            recovered_last,
+            ..
+        } = state;
+        let queue = if *recovered_last { recoveries } else { queue };
+        queue.take(|id| registry.account_of(id))
     }
 
     /// The batch that was taken is done with.
@@ -194,13 +199,25 @@ impl State {
     }
 
     /// What the app has left of a batch, of which it has done so many events. As it will not do many more at
-    /// once, it is not sent all of the rest again each time.
-    pub(super) fn put_back_rest(&mut self, rest: Batch, done: usize) {
-        if rest.count <= 2 * done {
-            return self.put_back(rest);
+    /// once, it is not sent all of the rest again each time. `has_passed`: the batch went before such a rest.
+    pub(super) fn put_back_rest(&mut self, rest: Batch, done: usize, has_passed: bool) {
+        let queue = match rest.is_of_recoveries {
+            true => &mut self.recoveries,
+            false => &mut self.queue,
+        };
+        let (next, later) = match rest.count <= 2 * done {
+            true => (rest, None),
+            false => {
+                let (next, later) = rest.split_at(2 * done);
+                (next, Some(later))
+            }
+        };
+        if has_passed {
+            queue.put_behind_parts(next);
+            later.into_iter().for_each(|it| queue.put_behind_parts(it));
+        } else {
+            later.into_iter().for_each(|it| queue.put_back_rest(it));
+            queue.put_back_rest(next);
         }
-        let (next, later) = rest.split_at(2 * done);
-        self.put_back(later);
-        self.put_back(next);
     }
 }

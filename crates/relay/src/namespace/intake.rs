@@ -18,9 +18,6 @@ use crate::core::sid::Sid;
 use crate::core::unix_millis;
 use crate::wire::flow::Flow;
 
-/// Says in a client's `auth` that it asks for an earlier session.
-const PID: &str = "\"pid\"";
-
 /// Stands in for acknowledgement ids that are no exact numbers: even, so that it is one itself.
 const ODD_ACK_BASE: u64 = 1 << 53;
 
@@ -52,7 +49,7 @@ impl Namespace {
     ) -> Flow<Until> {
         let mut state = self.lock();
         let id = Sid::random();
-        let claims_session = auth.is_some_and(|auth| auth.contains(PID));
+        let claims_session = auth.is_some_and(|auth| auth.contains(batch::PID));
         // Looks at other connections, and perhaps at this one: none may be locked.
         let must_wait = claims_session && self.recoveries_wait(&state);
         let mut inner = connection.lock();

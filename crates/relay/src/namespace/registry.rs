@@ -308,6 +308,12 @@ impl Registry {
         self.by_id.get(&Sid::parse(id)?).copied()
     }
 
+    /// What the client of the socket with this id is counted by.
+    pub fn account_of(&self, id: &str) -> Option<Arc<Account>> {
+        let socket = self.sockets.get(self.find(id)? as usize)?;
+        Some(socket.connection.account().clone())
+    }
+
     pub fn join(&mut self, slot: Slot, name: &str) {
         let Some(socket) = self.sockets.get_mut(slot as usize) else {
             return;
@@ -460,4 +466,4 @@ impl Registry {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

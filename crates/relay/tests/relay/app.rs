@@ -71,12 +71,21 @@ struct State {
 pub struct App {
     state: Mutex<State>,
     changed: Notify,
-    open: watch::Sender<bool>,
+    open: watch::Sender<Gate>,
+}
+
+/// Which batches are handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    All,
+    None,
+    /// That with this sequence number.
+    Only(u64),
 }
 
 impl App {
     pub fn new() -> Arc<App> {
-        let open = watch::Sender::new(true);
+        let open = watch::Sender::new(Gate::All);
         Arc::new(App {
             state: Mutex::default(),
             changed: Notify::new(),
@@ -125,11 +134,16 @@ impl App {
 
     /// From now on batches arrive but are not handled, until `resume`.
     pub fn hold(&self) {
-        self.open.send_replace(false);
+        self.open.send_replace(Gate::None);
     }
 
     pub fn resume(&self) {
-        self.open.send_replace(true);
+        self.open.send_replace(Gate::All);
+    }
+
+    /// Only this one is handled.
+    pub fn let_go(&self, batch: &Batch) {
+        self.open.send_replace(Gate::Only(batch.sequence));
     }
 
     pub fn batches(&self, lane: &str) -> Vec<Batch> {
@@ -230,7 +244,8 @@ impl App {
         };
         self.state.lock().unwrap().batches.push(batch.clone());
         self.changed.notify_waiters();
-        self.open.subscribe().wait_for(|open| *open).await.unwrap();
+        let may_go = |gate: &Gate| *gate == Gate::All || *gate == Gate::Only(batch.sequence);
+        self.open.subscribe().wait_for(may_go).await.unwrap();
         let answer = self.answer(&batch);
         self.changed.notify_waiters();
         match answer {

@@ -237,3 +237,34 @@ async fn while_those_who_are_back_do_not_read_the_next_ones_wait_and_nobody_else
     }
     assert_eq!(served(), CLIENTS);
 }
+
+#[tokio::test]
+async fn what_the_app_leaves_of_one_client_is_not_before_what_came_later_of_another() {
+    let server = start().await;
+    let (mut a, mut b) = two_clients_at_once(&server).await;
+    server.app.handle_at_once(2);
+    for id in 1..=20 {
+        a.send(&format!("42{id}[\"echo\",{id}]")).await;
+    }
+    all_read(&server, &mut [&mut a]).await;
+    let first = server.app.batch("/", 2).await;
+    server.app.let_go(&first);
+    assert_eq!(server.app.batch("/", 3).await.events().len(), 20);
+    // The app is at these 20, and will do two of them. Meanwhile there come:
+    b.send("421[\"echo\",\"b\"]").await;
+    a.send("4221[\"echo\",21]").await;
+    b.send("422[\"echo\",\"c\"]").await;
+    for (name, socket) in [("/n-a", &mut a), ("/n-b", &mut b)] {
+        socket.send(&format!("40{name},")).await;
+        server.app.batch(name, 0).await;
+    }
+    server.app.resume();
+    assert_eq!(text(&mut b).await, "431[\"b\"]");
+    assert_eq!(text(&mut b).await, "432[\"c\"]");
+    for id in 1..=21 {
+        assert_eq!(text(&mut a).await, format!("43{id}[{id}]"));
+    }
+    let batches = server.app.batches("/");
+    assert_eq!(sizes(&batches[3..6]), [20, 2, 4]);
+    assert_eq!(batches.last().unwrap().events()[0]["packet"]["id"], 21);
+}

@@ -1,14 +1,16 @@
-//! Batches that were sent, event by event: cut in two where the app has stopped or to find what it fails at.
+//! Batches event by event: cut in two where the app has stopped, to find what it fails at, or to let some go first.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::vec::IntoIter;
 
+use parlour_protocol::relay::Event;
 use serde_json::value::RawValue;
 
 use super::event::{CONNECT, comes_again, cut_at_socket, with_progress};
 use super::{Batch, DESCRIPTION_BYTES, EVENT_BYTES};
 use crate::connection::{Place, Slot};
-use crate::core::ledger::{Charge, Hold};
+use crate::core::ledger::{Account, Charge, Hold};
 use crate::core::sid::Sid;
 
 /// What a batch has noted of its events, in their order.
@@ -16,6 +18,36 @@ struct Noted {
     opening: IntoIter<Sid>,
     connecting: IntoIter<Place>,
     common: IntoIter<Charge>,
+}
+
+/// Says in a client's `auth` that it asks for an earlier session.
+pub const PID: &str = "\"pid\"";
+
+/// Some clients, each by its account: a client's sockets are known by one account.
+#[derive(Default)]
+pub struct Clients(HashSet<*const Account>);
+
+impl Clients {
+    fn have(&self, account: &Arc<Account>) -> bool {
+        self.0.contains(&Arc::as_ptr(account))
+    }
+
+    fn add(&mut self, account: &Arc<Account>) {
+        self.0.insert(Arc::as_ptr(account));
+    }
+}
+
+/// The clients whose acknowledgements an event has, or lacks.
+fn acks_of(event: &str, account_of: impl Fn(&str) -> Option<Arc<Account>>) -> Vec<Arc<Account>> {
+    if !event.starts_with("{\"acks\"") {
+        return Vec::new();
+    }
+    let Ok(Event::Acks(acks)) = serde_json::from_str(event) else {
+        return Vec::new();
+    };
+    let replies = acks.replies.iter().map(|reply| &*reply.socket);
+    let all = replies.chain(acks.missing.iter().map(|id| &**id));
+    all.filter_map(account_of).collect()
 }
 
 impl Batch {
@@ -44,6 +76,19 @@ impl Batch {
 
     /// Two batches: the first events, so many, and the rest.
     pub fn split_at(self, count: usize) -> (Batch, Batch) {
+        let mut number = 0;
+        self.partition(|_, _| {
+            number += 1;
+            number <= count
+        })
+    }
+
+    /// Two batches: the events that are chosen, and the others. In each they have the order that they had here.
+    /// `choose` is asked for each event in order, with whose event it is if it names a socket.
+    fn partition(
+        self,
+        mut choose: impl FnMut(&str, Option<&Arc<Account>>) -> bool,
+    ) -> (Batch, Batch) {
         let events = self.events();
         let mut noted = Noted {
             opening: self.opening.into_iter(),
@@ -51,35 +96,86 @@ impl Batch {
             common: self.common.into_iter(),
         };
         let whole: Vec<(Slot, Charge)> = self.sockets.into_iter().zip(self.charges).collect();
-        let part = |events: &[Box<RawValue>], noted: &mut Noted| {
-            let mut part = Batch {
-                is_part: true,
-                is_of_recoveries: self.is_of_recoveries,
-                since: self.since,
-                ..Batch::default()
-            };
-            let mut indices = HashMap::new();
-            for event in events {
-                part.take_over(event.get(), &whole, &mut indices, noted);
-            }
-            part
+        let part = || Batch {
+            is_part: true,
+            is_of_recoveries: self.is_of_recoveries,
+            since: self.since,
+            ..Batch::default()
         };
-        let (first, rest) = events.split_at(count);
-        (part(first, &mut noted), part(rest, &mut noted))
+        let (mut chosen, mut others) = (part(), part());
+        let (mut chosen_indices, mut other_indices) = (HashMap::new(), HashMap::new());
+        for event in &events {
+            let event = event.get();
+            let cut = cut_at_socket(event);
+            let account = cut.map(|(_, index, _)| whole[index].1.account());
+            let (part, indices) = match choose(event, account) {
+                true => (&mut chosen, &mut chosen_indices),
+                false => (&mut others, &mut other_indices),
+            };
+            part.take_over(event, cut, &whole, indices, &mut noted);
+        }
+        (chosen, others)
+    }
+
+    /// Takes out what does not concern the clients that have something before it: that may go first. What stays is
+    /// a part, and keeps its place. `account_of`: whose socket has an id.
+    pub fn take_unblocked(
+        &mut self,
+        blocked: &mut Clients,
+        account_of: impl Fn(&str) -> Option<Arc<Account>>,
+    ) -> Option<Batch> {
+        let is_anyone_free = self.charges.iter().any(|it| !blocked.have(it.account()));
+        // What names no socket is in `common`, but for ticks.
+        if !is_anyone_free && self.common.is_empty() && !self.sockets.is_empty() {
+            return None;
+        }
+        let is_nobody_blocked = !self.charges.iter().any(|it| blocked.have(it.account()));
+        if is_nobody_blocked && self.common.is_empty() && self.connecting.is_empty() {
+            return Some(std::mem::take(self));
+        }
+        let Batch {
+            serial, recoveries, ..
+        } = *self;
+        let (first, mut rest) = std::mem::take(self).partition(|event, account| {
+            let concerned = match account {
+                Some(account) => vec![account.clone()],
+                None => acks_of(event, &account_of),
+            };
+            // Who asks for an earlier session may have left it with an event that is still there.
+            let claims_session = event.starts_with(CONNECT) && event.contains(PID);
+            if !claims_session && !concerned.iter().any(|it| blocked.have(it)) {
+                return true;
+            }
+            concerned.iter().for_each(|it| blocked.add(it));
+            false
+        });
+        rest.serial = serial;
+        rest.recoveries = recoveries;
+        rest.lets_pass = true;
+        *self = rest;
+        (first.count > 0).then_some(first)
+    }
+
+    /// The clients that it has something of.
+    pub fn add_clients_to(&self, clients: &mut Clients) {
+        for charge in &self.charges {
+            clients.add(charge.account());
+        }
     }
 
     /// Adds an event of a batch with these sockets, each with what it is counted for there. `indices`: where
-    /// those are here that are here already.
+    /// those are here that are here already. `cut`: the event around the index of its socket.
     fn take_over(
         &mut self,
         event: &str,
+        cut: Option<(&str, usize, &str)>,
         sockets: &[(Slot, Charge)],
         indices: &mut HashMap<usize, usize>,
         noted: &mut Noted,
     ) {
         self.begin_event();
         self.size += event.len() + EVENT_BYTES;
-        let Some((before, index, after)) = cut_at_socket(event) else {
+        let Some((before, index, after)) = cut else {
             if event.starts_with("{\"open") {
                 self.opening.extend(noted.opening.next());
             }

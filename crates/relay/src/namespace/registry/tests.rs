@@ -9,7 +9,7 @@ struct Fixture {
     slots: Vec<Slot>,
 }
 
-fn connection(key: u32) -> Arc<Connection> {
+pub fn connection(key: u32) -> Arc<Connection> {
     let address = std::net::IpAddr::from([127, 0, 0, 1]);
     let place = Addresses::new(&Limits::default()).open(address);
     let opening = Opening {
