@@ -24,7 +24,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use addresses::Addresses;
 use bus::{Bus, Report, Segment};
-use config::{ASK_EVERY, Config, MAX_EXCHANGES, MAX_STARTING};
+use config::{ASK_EVERY, Config, MAX_EXCHANGES, MAX_NAMES_ASKED, MAX_STARTING};
 use contests::Contests;
 use ledger::{Account, Ledger};
 use metrics::Metrics;
@@ -50,6 +50,8 @@ pub struct Core {
     pub exchanges: Arc<Semaphore>,
     /// One for each of them that is at its beginning.
     pub starting: Semaphore,
+    /// One for each batch under way of a namespace in which nobody is.
+    pub names_asked: Semaphore,
     /// A namespace has nothing to do any more.
     pub idle: Notify,
     pub life: watch::Sender<Life>,
@@ -86,6 +88,7 @@ impl Core {
             tracing: Tracing::default(),
             exchanges: Arc::new(Semaphore::new(MAX_EXCHANGES)),
             starting: Semaphore::new(MAX_STARTING),
+            names_asked: Semaphore::new(MAX_NAMES_ASKED),
             idle: Notify::new(),
             life: watch::Sender::new(Life::Running),
             bus,

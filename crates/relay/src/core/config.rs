@@ -205,6 +205,11 @@ pub(crate) const MAX_EXCHANGES: usize = 128;
 pub(crate) const MAX_STARTING: usize = 4;
 pub(crate) const STARTING: Duration = Duration::from_millis(20);
 
+/// How many batches of namespaces in which nobody is may be at the app at once, and for how long one counts. A client
+/// can ask for any number of names, and who is in a namespace would share the app with all of them.
+pub(crate) const MAX_NAMES_ASKED: usize = 8;
+pub(crate) const NAME_ASKED: Duration = Duration::from_secs(5);
+
 /// How long a request waits until fewer are under way. Then it is turned down with 503.
 pub(crate) const EXCHANGE_WAIT: Duration = Duration::from_secs(5);
 

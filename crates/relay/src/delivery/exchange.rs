@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use parlour_protocol::relay;
 
 use super::journey::Journey;
-use crate::core::config::{MAX_ANSWER_BYTES, MAX_BACKOFF, MIN_BACKOFF};
+use crate::core::config::{MAX_ANSWER_BYTES, MAX_BACKOFF, MIN_BACKOFF, NAME_ASKED};
 use crate::core::origin::Body;
 use crate::namespace::{Batch, INTERNAL, Namespace};
 use crate::shared::Shared;
@@ -127,8 +127,23 @@ impl<'a> Exchange<'a> {
         reply
     }
 
-    /// Sends it once more.
+    /// Sends it once more: at once, or when it is its turn among those of namespaces in which nobody is.
     pub async fn send(&mut self, body: Bytes) -> Reply {
+        if self.namespace.is_handshakes() || !self.namespace.is_only_a_name() {
+            return self.send_now(body).await;
+        }
+        let names_asked = &self.shared.clone().names_asked;
+        let mut permit = names_asked.acquire().await.ok();
+        let reply = self.send_now(body);
+        tokio::pin!(reply);
+        tokio::select! {
+            reply = &mut reply => return reply,
+            () = tokio::time::sleep(NAME_ASKED) => permit.take(),
+        };
+        reply.await
+    }
+
+    async fn send_now(&mut self, body: Bytes) -> Reply {
         self.attempt += 1;
         let time = self.shared.config.answer_timeout;
         let Exchange {

@@ -84,6 +84,11 @@ impl Namespace {
         !self.lock().registry.is_empty()
     }
 
+    /// Whether nobody was let in who has not left: for all that is known, the app may not have this namespace.
+    pub fn is_only_a_name(&self) -> bool {
+        !self.lock().registry.has_members()
+    }
+
     pub fn push_tick(&self) {
         self.lock().queue.push_tick();
     }

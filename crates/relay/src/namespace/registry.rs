@@ -314,6 +314,12 @@ impl Registry {
         Some(socket.connection.account().clone())
     }
 
+    /// Whether a socket is in the namespace, or leaves it.
+    pub fn has_members(&self) -> bool {
+        let mut sockets = self.sockets.iter();
+        sockets.any(|(_, socket)| !matches!(socket.phase, Phase::Connecting(_)))
+    }
+
     pub fn join(&mut self, slot: Slot, name: &str) {
         let Some(socket) = self.sockets.get_mut(slot as usize) else {
             return;

@@ -3,7 +3,7 @@
 
 mod logic;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -144,6 +144,16 @@ impl App {
     /// Only this one is handled.
     pub fn let_go(&self, batch: &Batch) {
         self.open.send_replace(Gate::Only(batch.sequence));
+    }
+
+    /// In how many lanes but this one batches have come.
+    pub fn other_lanes(&self, lane: &str) -> usize {
+        let state = self.state.lock().unwrap();
+        let lanes = state.batches.iter().map(|batch| &*batch.lane);
+        let lanes: HashSet<&str> = lanes
+            .filter(|other| ![lane, "handshake"].contains(other))
+            .collect();
+        lanes.len()
     }
 
     pub fn batches(&self, lane: &str) -> Vec<Batch> {

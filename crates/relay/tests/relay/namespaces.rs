@@ -268,3 +268,30 @@ async fn a_lane_without_sockets_ends_and_begins_again() {
         last = sequence;
     }
 }
+
+#[tokio::test]
+async fn names_that_nobody_is_in_do_not_occupy_the_app() {
+    /// As in the relay.
+    const AT_ONCE: usize = 8;
+    const NAMES: usize = 50;
+    let server = start().await;
+    let (mut member, _) = WebSocket::connect(server.address).await;
+    let (mut stranger, _) = WebSocket::open(server.address).await;
+    server.app.hold();
+    for number in 0..NAMES {
+        stranger.enter_later(&format!("/{number},")).await;
+    }
+    stranger.is_read().await;
+    // Somebody is in this one: it waits for none of them.
+    member.send("421[\"echo\",1]").await;
+    let batch = server.app.batch("/", 1).await;
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert_eq!(server.app.other_lanes("/"), AT_ONCE);
+    server.app.let_go(&batch);
+    assert_eq!(member.text().await, "431[1]");
+    server.app.resume();
+    for _ in 0..NAMES {
+        assert!(stranger.text().await.starts_with("44/"));
+    }
+    assert_eq!(server.app.other_lanes("/"), NAMES);
+}
