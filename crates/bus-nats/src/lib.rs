@@ -20,7 +20,7 @@ mod queue;
 mod subject;
 mod watcher;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -88,7 +88,7 @@ impl Nats {
         match broker::connect(&self.address, &self.subjects, &self.name).await {
             Ok(broker) => {
                 // The others know of this relay before it asks the app for anything.
-                let here = publisher::presence(&self.name, self.epoch, HashMap::new());
+                let here = publisher::presence(&self.name, self.epoch, BTreeMap::new());
                 let _ = broker
                     .client
                     .publish(self.subjects.presence(), here.into())

@@ -1,7 +1,7 @@
 //! What relays write to each other: JSON, with the relay protocol's own commands.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
 use parlour_protocol::relay::{Command, Contest};
@@ -28,7 +28,7 @@ pub enum Content<'a> {
     /// For a relay, by its name, with the number of what it has asked.
     Report(&'a str, u64, Report),
     /// The relay is there, and has delivered namespaces' logs up to these offsets.
-    Presence(HashMap<Cow<'a, str>, u64>),
+    Presence(BTreeMap<Cow<'a, str>, u64>),
 }
 
 /// How messages are written: `{"from": "name@epoch", …}`, and the fields of one content.
@@ -52,7 +52,7 @@ struct Wire<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     report: Option<Report>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    heads: Option<HashMap<Cow<'a, str>, u64>>,
+    heads: Option<BTreeMap<Cow<'a, str>, u64>>,
 }
 
 impl<'a> Message<'a> {
@@ -171,8 +171,8 @@ mod tests {
         ] {
             carried(Content::Report("other", 3, report));
         }
-        carried(Content::Presence(HashMap::from([("/\"ä".into(), 12)])));
-        carried(Content::Presence(HashMap::new()));
+        carried(Content::Presence(BTreeMap::from([("/\"ä".into(), 12)])));
+        carried(Content::Presence(BTreeMap::new()));
     }
 
     #[test]

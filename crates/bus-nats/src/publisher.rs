@@ -1,7 +1,7 @@
 //! The task that tells the other relays: it publishes what the relay hands over, and says every second that this
 //! relay is there and how far it is.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use async_nats::Client;
 use parlour_relay::Relay;
@@ -74,7 +74,7 @@ impl Publisher {
 pub fn presence(
     relay: &str,
     epoch: u64,
-    heads: HashMap<std::borrow::Cow<'_, str>, u64>,
+    heads: BTreeMap<std::borrow::Cow<'_, str>, u64>,
 ) -> Vec<u8> {
     let content = Content::Presence(heads);
     let message = Message {
