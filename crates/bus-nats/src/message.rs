@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
-use parlour_protocol::relay::{Command, Contest};
+use parlour_protocol::relay::Contest;
 use parlour_relay::{Extent, Report};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -22,7 +22,7 @@ pub struct Message<'a> {
 #[derive(Debug)]
 pub enum Content<'a> {
     /// Commands for the sockets of a namespace: a JSON array. Without an extent they are volatile.
-    Commands(Option<Extent>, &'a str),
+    Commands(Option<Extent>, &'a RawValue),
     /// A question, with its number.
     Contest(u64, Box<Contest<'a>>),
     /// For a relay, by its name, with the number of what it has asked.
@@ -69,7 +69,7 @@ impl<'a> Message<'a> {
                 ..
             } => {
                 let extent = extent.map(|(previous, head)| Extent { previous, head });
-                Content::Commands(extent, commands.get())
+                Content::Commands(extent, commands)
             }
             Wire {
                 number: Some(number),
@@ -104,7 +104,7 @@ impl<'a> Message<'a> {
             Content::Commands(extent, commands) => {
                 wire.previous = extent.map(|extent| extent.previous);
                 wire.offset = extent.map(|extent| extent.head);
-                wire.commands = Some(serde_json::from_str(commands)?);
+                wire.commands = Some(commands);
             }
             Content::Contest(number, contest) => {
                 (wire.number, wire.contest) = (Some(*number), Some(contest.clone()));
@@ -119,14 +119,13 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Commands as [`Content::Commands`] has them.
-pub fn json(commands: &[Command<'_>]) -> serde_json::Result<String> {
-    serde_json::to_string(commands)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn raw(json: &str) -> &RawValue {
+        serde_json::from_str(json).unwrap()
+    }
 
     /// Written and read again.
     fn carried(content: Content<'_>) -> String {
@@ -153,10 +152,10 @@ mod tests {
             head: 9,
         });
         assert_eq!(
-            carried(Content::Commands(extent, commands)),
+            carried(Content::Commands(extent, raw(commands))),
             format!(r#"{{"from":"host-3000@17","previous":7,"offset":9,"commands":{commands}}}"#)
         );
-        carried(Content::Commands(None, "[]"));
+        carried(Content::Commands(None, raw("[]")));
         let contest = Contest {
             socket: "".into(),
             owner: "o".into(),

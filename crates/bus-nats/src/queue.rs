@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parlour_protocol::relay::Contest;
 use parlour_relay::{Bus, Report, Segment};
+use serde_json::value::to_raw_value;
 use tokio::sync::mpsc;
 
-use crate::message::{self, Content, Message};
+use crate::message::{Content, Message};
 use crate::peers::Peers;
 use crate::subject::Subjects;
 
@@ -63,7 +64,7 @@ pub fn new(subjects: Subjects, relay: &str, epoch: u64) -> (Sender, Receiver) {
 
 impl Bus for Sender {
     fn publish(&self, namespace: &str, segment: &Segment<'_>) {
-        let commands = message::json(&segment.commands);
+        let commands = to_raw_value(&segment.commands);
         let sent = commands
             .and_then(|json| self.send(namespace, Content::Commands(segment.extent, &json)));
         if let Err(error) = sent {

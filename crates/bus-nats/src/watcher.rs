@@ -146,7 +146,9 @@ impl Watcher {
             bail!("no namespace has this subject");
         };
         match content {
-            Content::Commands(extent, commands) => self.relay.hear(&namespace, extent, commands)?,
+            Content::Commands(extent, commands) => {
+                self.relay.hear(&namespace, extent, commands.get())?
+            }
             Content::Contest(number, contest) => {
                 self.relay
                     .answer_contest(&namespace, relay, number, &contest);

@@ -164,16 +164,11 @@ async fn reach(
 ) -> bool {
     let patience = tokio::time::sleep(GAP_WAIT);
     tokio::pin!(patience);
+    if namespace.delivered().is_none() {
+        // It is the first answer, and nobody was here before.
+        namespace.advance(previous);
+    }
     loop {
-        let delivered = match namespace.delivered() {
-            Some(delivered) => delivered,
-            // It is the first answer, and nobody was here before.
-            None => previous,
-        };
-        if delivered >= previous {
-            namespace.advance(previous.min(delivered));
-            return true;
-        }
         if deliver_log(shared, namespace, outgoing, Some(previous)) {
             return true;
         }
