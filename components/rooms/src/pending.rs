@@ -144,13 +144,14 @@ fn columns(emission: &Emission) -> Plain<'_> {
 fn complete<'a>(entry: &'a Entry, relay: &'a str) -> Complete<'a> {
     let command = |json: &'a str, target| {
         let (sender, ephemeral) = (Some(relay), Some(Ephemeral::Yes(COMMAND)));
+        let namespace = entry.elsewhere();
         (
-            None, "", json, None, target, None, sender, None, ephemeral, None,
+            None, "", json, None, target, None, sender, None, ephemeral, namespace,
         )
     };
     let emission = match entry {
         Entry::Emission(emission) => emission,
-        Entry::Command(json) => return command(json, None),
+        Entry::Command(json, _) => return command(json, None),
         Entry::Addressed(json, sockets) => {
             let pairs = sockets.iter().map(|it| json!([it.socket, it.relay]));
             let target = Json::from_iter(pairs).to_string();
@@ -224,15 +225,16 @@ mod tests {
         );
         let entries = vec![
             emission("r", Some("/b"), false),
-            Entry::Command("{}".into()),
+            Entry::Command("{}".into(), None),
             emission("s", None, true),
-            emission("r", Some("/b"), false),
+            Entry::Command("{}".into(), Some("/b".into())),
         ];
         let values = Pending { first: 7, entries }.values("/", "r1").unwrap();
         let [plain, complete, counts, heads] = texts(&values);
         assert_eq!((plain, heads), ("[]", r#"[["/",9],["/b",10]]"#));
         assert!(complete.contains(r#"[null,"","{}",null,null,null,"r1",null,2,null]"#));
-        // What is transient is in no history.
-        assert_eq!(counts, r#"[["r","message",2,"/b"]]"#);
+        assert!(complete.contains(r#"[null,"","{}",null,null,null,"r1",null,2,"/b"]"#));
+        // What is transient is in no history, and no command is.
+        assert_eq!(counts, r#"[["r","message",1,"/b"]]"#);
     }
 }

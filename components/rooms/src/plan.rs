@@ -21,8 +21,8 @@ pub enum Step {
 #[derive(Debug)]
 pub enum Entry {
     Emission(Emission),
-    /// JSON.
-    Command(String),
+    /// JSON, and the namespace whose sockets it is for, if that is not the batch's.
+    Command(String, Option<String>),
     /// A command for some sockets.
     Addressed(String, Vec<Located>),
 }
@@ -32,7 +32,8 @@ impl Entry {
     pub fn elsewhere(&self) -> Option<&str> {
         match self {
             Self::Emission(emission) => emission.namespace.as_deref(),
-            Self::Command(_) | Self::Addressed(..) => None,
+            Self::Command(_, namespace) => namespace.as_deref(),
+            Self::Addressed(..) => None,
         }
     }
 }
@@ -85,6 +86,7 @@ pub fn steps(changes: Vec<(u32, Change)>) -> Vec<Step> {
             Change::Command(Command {
                 json,
                 whom: Whom::Sockets(target),
+                ..
             }) => Step::Address(index, json, target),
             change => {
                 part.push((index, change));
@@ -110,7 +112,8 @@ impl Plan {
             match change {
                 Change::Emit(emission) => plan.entries.push((index, Entry::Emission(emission))),
                 Change::Command(command) => {
-                    plan.entries.push((index, Entry::Command(command.json)));
+                    let entry = Entry::Command(command.json, command.namespace);
+                    plan.entries.push((index, entry));
                 }
                 Change::Answer(answer) => plan.answers.push(answer),
                 Change::Renew(renewal) => plan.renewed.push(renewal),
@@ -339,14 +342,18 @@ mod tests {
     #[test]
     fn a_movement_waits_for_what_was_before_it() {
         let movement = Change::Move(Movement {
+            namespace: None,
             rooms: vec![],
             except: vec![],
             direction: Direction::Into,
             places: vec!["1".into()],
         });
         let command = |whom| {
-            let json = "{}".into();
-            Change::Command(Command { json, whom })
+            Change::Command(Command {
+                namespace: None,
+                json: "{}".into(),
+                whom,
+            })
         };
         let (rooms, except) = (vec!["1".into()], vec![]);
         let changes = vec![

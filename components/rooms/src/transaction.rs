@@ -141,14 +141,19 @@ impl GuestTransaction for Transaction {
         Ok(alone)
     }
 
-    async fn members(&self, room: Option<String>) -> Result<Vec<Member>, Error> {
+    async fn members(
+        &self,
+        namespace: Option<String>,
+        room: Option<String>,
+    ) -> Result<Vec<Member>, Error> {
         let database = self.locked().await?;
+        let namespace = self.namespace_or(namespace.as_deref());
         let rows: Vec<(String, String)> = match room {
             Some(room) => {
-                let parameters = [self.namespace(), Value::Text(room)];
+                let parameters = [namespace, Value::Text(room)];
                 database.json(sql::MEMBERS, parameters).await?
             }
-            None => database.json(sql::SOCKETS, [self.namespace()]).await?,
+            None => database.json(sql::SOCKETS, [namespace]).await?,
         };
         self.put_back(database);
         Ok(rows
@@ -180,9 +185,14 @@ impl GuestTransaction for Transaction {
         Ok(sockets)
     }
 
-    async fn rooms_of(&self, socket: String) -> Result<Vec<String>, Error> {
+    async fn rooms_of(
+        &self,
+        namespace: Option<String>,
+        socket: String,
+    ) -> Result<Vec<String>, Error> {
         let database = self.locked().await?;
-        let parameters = [self.namespace(), Value::Text(socket)];
+        let namespace = self.namespace_or(namespace.as_deref());
+        let parameters = [namespace, Value::Text(socket)];
         let rooms = database.json(sql::ROOMS_OF, parameters).await?;
         self.put_back(database);
         Ok(rooms)
@@ -371,6 +381,11 @@ impl Transaction {
         Value::Text(self.batch.namespace.clone())
     }
 
+    /// The namespace that is named, or else the batch's.
+    fn namespace_or(&self, other: Option<&str>) -> Value {
+        Value::Text(other.unwrap_or(&self.batch.namespace).to_owned())
+    }
+
     fn relay(&self) -> Value {
         Value::Text(self.batch.relay.clone())
     }
@@ -466,15 +481,18 @@ impl Transaction {
         let alone = self.progress.get().alone;
         let is_needed = |change: &Change| match change {
             Change::Emit(emission) => !(alone && emission.transient),
-            Change::Command(_) => !alone,
+            Change::Command(command) => !alone || command.namespace.is_some(),
             _ => true,
         };
         let mut changes: Vec<(u32, Change)> = (0..).zip(changes).collect();
         changes.retain_mut(|(_, change)| {
-            if let Change::Emit(emission) = change {
-                let is_other = |name: &String| *name != self.batch.namespace;
-                emission.namespace = emission.namespace.take().filter(is_other);
-            }
+            let namespace = match change {
+                Change::Emit(emission) => &mut emission.namespace,
+                Change::Command(command) => &mut command.namespace,
+                _ => return true,
+            };
+            let is_other = |name: &String| *name != self.batch.namespace;
+            *namespace = namespace.take().filter(is_other);
             is_needed(change)
         });
         changes

@@ -217,7 +217,8 @@ fn command() -> impl Strategy<Value = Command<'static>> {
         emit(),
         rooms().prop_map(Command::Join),
         rooms().prop_map(Command::Leave),
-        many.prop_map(|(rooms, except, join, leave, disconnect, offset)| {
+        (many, option::of(text()), offset()).prop_map(|(many, namespace, previous)| {
+            let (rooms, except, join, leave, disconnect, offset) = many;
             Command::Sockets(Box::new(Sockets {
                 rooms,
                 except,
@@ -225,6 +226,8 @@ fn command() -> impl Strategy<Value = Command<'static>> {
                 leave,
                 disconnect,
                 offset,
+                namespace,
+                previous,
             }))
         }),
         (text(), json(), offset()).prop_map(|(socket, state, offset)| {

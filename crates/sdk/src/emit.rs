@@ -1,6 +1,6 @@
 //! Emitting to many, and moving many: Socket.IO's `BroadcastOperator`.
 
-use std::{rc::Rc, time::Duration};
+use std::{marker::PhantomData, rc::Rc, time::Duration};
 
 use parlour_protocol::relay::{self, Command};
 use serde::Serialize;
@@ -12,19 +12,36 @@ use crate::{
     asked::{Asked, DEFAULT_TIMEOUT},
     context::Context,
     error::{Error, Result, unwritable},
-    interface::{Direction, Whom},
+    interface::Direction,
     rooms::{RoomNames, list},
     target::{OnceAcked, Target},
 };
 
 /// Whom the next `emit` is for. Made by `to`, `in_`, `except`, `broadcast` and `volatile`, which can
 /// be chained: `socket.to("a").to(["b", "c"]).except("d").emit(…)` reaches each socket once.
-#[derive(Clone)]
+///
+/// `N` says whether it is for the sockets of the handler's own namespace. Acknowledgements and answers that are given
+/// once belong to a namespace, and cannot be asked for in another:
+///
+/// ```compile_fail,E0599
+/// # fn ask(nsp: parlour_sdk::Nsp) -> parlour_sdk::Result<()> {
+/// nsp.of("/admin").emit_with_ack("are you there", (), "present", ())
+/// # }
+/// ```
 #[must_use = "nothing is emitted without `emit`"]
-pub struct BroadcastOperator {
+pub struct BroadcastOperator<N = Own> {
     pub(crate) context: Rc<Context>,
     pub(crate) target: Target,
+    namespace: PhantomData<N>,
 }
+
+/// The namespace that the handler runs in.
+#[derive(Debug)]
+pub enum Own {}
+
+/// The namespace that [`Nsp::of`](crate::Nsp::of) named.
+#[derive(Debug)]
+pub enum Named {}
 
 /// Names something that must happen once, however often its sender repeats it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +52,21 @@ pub struct Once {
     pub sender: String,
 }
 
-impl BroadcastOperator {
+impl<N> Clone for BroadcastOperator<N> {
+    fn clone(&self) -> Self {
+        Self::new(self.context.clone(), self.target.clone())
+    }
+}
+
+impl<N> BroadcastOperator<N> {
+    pub(crate) fn new(context: Rc<Context>, target: Target) -> Self {
+        Self {
+            context,
+            target,
+            namespace: PhantomData,
+        }
+    }
+
     /// Also to this room, or these. Of what was for one socket alone, as `socket.volatile()` is, that
     /// makes what is for others but it, as in Socket.IO: `socket.volatile().to("a")`.
     pub fn to(self, rooms: impl RoomNames) -> Self {
@@ -103,6 +134,54 @@ impl BroadcastOperator {
         self.send(args)
     }
 
+    /// Makes the sockets it is for enter a room, or several.
+    pub fn sockets_join(self, rooms: impl RoomNames) -> Result<()> {
+        self.for_sockets("sockets_join")?;
+        self.context
+            .move_sockets(self.target, Direction::Into, list(rooms))
+    }
+
+    /// Makes the sockets it is for leave a room, or several.
+    pub fn sockets_leave(self, rooms: impl RoomNames) -> Result<()> {
+        self.for_sockets("sockets_leave")?;
+        self.context
+            .move_sockets(self.target, Direction::OutOf, list(rooms))
+    }
+
+    /// Disconnects the sockets it is for, with `close` their whole connections.
+    pub fn disconnect_sockets(self, close: bool) -> Result<()> {
+        self.for_sockets("disconnect_sockets")?;
+        let Target {
+            namespace,
+            rooms,
+            except,
+            ..
+        } = &self.target;
+        let command = Command::Sockets(Box::new(relay::Sockets {
+            rooms: rooms.iter().map(Into::into).collect(),
+            except: except.iter().map(Into::into).collect(),
+            join: Vec::new(),
+            leave: Vec::new(),
+            disconnect: Some(close),
+            offset: None,
+            namespace: namespace.as_ref().map(Into::into),
+            previous: None,
+        }));
+        self.context.command_for_all(&command, namespace.clone())
+    }
+
+    /// Sockets are asked for or moved wherever they are connected.
+    pub(crate) fn for_sockets(&self, what: &str) -> Result<()> {
+        match self.target.local {
+            true => Err(Error::internal(format!(
+                "{what} is for the sockets of all relays and cannot be local"
+            ))),
+            false => Ok(()),
+        }
+    }
+}
+
+impl BroadcastOperator {
     /// How long `emit_with_ack` waits; 20 seconds otherwise, an hour at the most.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.target.timeout = Some(timeout);
@@ -119,7 +198,6 @@ impl BroadcastOperator {
         handler: &str,
         context: impl Serialize,
     ) -> Result<()> {
-        self.own_namespace("emit_with_ack")?;
         self.target.ack = Some(Asked {
             handler: handler.to_owned(),
             context: Some(to_raw_value(&context).map_err(unwritable)?),
@@ -149,54 +227,5 @@ impl BroadcastOperator {
         };
         self.context
             .emit(self.target, event, render(Some(event), &args)?, Some(once))
-    }
-
-    /// Makes the sockets it is for enter a room, or several.
-    pub fn sockets_join(self, rooms: impl RoomNames) -> Result<()> {
-        self.for_sockets("sockets_join")?;
-        self.context
-            .move_sockets(self.target, Direction::Into, list(rooms))
-    }
-
-    /// Makes the sockets it is for leave a room, or several.
-    pub fn sockets_leave(self, rooms: impl RoomNames) -> Result<()> {
-        self.for_sockets("sockets_leave")?;
-        self.context
-            .move_sockets(self.target, Direction::OutOf, list(rooms))
-    }
-
-    /// Disconnects the sockets it is for, with `close` their whole connections.
-    pub fn disconnect_sockets(self, close: bool) -> Result<()> {
-        self.for_sockets("disconnect_sockets")?;
-        let Target { rooms, except, .. } = &self.target;
-        let command = Command::Sockets(Box::new(relay::Sockets {
-            rooms: rooms.iter().map(Into::into).collect(),
-            except: except.iter().map(Into::into).collect(),
-            join: Vec::new(),
-            leave: Vec::new(),
-            disconnect: Some(close),
-            offset: None,
-        }));
-        self.context.command_for(&command, Whom::Everyone)
-    }
-
-    /// Sockets are asked for or moved wherever they are connected, in one's own namespace.
-    pub(crate) fn for_sockets(&self, what: &str) -> Result<()> {
-        if self.target.local {
-            return Err(Error::internal(format!(
-                "{what} is for the sockets of all relays and cannot be local"
-            )));
-        }
-        self.own_namespace(what)
-    }
-
-    /// Other namespaces can be emitted to; who is in them is their own business.
-    fn own_namespace(&self, what: &str) -> Result<()> {
-        match &self.target.namespace {
-            None => Ok(()),
-            Some(other) => Err(Error::internal(format!(
-                "{what} is for sockets of one's own namespace, not of {other}"
-            ))),
-        }
     }
 }

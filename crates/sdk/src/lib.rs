@@ -73,7 +73,7 @@ pub use ack::Ack;
 pub use args::{Args, FromArgs, ToArgs};
 pub use asked::{Acks, DEFAULT_TIMEOUT, Reply};
 pub use binary::{Binary, Raw};
-pub use emit::{BroadcastOperator, Once};
+pub use emit::{BroadcastOperator, Named, Once, Own};
 pub use error::{Error, Result};
 pub use handshake::Handshake;
 pub use interface::{Position, Room};

@@ -86,6 +86,7 @@ impl Tables {
                         self.sessions.insert(pid, (new, since, rooms));
                     }
                 }
+                Change::Move(movement) if movement.namespace.is_some() => {}
                 Change::Move(movement) => self.move_sockets(&movement),
                 Change::Answer(answer) => {
                     let key = (answer.sender, answer.id);
@@ -102,7 +103,7 @@ impl Tables {
                     None => stored.push(self.store(index, emission, Vec::new())),
                 },
                 Change::Command(command) => {
-                    if let Some(sockets) = self.is_for_others(&command.whom) {
+                    if let Some(sockets) = self.is_for_others(&command) {
                         stored.push(self.store(index, logged(command), sockets));
                     }
                 }
@@ -119,12 +120,12 @@ impl Tables {
     }
 
     /// Which sockets a command names that is stored.
-    fn is_for_others(&self, whom: &Whom) -> Option<Vec<Located>> {
-        if self.is_alone() {
+    fn is_for_others(&self, command: &Command) -> Option<Vec<Located>> {
+        if self.is_alone() && command.namespace.is_none() {
             return None;
         }
         let has = |socket: &String| self.elsewhere.contains(socket);
-        match whom {
+        match &command.whom {
             Whom::Everyone => Some(Vec::new()),
             Whom::Sockets(target) => {
                 let sockets = self.meant(&target.rooms, &target.except).into_iter();
@@ -290,7 +291,7 @@ impl Emission {
 
 fn logged(command: Command) -> Emission {
     Emission {
-        namespace: None,
+        namespace: command.namespace,
         rooms: Vec::new(),
         except: Vec::new(),
         event: String::new(),
@@ -335,7 +336,7 @@ impl Store for Memory {
         Box::pin(async move { Ok(is_alone) })
     }
 
-    fn members(&self, room: Option<String>) -> Step<'_, Vec<Member>> {
+    fn members(&self, _: Option<String>, room: Option<String>) -> Step<'_, Vec<Member>> {
         self.read(|tables| {
             let is_in = |socket: &String| match &room {
                 Some(room) => {
@@ -379,7 +380,7 @@ impl Store for Memory {
         })
     }
 
-    fn rooms_of(&self, socket: String) -> Step<'_, Vec<String>> {
+    fn rooms_of(&self, _: Option<String>, socket: String) -> Step<'_, Vec<String>> {
         self.read(|tables| {
             let own = tables
                 .members

@@ -8,7 +8,7 @@ use crate::{
     args::ToArgs,
     binary::Raw,
     context::Context,
-    emit::BroadcastOperator,
+    emit::{BroadcastOperator, Named},
     error::Result,
     interface::{Position, Room},
     remote::{self, Page, RemoteSocket},
@@ -49,13 +49,16 @@ impl Nsp {
         &self.context.scope.namespace
     }
 
-    /// Another namespace, or this one: `io.of("/admin")`, to be emitted to. There its emissions are
-    /// stored as its own are, and come in the order of that namespace's log.
-    pub fn of(&self, namespace: &str) -> BroadcastOperator {
-        let mut everyone = self.everyone();
+    /// The sockets of another namespace, or of this one: `io.of("/admin")`. There its emissions are stored as its own
+    /// are, and all that is done to its sockets comes in the order of that namespace's log. It is a namespace of the
+    /// same application, on the same database.
+    pub fn of(&self, namespace: &str) -> BroadcastOperator<Named> {
         let is_other = namespace != self.name();
-        everyone.target.namespace = is_other.then(|| namespace.to_owned());
-        everyone
+        let target = Target {
+            namespace: is_other.then(|| namespace.to_owned()),
+            ..Target::default()
+        };
+        BroadcastOperator::new(self.context.clone(), target)
     }
 
     /// To everyone in the namespace.
@@ -187,9 +190,6 @@ impl Nsp {
     }
 
     pub(crate) fn everyone(&self) -> BroadcastOperator {
-        BroadcastOperator {
-            context: self.context.clone(),
-            target: Target::default(),
-        }
+        BroadcastOperator::new(self.context.clone(), Target::default())
     }
 }

@@ -1,13 +1,13 @@
 //! Sockets of the namespace that need not be in the batch, nor on its relay.
 
-use std::{fmt, rc::Rc, time::Duration};
+use std::{fmt, marker::PhantomData, rc::Rc, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     args::ToArgs,
     context::Context,
-    emit::BroadcastOperator,
+    emit::{BroadcastOperator, Own},
     error::{Error, Result},
     interface::Member,
     members::Known,
@@ -16,15 +16,28 @@ use crate::{
     target::Target,
 };
 
-/// A socket of the namespace, wherever it is connected.
-#[derive(Clone)]
-pub struct RemoteSocket {
+/// A socket of the namespace, or of [another](crate::Nsp::of), wherever it is connected.
+pub struct RemoteSocket<N = Own> {
     pub id: Rc<str>,
     data: Rc<str>,
+    /// Another namespace than the batch's.
+    namespace: Option<Rc<str>>,
     context: Rc<Context>,
+    of: PhantomData<N>,
 }
 
-impl RemoteSocket {
+impl<N> RemoteSocket<N> {
+    fn new(known: Known, namespace: Option<Rc<str>>, context: Rc<Context>) -> Self {
+        let Known { id, data } = known;
+        Self {
+            id,
+            data,
+            namespace,
+            context,
+            of: PhantomData,
+        }
+    }
+
     /// Its public data, as last set.
     pub fn data<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_str(&self.data).map_err(|error| {
@@ -38,29 +51,14 @@ impl RemoteSocket {
     /// The rooms it is in, without its own.
     pub async fn rooms(&self) -> Result<Vec<String>> {
         let store = self.context.current().await?;
-        let rooms = store.rooms_of(self.id.to_string()).await;
+        let namespace = self.namespace.as_deref().map(str::to_owned);
+        let rooms = store.rooms_of(namespace, self.id.to_string()).await;
         rooms.map_err(|error| self.context.failed(error))
     }
 
     /// Emits to it.
     pub fn emit(&self, event: &str, args: impl ToArgs) -> Result<()> {
         self.alone().emit(event, args)
-    }
-
-    /// To it, waiting so long for its answer.
-    pub fn timeout(&self, timeout: Duration) -> BroadcastOperator {
-        self.alone().timeout(timeout)
-    }
-
-    /// Emits to it and asks it to acknowledge: [`BroadcastOperator::emit_with_ack`].
-    pub fn emit_with_ack(
-        &self,
-        event: &str,
-        args: impl ToArgs,
-        handler: &str,
-        context: impl Serialize,
-    ) -> Result<()> {
-        self.alone().emit_with_ack(event, args, handler, context)
     }
 
     /// Makes it enter a room, or several.
@@ -78,18 +76,46 @@ impl RemoteSocket {
         self.alone().disconnect_sockets(close)
     }
 
-    fn alone(&self) -> BroadcastOperator {
-        BroadcastOperator {
-            context: self.context.clone(),
-            target: Target {
-                rooms: vec![self.id.to_string()],
-                ..Target::default()
-            },
-        }
+    fn alone(&self) -> BroadcastOperator<N> {
+        let target = Target {
+            namespace: self.namespace.as_deref().map(str::to_owned),
+            rooms: vec![self.id.to_string()],
+            ..Target::default()
+        };
+        BroadcastOperator::new(self.context.clone(), target)
     }
 }
 
-impl fmt::Debug for RemoteSocket {
+impl RemoteSocket {
+    /// To it, waiting so long for its answer.
+    pub fn timeout(&self, timeout: Duration) -> BroadcastOperator {
+        self.alone().timeout(timeout)
+    }
+
+    /// Emits to it and asks it to acknowledge: [`BroadcastOperator::emit_with_ack`].
+    pub fn emit_with_ack(
+        &self,
+        event: &str,
+        args: impl ToArgs,
+        handler: &str,
+        context: impl Serialize,
+    ) -> Result<()> {
+        self.alone().emit_with_ack(event, args, handler, context)
+    }
+}
+
+impl<N> Clone for RemoteSocket<N> {
+    fn clone(&self) -> Self {
+        let Self { id, data, .. } = self;
+        let known = Known {
+            id: id.clone(),
+            data: data.clone(),
+        };
+        Self::new(known, self.namespace.clone(), self.context.clone())
+    }
+}
+
+impl<N> fmt::Debug for RemoteSocket<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RemoteSocket")
             .field("id", &self.id)
@@ -98,34 +124,44 @@ impl fmt::Debug for RemoteSocket {
     }
 }
 
-impl BroadcastOperator {
+impl<N> BroadcastOperator<N> {
     /// The sockets it is for, once each, wherever they are connected: those in any of its rooms (in the namespace, if
     /// there are none), and in none of its exceptions.
-    pub async fn fetch_sockets(self) -> Result<Vec<RemoteSocket>> {
+    pub async fn fetch_sockets(self) -> Result<Vec<RemoteSocket<N>>> {
         self.for_sockets("fetch_sockets")?;
-        let Target { rooms, except, .. } = self.target;
+        let Target {
+            namespace,
+            rooms,
+            except,
+            ..
+        } = self.target;
+        let context = &self.context;
+        let namespace: Option<Rc<str>> = namespace.map(Into::into);
+        let members_of = async |room: String| match &namespace {
+            None => context.members_of(room).await,
+            Some(namespace) => context.members_elsewhere(namespace, Some(room)).await,
+        };
         let mut found: Vec<Known> = Vec::new();
         if rooms.is_empty() {
-            found = self.context.everyone().await?;
+            found = match &namespace {
+                None => context.everyone().await?,
+                Some(namespace) => context.members_elsewhere(namespace, None).await?,
+            };
         }
         let several = rooms.len() > 1;
         for room in rooms {
-            for socket in self.context.members_of(room).await? {
+            for socket in members_of(room).await? {
                 if !several || !found.iter().any(|known| known.id == socket.id) {
                     found.push(socket);
                 }
             }
         }
         for room in except {
-            let out = self.context.members_of(room.clone()).await?;
+            let out = members_of(room.clone()).await?;
             found
                 .retain(|socket| *socket.id != *room && !out.iter().any(|out| out.id == socket.id));
         }
-        let remote = |Known { id, data }| RemoteSocket {
-            id,
-            data,
-            context: self.context.clone(),
-        };
+        let remote = |known| RemoteSocket::new(known, namespace.clone(), context.clone());
         Ok(found.into_iter().map(remote).collect())
     }
 }
@@ -154,11 +190,7 @@ pub(crate) async fn page(
         .page(room.to_owned(), after.map(str::to_owned), limit + 1)
         .await;
     let page = page.map_err(|error| context.failed(error))?;
-    let remote = |member: Member| RemoteSocket {
-        id: member.socket.into(),
-        data: member.data.into(),
-        context: context.clone(),
-    };
+    let remote = |member: Member| RemoteSocket::new(member.into(), None, context.clone());
     let mut members: Vec<RemoteSocket> = page.members.into_iter().map(remote).collect();
     let is_last = members.len() <= limit as usize;
     members.truncate(limit as usize);

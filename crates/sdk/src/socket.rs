@@ -233,14 +233,12 @@ impl Socket {
 
     /// To this socket alone.
     fn alone(&self) -> BroadcastOperator {
-        BroadcastOperator {
-            context: self.context.clone(),
-            target: Target {
-                rooms: vec![self.id().to_owned()],
-                direct: true,
-                ..Target::default()
-            },
-        }
+        let target = Target {
+            rooms: vec![self.id().to_owned()],
+            direct: true,
+            ..Target::default()
+        };
+        BroadcastOperator::new(self.context.clone(), target)
     }
 
     /// Ends the socket, or with `close` its whole connection.

@@ -14,10 +14,10 @@ pub(crate) type Step<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + 'a
 pub(crate) trait Store {
     fn apply(&self, changes: Vec<Change>) -> Step<'_, Applied>;
     fn is_alone(&self, lock: bool) -> Step<'_, bool>;
-    fn members(&self, room: Option<String>) -> Step<'_, Vec<Member>>;
+    fn members(&self, namespace: Option<String>, room: Option<String>) -> Step<'_, Vec<Member>>;
     fn page(&self, room: String, after: Option<String>, limit: u32) -> Step<'_, Page>;
     fn sockets_of(&self, places: Vec<Place>) -> Step<'_, Vec<u32>>;
-    fn rooms_of(&self, socket: String) -> Step<'_, Vec<String>>;
+    fn rooms_of(&self, namespace: Option<String>, socket: String) -> Step<'_, Vec<String>>;
     fn connected(&self, sockets: Vec<(String, String)>) -> Step<'_, Vec<bool>>;
     fn recover(
         &self,
@@ -50,8 +50,8 @@ impl Store for Transaction {
         Box::pin(self.is_alone(lock))
     }
 
-    fn members(&self, room: Option<String>) -> Step<'_, Vec<Member>> {
-        Box::pin(self.members(room))
+    fn members(&self, namespace: Option<String>, room: Option<String>) -> Step<'_, Vec<Member>> {
+        Box::pin(self.members(namespace, room))
     }
 
     fn page(&self, room: String, after: Option<String>, limit: u32) -> Step<'_, Page> {
@@ -62,8 +62,8 @@ impl Store for Transaction {
         Box::pin(self.sockets_of(places))
     }
 
-    fn rooms_of(&self, socket: String) -> Step<'_, Vec<String>> {
-        Box::pin(self.rooms_of(socket))
+    fn rooms_of(&self, namespace: Option<String>, socket: String) -> Step<'_, Vec<String>> {
+        Box::pin(self.rooms_of(namespace, socket))
     }
 
     fn connected(&self, sockets: Vec<(String, String)>) -> Step<'_, Vec<bool>> {

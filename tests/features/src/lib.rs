@@ -1,6 +1,7 @@
 //! A namespace whose clients say what the server is to do: each event is one of Socket.IO's features, its
 //! argument says on whom. Who is in the room `watchers` hears who comes and goes.
 
+mod elsewhere;
 mod emit;
 
 use parlour_sdk::{Args, BroadcastOperator, Error, Namespace, Once, Raw, Result, Socket, json};
@@ -58,6 +59,7 @@ fn features(ns: &mut Namespace) {
     sockets(ns);
     many(ns);
     emit::register(ns);
+    elsewhere::register(ns);
     failures(ns);
     catch_all(ns);
 }

@@ -150,16 +150,17 @@ impl Transaction {
         database: &Database,
         movement: &Movement,
     ) -> Result<(), Error> {
+        let namespace = self.namespace_or(movement.namespace.as_deref());
         let rooms = list(&movement.rooms)?;
         let (except, places) = (list(&movement.except)?, list(&movement.places)?);
         match movement.direction {
             Direction::Into => {
                 let since = number(self.progress.get().ends.last);
-                let values = [rooms, self.namespace(), except, places, since];
+                let values = [rooms, namespace, except, places, since];
                 database.run(sql::MOVE_INTO, values).await
             }
             Direction::OutOf => {
-                let values = [rooms, self.namespace(), except, places];
+                let values = [rooms, namespace, except, places];
                 database.run(sql::MOVE_OUT, values).await
             }
         }

@@ -10,6 +10,7 @@ use crate::interface::{
 };
 
 mod durable;
+mod elsewhere;
 mod gc;
 mod identity;
 mod lives;
@@ -147,7 +148,7 @@ async fn head(transaction: &Transaction) -> u64 {
 }
 
 async fn members(transaction: &Transaction, room: &str) -> Vec<String> {
-    let members = transaction.members(Some(room.into())).await.unwrap();
+    let members = transaction.members(None, Some(room.into())).await.unwrap();
     let mut sockets: Vec<_> = members.into_iter().map(|member| member.socket).collect();
     sockets.sort();
     sockets
@@ -182,7 +183,7 @@ fn members_come_change_and_go() {
         )
         .await;
         let transaction = fresh(batch(1, 3, 1)).await;
-        let found = transaction.members(Some("a".into())).await.unwrap();
+        let found = transaction.members(None, Some("a".into())).await.unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!(
             (found[0].socket.as_str(), found[0].data.as_str()),

@@ -304,9 +304,15 @@ pub struct Sockets<'a> {
     /// They are disconnected, as by [`Kick`]; `true` is its `close`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disconnect: Option<bool>,
-    /// Its place in the namespace's log, where other relays have to carry it out as well.
+    /// Its place in the log of the namespace that it is for, where other relays have to carry it out as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
+    /// Whose sockets it is for, if not the batch's namespace. Only together with `offset` and `previous`.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<Cow<'a, str>>,
+    /// Only together with `namespace`: the offset before it in that namespace's log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<u64>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -340,6 +346,24 @@ impl Command<'_> {
             Command::Sockets(sockets) => sockets.offset,
             Command::State(state) => state.offset,
             Command::Disconnect(kick) => kick.offset,
+            _ => None,
+        }
+    }
+
+    /// The namespace that it is for, if it names one.
+    pub fn namespace(&self) -> Option<&str> {
+        match self {
+            Command::Emit(emit) => emit.namespace.as_deref(),
+            Command::Sockets(sockets) => sockets.namespace.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The offset before it in the log of another namespace that it is for.
+    pub fn previous(&self) -> Option<u64> {
+        match self {
+            Command::Emit(emit) => emit.previous,
+            Command::Sockets(sockets) => sockets.previous,
             _ => None,
         }
     }

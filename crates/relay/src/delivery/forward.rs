@@ -16,7 +16,7 @@ pub fn forward(shared: &Shared, namespace: &Namespace, response: &Response<'_>) 
         return;
     }
     let is_for_others = |command: &&Command<'_>| match command {
-        Command::Emit(emit) if is_elsewhere(namespace, emit) => false,
+        command if elsewhere(namespace, command).is_some() => false,
         Command::Emit(emit) if emit.offset.is_none() => is_volatile(emit),
         command => command.offset().is_some(),
     };
@@ -39,30 +39,23 @@ pub fn forward(shared: &Shared, namespace: &Namespace, response: &Response<'_>) 
     }
 }
 
-/// Emits to other namespaces, here and at the other relays.
+/// Hands over what is for the sockets of other namespaces, here and at the other relays.
 pub fn forward_elsewhere(shared: &Arc<Shared>, from: &Namespace, commands: &[Command<'_>]) {
     for command in commands {
-        let Command::Emit(emit) = command else {
+        let Some(namespace) = elsewhere(from, command) else {
             continue;
         };
-        let Some(namespace) = emit
-            .namespace
-            .as_deref()
-            .filter(|_| is_elsewhere(from, emit))
-        else {
-            continue;
-        };
-        if emit.ack.is_some() {
-            let of = from.name();
-            tracing::error!(
-                of,
-                namespace,
-                "the app asks for acknowledgements in another namespace"
-            );
-            continue;
-        }
-        let extent = emit.previous.zip(emit.offset);
+        let extent = command.previous().zip(command.offset());
         let extent = extent.map(|(previous, head)| Extent { previous, head });
+        let is_local = match command {
+            Command::Emit(emit) if emit.ack.is_none() => emit.local,
+            Command::Sockets(_) if extent.is_some() => false,
+            _ => {
+                let of = from.name();
+                tracing::error!(of, namespace, ?command, "cannot be for another namespace");
+                continue;
+            }
+        };
         if let Some(other) = shared.namespaces.find(namespace) {
             let commands = std::slice::from_ref(command);
             match extent {
@@ -74,18 +67,16 @@ pub fn forward_elsewhere(shared: &Arc<Shared>, from: &Namespace, commands: &[Com
                 None => emit_volatile(shared, &other, commands),
             }
         }
-        if !emit.local {
+        if shared.bus.is_some() && !is_local {
             let commands = vec![command.clone()];
             shared.publish_on_bus(namespace, &Segment { extent, commands });
         }
     }
 }
 
-/// Whether it is for another namespace.
-fn is_elsewhere(from: &Namespace, emit: &Emit<'_>) -> bool {
-    emit.namespace
-        .as_deref()
-        .is_some_and(|namespace| namespace != from.name())
+/// The other namespace that a command is for.
+fn elsewhere<'c>(from: &Namespace, command: &'c Command<'_>) -> Option<&'c str> {
+    command.namespace().filter(|it| *it != from.name())
 }
 
 /// Whether other relays get it though it is in no log.

@@ -133,6 +133,7 @@ impl Namespace {
             Command::Renew(renewed) => self.renewed(state, renewed),
             Command::Page(page) => self.page(state, page, context),
             Command::Ack(ack) => self.ack(&mut state.registry, ack, context.outgoing),
+            command if command.namespace().is_some_and(|it| it != self.name()) => {}
             Command::Emit(emit) => self.emit_here(state, emit, context),
             Command::Sockets(sockets) => self.each(state, sockets, context),
             Command::Join(rooms) => {
@@ -159,11 +160,8 @@ impl Namespace {
         }
     }
 
-    /// Emits to this namespace's sockets, unless it is for another's.
     fn emit_here(&self, state: &mut State, emit: &Emit<'_>, context: &mut Context<'_, '_>) {
-        let is_here = emit.namespace.as_deref().is_none_or(|it| it == self.name());
         match &emit.ack {
-            _ if !is_here => {}
             Some(request) => self.emit_with_ack(state, emit, request, context),
             None => {
                 self.emit(state, emit, context.outgoing);

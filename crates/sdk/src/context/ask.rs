@@ -11,7 +11,7 @@ const ASKED_AT_ONCE: usize = 2_000;
 impl Context {
     /// All sockets of the namespace.
     pub async fn everyone(&self) -> Result<Vec<Known>> {
-        self.read_members(None).await
+        self.read_members(None, None).await
     }
 
     /// All sockets in a room.
@@ -19,13 +19,26 @@ impl Context {
         if let Some(known) = self.members.borrow().of(&room) {
             return Ok(known);
         }
-        let members = self.read_members(Some(room.clone())).await?;
+        let members = self.read_members(None, Some(room.clone())).await?;
         self.members.borrow_mut().learn(room, &members);
         Ok(members)
     }
 
-    async fn read_members(&self, room: Option<String>) -> Result<Vec<Known>> {
-        let members = self.current().await?.members(room).await;
+    /// All sockets in a room of another namespace, or in all of it.
+    pub async fn members_elsewhere(
+        &self,
+        namespace: &str,
+        room: Option<String>,
+    ) -> Result<Vec<Known>> {
+        self.read_members(Some(namespace.to_owned()), room).await
+    }
+
+    async fn read_members(
+        &self,
+        namespace: Option<String>,
+        room: Option<String>,
+    ) -> Result<Vec<Known>> {
+        let members = self.current().await?.members(namespace, room).await;
         let members = members.map_err(|error| self.failed(error))?;
         let members: Vec<Known> = members.into_iter().map(Known::from).collect();
         self.note_read(members.iter().map(Known::bytes).sum());

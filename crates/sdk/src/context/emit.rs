@@ -17,20 +17,24 @@ use crate::{
 };
 
 impl Context {
-    /// Records a command that other relays must carry out as well, at the same place of the log.
-    pub fn command_for(&self, command: &Command<'_>, whom: Whom) -> Result<()> {
+    /// Records a command that all relays must carry out at the same place of the log. It is for sockets of another
+    /// namespace, if one is named.
+    pub fn command_for_all(&self, command: &Command<'_>, namespace: Option<String>) -> Result<()> {
         self.command(command)?;
-        if self.is_surely_alone() {
+        if namespace.is_none() && self.is_surely_alone() {
             return Ok(());
         }
         let mut record = self.record.borrow_mut();
-        let json = record.commands.last().to_owned();
         let link = Link {
             command: record.commands.len() - 1,
-            kind: Kind::Own,
+            kind: kind(namespace.as_deref()),
             ack: None,
         };
-        let change = Change::Command(interface::Command { json, whom });
+        let change = Change::Command(interface::Command {
+            namespace,
+            json: record.commands.last().to_owned(),
+            whom: Whom::Everyone,
+        });
         record.changes.push((change, Some(link)));
         Ok(())
     }
@@ -93,14 +97,15 @@ impl Context {
                 kind,
                 ack,
             };
-            let change = Change::Command(interface::Command { json, whom });
+            let change = Change::Command(interface::Command {
+                namespace: None,
+                json,
+                whom,
+            });
             self.record.borrow_mut().changes.push((change, Some(link)));
             return Ok(());
         }
-        let kind = match target.namespace {
-            Some(_) => Kind::Elsewhere,
-            None => Kind::Own,
-        };
+        let kind = kind(target.namespace.as_deref());
         let emission = Emission {
             namespace: target.namespace,
             rooms: target.rooms,
@@ -135,16 +140,21 @@ impl Context {
         is_history || target.id.is_some() || self.is_recovering() || target.namespace.is_some()
     }
 
-    /// Makes sockets enter or leave rooms, those of the batch at once.
+    /// Makes sockets enter or leave rooms, and those of the batch at once.
     pub fn move_sockets(
         &self,
         target: Target,
         direction: Direction,
         places: Vec<String>,
     ) -> Result<()> {
-        let Target { rooms, except, .. } = target;
+        let Target {
+            namespace,
+            rooms,
+            except,
+            ..
+        } = target;
         for (index, peer) in self.sockets.iter().enumerate() {
-            if !peer.is_reached(&rooms, &except) {
+            if namespace.is_some() || !peer.is_reached(&rooms, &except) {
                 continue;
             }
             let mut now = peer.rooms.borrow().clone();
@@ -167,10 +177,13 @@ impl Context {
             leave,
             disconnect: None,
             offset: None,
+            namespace: namespace.as_ref().map(Into::into),
+            previous: None,
         }));
-        self.command_for(&command, Whom::Everyone)?;
+        self.command_for_all(&command, namespace.clone())?;
         self.members.borrow_mut().forget();
         let movement = Change::Move(Movement {
+            namespace,
             rooms,
             except,
             direction,
@@ -178,6 +191,14 @@ impl Context {
         });
         self.record.borrow_mut().changes.push((movement, None));
         Ok(())
+    }
+}
+
+/// What must be known of what goes into the log of this namespace, or of the batch's.
+fn kind(namespace: Option<&str>) -> Kind {
+    match namespace {
+        Some(_) => Kind::Elsewhere,
+        None => Kind::Own,
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) enum Kind {
 pub(super) fn is_for_others(change: &Change) -> bool {
     match change {
         Change::Emit(emission) => emission.transient,
-        Change::Command(_) => true,
+        Change::Command(command) => command.namespace.is_none(),
         _ => false,
     }
 }

@@ -86,6 +86,7 @@ fn the_counts_of_rooms_are_always_right() {
                     2 => Change::Update(Presence { socket, data }),
                     3 => leave(&socket, &room),
                     4 => Change::Move(Movement {
+                        namespace: None,
                         rooms: vec![room],
                         except: vec![format!("r{}", below(3))],
                         direction: [Direction::Into, Direction::OutOf][below(2) as usize],
@@ -176,6 +177,9 @@ fn the_members_of_an_older_database_are_counted() {
         let found = page(&transaction, None, 9).await;
         assert_eq!(found, (2, vec!["s1".to_owned(), "s3".to_owned()]));
         assert_eq!(members(&transaction, "a").await, ["s1", "s2", "s3"]);
-        assert_eq!(transaction.rooms_of("s3".into()).await.unwrap(), ["a", "b"]);
+        assert_eq!(
+            transaction.rooms_of(None, "s3".into()).await.unwrap(),
+            ["a", "b"]
+        );
     });
 }

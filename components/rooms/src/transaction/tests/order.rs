@@ -16,7 +16,11 @@ pub(super) fn everyone(json: &str) -> Change {
 
 fn command(json: &str, whom: Whom) -> Change {
     let json = json.into();
-    Change::Command(Command { json, whom })
+    Change::Command(Command {
+        namespace: None,
+        json,
+        whom,
+    })
 }
 
 fn transient(room: &str, text: &str) -> Change {
@@ -26,7 +30,7 @@ fn transient(room: &str, text: &str) -> Change {
     })
 }
 
-fn to_other(namespace: &str, text: &str) -> Change {
+pub(super) fn to_other(namespace: &str, text: &str) -> Change {
     Change::Emit(Emission {
         namespace: Some(namespace.into()),
         ..emission("a", text)
@@ -34,7 +38,7 @@ fn to_other(namespace: &str, text: &str) -> Change {
 }
 
 /// A batch of a relay in a namespace.
-async fn open(relay: &str, namespace: &str, sequence: u64) -> Transaction {
+pub(super) async fn open(relay: &str, namespace: &str, sequence: u64) -> Transaction {
     fresh(Batch {
         relay: relay.into(),
         namespace: namespace.into(),
@@ -44,7 +48,7 @@ async fn open(relay: &str, namespace: &str, sequence: u64) -> Transaction {
 }
 
 /// One that is applied and committed; gives what was stored.
-async fn by(
+pub(super) async fn by(
     relay: &str,
     namespace: &str,
     sequence: u64,
@@ -57,7 +61,7 @@ async fn by(
 }
 
 /// index, offset, previous
-fn stored(applied: &Applied) -> Vec<(u32, u64, u64)> {
+pub(super) fn stored(applied: &Applied) -> Vec<(u32, u64, u64)> {
     let entries = applied.stored.iter();
     entries
         .map(|it| (it.index, it.offset, it.previous))
@@ -69,7 +73,7 @@ async fn extent(transaction: &Transaction) -> (u64, u64) {
     (extent.previous, extent.head)
 }
 
-async fn replay(namespace: &str, after: u64, bytes: u32) -> Replayed {
+pub(super) async fn replay(namespace: &str, after: u64, bytes: u32) -> Replayed {
     let replayed = crate::replay::run(namespace.into(), "r".into(), after, bytes).await;
     replayed.unwrap()
 }
@@ -103,36 +107,6 @@ fn each_namespace_has_its_head_and_each_batch_its_part_of_the_log() {
             let transaction = open("r", namespace, 9).await;
             assert_eq!(extent(&transaction).await, (head, head), "{namespace}");
         }
-    });
-}
-
-#[test]
-fn what_goes_to_another_namespace_follows_what_was_last_in_its_log() {
-    let _folder = new_file();
-    test(async || {
-        by("r", "/b", 1, vec![say("a", "1")]).await;
-        let transaction = open("r", "/", 1).await;
-        let changes = vec![
-            to_other("/b", "2"),
-            say("a", "3"),
-            to_other("/c", "4"),
-            to_other("/b", "5"),
-            to_other("/", "6"),
-        ];
-        let applied = transaction.apply(changes).await.unwrap();
-        let expected = [(0, 2, 1), (1, 3, 0), (2, 4, 0), (3, 5, 2), (4, 6, 3)];
-        assert_eq!(stored(&applied), expected);
-        transaction.savepoint().await.unwrap();
-        let undone = transaction.apply(vec![to_other("/b", "7"), to_other("/d", "8")]);
-        assert_eq!(stored(&undone.await.unwrap()), [(0, 7, 5), (1, 8, 0)]);
-        transaction.rollback().await.unwrap();
-        let again = transaction.apply(vec![to_other("/b", "9")]).await.unwrap();
-        assert_eq!(stored(&again), [(0, 7, 5)]);
-        transaction.commit("{}".into()).await.unwrap();
-        let found = by("r", "/b", 2, vec![say("a", "10")]).await;
-        assert_eq!(found, [(0, 8, 7)]);
-        let found = by("r", "/", 2, vec![say("a", "11")]).await;
-        assert_eq!(found, [(0, 9, 6)]);
     });
 }
 
@@ -257,13 +231,13 @@ fn what_a_client_did_by_a_connection_that_is_lost_changes_nothing_once_it_is_bac
         let late = vec![join("x", "late"), leave("x", "a"), update("x", "late")];
         by("r", "/", 1, late).await;
         let transaction = open("s", "/", 2).await;
-        assert_eq!(transaction.rooms_of("x".into()).await.unwrap(), ["a"]);
-        let members = transaction.members(Some("a".into())).await.unwrap();
+        assert_eq!(transaction.rooms_of(None, "x".into()).await.unwrap(), ["a"]);
+        let members = transaction.members(None, Some("a".into())).await.unwrap();
         assert_ne!(members[0].data, "late");
         drop(transaction);
         by("s", "/", 3, vec![leave("x", "a"), join("x", "b")]).await;
         let transaction = open("s", "/", 4).await;
-        assert_eq!(transaction.rooms_of("x".into()).await.unwrap(), ["b"]);
+        assert_eq!(transaction.rooms_of(None, "x".into()).await.unwrap(), ["b"]);
     });
 }
 
@@ -475,6 +449,7 @@ fn an_emission_repeats_one_of_the_same_changes_also_across_a_movement() {
     let _folder = new_file();
     test(async || {
         let movement = Change::Move(Movement {
+            namespace: None,
             rooms: vec![],
             except: vec![],
             direction: Direction::Into,

@@ -328,6 +328,7 @@ fn many_are_moved_at_once_wherever_they_are_connected() {
         let step = async |rooms: &[&str], except: &[&str], direction, place: &str| {
             let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
             let movement = Movement {
+                namespace: None,
                 rooms: names(rooms),
                 except: names(except),
                 direction,
@@ -346,9 +347,9 @@ fn many_are_moved_at_once_wherever_they_are_connected() {
         assert_eq!(step(&[], &["y"], Direction::OutOf, "a").await, ["y"]);
         assert_eq!(step(&[], &[], Direction::Into, "d").await, ["x", "y", "z"]);
         assert_eq!(step(&["y"], &[], Direction::OutOf, "d").await, ["x", "z"]);
-        let everybody = transaction.members(None).await.unwrap();
+        let everybody = transaction.members(None, None).await.unwrap();
         assert_eq!(everybody.len(), 3);
-        let mut rooms = transaction.rooms_of("y".into()).await.unwrap();
+        let mut rooms = transaction.rooms_of(None, "y".into()).await.unwrap();
         rooms.sort();
         assert_eq!(rooms, ["a", "b"]);
     });
