@@ -136,7 +136,7 @@ async fn deliver(
         // What the app does not say in time it can still say later.
         let is_silence = is_committed && failure.is_silence;
         batch.failures += u32::from(!is_silence);
-        let is_alone = batch.count == 1 && failure.may_pass;
+        let is_alone = batch.count() == 1 && failure.may_pass;
         if is_silence || (is_alone || is_committed) && batch.failures < MAX_FAILURES {
             exchange.wait(&failure.detail).await;
             continue;
@@ -259,7 +259,7 @@ fn read(answer: &[u8]) -> Result<Response<'_>, Failure> {
 fn fits(response: &Response<'_>, batch: &Batch) -> bool {
     response
         .done
-        .is_none_or(|done| (1..=batch.count).contains(&done))
+        .is_none_or(|done| (1..=batch.count()).contains(&done))
 }
 
 /// How long a namespace waits that has nothing to send, and whether it then sends a tick. Without one it only
@@ -327,8 +327,8 @@ fn failed(
     failure: &Failure,
     outgoing: &mut Outgoing,
 ) {
-    if batch.count > 1 {
-        let half = batch.count / 2;
+    if batch.count() > 1 {
+        let half = batch.count() / 2;
         namespace.put_back(batch.split_at(half).into());
     } else if failure.is_silence && batch.failures < MAX_FAILURES {
         namespace.put_back([batch]);

@@ -22,6 +22,7 @@ mod pending_acks;
 mod registry;
 mod sockets;
 mod state;
+mod text;
 
 pub use batch::Batch;
 pub use effect::Effect;

@@ -23,12 +23,11 @@ pub fn perform(shared: &Arc<Shared>, namespace: &Arc<Namespace>, outgoing: &mut 
                 tokio::spawn(end_in_time(namespace.clone(), ack_request, timeout));
             }
             Effect::Contest {
-                place,
-                event,
+                again,
                 owner,
                 relay,
             } => {
-                let charge = namespace.charge(place, event.len());
+                let charge = namespace.charge(again.connect.place, again.bytes());
                 let (shared, namespace) = (shared.clone(), namespace.clone());
                 tokio::spawn(async move {
                     let answers = if relay == shared.config.relay {
@@ -36,7 +35,7 @@ pub fn perform(shared: &Arc<Shared>, namespace: &Arc<Namespace>, outgoing: &mut 
                     } else {
                         answers_elsewhere(&shared, &namespace, owner, relay).await
                     };
-                    namespace.enter_again(place, &event, answers);
+                    namespace.enter_again(again, answers);
                     drop(charge);
                 });
             }

@@ -111,7 +111,7 @@ impl<'a> Exchange<'a> {
             namespace,
             sequence: shared.next_sequence(),
             attempt: 0,
-            events: batch.count,
+            events: batch.count(),
             connects: batch.unjudged(),
             backoff: MIN_BACKOFF,
             may_be_late: false,

@@ -23,16 +23,13 @@ pub fn give_up(
     failure: &Failure,
     outgoing: &mut Outgoing,
 ) {
-    let json = batch.events();
-    let events: Vec<Event<'_>> = json
-        .iter()
-        .filter_map(|event| serde_json::from_str(event.get()).ok())
-        .collect();
+    let json = batch.events_json();
+    let events: Vec<Event<'_>> = serde_json::from_str(&json).expect("the relay has written it");
     for event in &events {
         log(namespace, event, failure);
     }
-    if let [Event::Disconnect(gone)] = events.as_slice() {
-        return forget_unhandled(namespace, batch, gone.unhandled);
+    if let [Event::Disconnect(_)] = events.as_slice() {
+        return forget_unhandled(namespace, batch);
     }
     let error =
         serde_json::json!([{ "error": { "code": failure.code, "message": failure.message } }]);
@@ -49,13 +46,11 @@ pub fn give_up(
 
 /// The app fails at the event that a socket has left. Without its handlers it must not; should it all the
 /// same, the event is tried again, but after those that came later.
-fn forget_unhandled(namespace: &Namespace, mut batch: Batch, is_marked: bool) {
+fn forget_unhandled(namespace: &Namespace, mut batch: Batch) {
     batch.failures = 0;
-    if is_marked {
-        namespace.put_last(batch);
-    } else {
-        batch.mark_unhandled();
-        namespace.put_back([batch]);
+    match batch.mark_unhandled() {
+        true => namespace.put_back([batch]),
+        false => namespace.put_last(batch),
     }
 }
 

@@ -28,10 +28,10 @@ impl<'a> Journey<'a> {
         let now = Instant::now();
         let span = shared
             .tracing
-            .batch(namespace.name(), batch.count, batch.since);
+            .batch(namespace.name(), batch.count(), batch.since);
         Journey {
             namespace,
-            events: batch.count,
+            events: batch.count(),
             since: batch.since.filter(|_| !batch.is_tick()),
             bytes: 0,
             sent: now,

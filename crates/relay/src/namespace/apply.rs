@@ -16,7 +16,7 @@ impl Namespace {
     pub fn apply(&self, batch: Batch, response: &Response<'_>, outgoing: &mut Outgoing) {
         self.core.metrics.batches.add(1);
         let batch = match response.done {
-            Some(done) if done < batch.count => {
+            Some(done) if done < batch.count() => {
                 let has_passed = batch.has_passed();
                 let (first, mut rest) = batch.split_at(done);
                 rest.note_progress(&response.progress);
@@ -40,8 +40,8 @@ impl Namespace {
         self.carry_out(outgoing, |state, context| {
             // Those who leave with this batch receive nothing of it. In a room that many leave at once, each
             // event that says so would pass over all of them.
-            for slot in &batch.leaving {
-                state.registry.leave_all(*slot);
+            for slot in batch.leaving() {
+                state.registry.leave_all(slot);
             }
             for command in commands {
                 self.command(state, command, context);
@@ -172,24 +172,23 @@ impl Namespace {
     /// What an answered batch leaves: sockets that are gone are forgotten, and who was not answered is
     /// refused rather than left to wait.
     fn settle<'c>(&self, state: &mut State, batch: &Batch, context: &mut Context<'_, 'c>) {
-        for slot in &batch.leaving {
-            state.registry.remove(*slot);
+        for slot in batch.leaving() {
+            state.registry.remove(slot);
         }
         for (place, contest) in std::mem::take(&mut context.contests) {
-            if let Some(event) = batch.connect_event(place) {
+            if let Some(again) = batch.connect_again(place) {
                 context.outgoing.effects.push(Effect::Contest {
-                    place,
-                    event,
+                    again,
                     owner: contest.owner.to_string(),
                     relay: contest.relay.to_string(),
                 });
             }
         }
         self.connect_again(state, batch, context);
-        for place in &batch.connecting {
+        for place in batch.connecting() {
             let unanswered = state
                 .registry
-                .at(*place)
+                .at(place)
                 .filter(|socket| socket.is_unanswered())
                 .filter(|socket| {
                     context
@@ -202,8 +201,8 @@ impl Namespace {
                 self.refuse_internal(state, place.slot, context);
             }
         }
-        for connection in &batch.opening {
-            if state.waiting.contains_key(connection) {
+        for connection in batch.opening() {
+            if state.waiting.contains_key(&connection) {
                 tracing::error!(
                     connection = connection.shown(),
                     "the app did not answer an open event"

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::batch::ConnectAgain;
 use super::expected::AckRequestId;
-use crate::connection::{Connection, Place};
+use crate::connection::Connection;
 
 pub enum Effect {
     /// Its client makes the relay keep more than it may.
@@ -17,9 +18,8 @@ pub enum Effect {
     AwaitAcks(AckRequestId, Duration),
     /// Whoever has a session is asked whether it is there, because somebody else wants that session.
     Contest {
-        place: Place,
         /// The `connect` event of who wants it.
-        event: Box<str>,
+        again: ConnectAgain,
         owner: String,
         /// The owner's.
         relay: String,

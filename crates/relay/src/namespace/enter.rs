@@ -118,8 +118,11 @@ impl Namespace {
                 Phase::Connecting(entering) if entering.left.is_some() => {
                     drop(registry.remove(*slot))
                 }
-                Phase::Connecting(_) => match batch.connect_event(socket.place) {
-                    Some(event) => recoveries.push_connect_for_more(socket, &event, progress),
+                Phase::Connecting(_) => match batch.connect_again(socket.place) {
+                    Some(mut again) => {
+                        again.connect.note_progress(progress);
+                        recoveries.push_connect_again(socket, again);
+                    }
                     None => {
                         tracing::error!(socket = %socket.id, "the app pages a socket that did not ack_request to enter")
                     }

@@ -210,7 +210,7 @@ impl State {
             true => &mut self.recoveries,
             false => &mut self.queue,
         };
-        let (next, later) = match rest.count <= 2 * done {
+        let (next, later) = match rest.count() <= 2 * done {
             true => (rest, None),
             false => {
                 let (next, later) = rest.split_at(2 * done);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use parlour_protocol::relay::{Contest, Renewed};
 
+use super::batch::ConnectAgain;
 use super::context::Context;
 use super::enter::connecting;
 use super::registry::{Expires, Phase, Socket};
@@ -62,7 +63,8 @@ impl Namespace {
     }
 
     /// The app is asked once more about a client that wants a session, unless that has gone.
-    pub fn enter_again(&self, place: Place, event: &str, answers: bool) {
+    pub fn enter_again(&self, mut again: ConnectAgain, answers: bool) {
+        let place = again.connect.place;
         let mut state = self.lock();
         let State {
             registry,
@@ -81,7 +83,8 @@ impl Namespace {
             return;
         }
         entering.contested = false;
-        recoveries.push_connect_after_contest(socket, event, answers);
+        again.connect.owner_answers = Some(answers);
+        recoveries.push_connect_again(socket, again);
         drop(state);
         self.work.notify_one();
     }

@@ -6,9 +6,9 @@ use parlour_protocol::socket::AckId;
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, oneshot};
 
-use super::batch;
 use super::registry::{Phase, Socket};
 use super::state::{Decision, Namespace, State};
+use super::text::packet;
 use crate::connection::{AnyNamespace, Connection, Lease, Membership, Place, Until};
 use crate::core::config::{MAX_PENDING_BYTES, MAX_SLOWED, RECOVERIES_AT_ONCE, SLOWED_FOR};
 use crate::core::ledger::Charge;
@@ -23,6 +23,9 @@ const ODD_ACK_BASE: u64 = 1 << 53;
 
 /// The event by which a client renews its token.
 const AUTH: &str = "auth";
+
+/// Says in a client's `auth` that it asks for an earlier session.
+const PID: &str = "\"pid\"";
 
 impl Namespace {
     /// A client asks to be admitted. `handshake` is JSON, `charge` what the event is counted as.
@@ -49,7 +52,7 @@ impl Namespace {
     ) -> Flow<Until> {
         let mut state = self.lock();
         let id = Sid::random();
-        let claims_session = auth.is_some_and(|auth| auth.contains(batch::PID));
+        let claims_session = auth.is_some_and(|auth| auth.contains(PID));
         // Looks at other connections, and perhaps at this one: none may be locked.
         let must_wait = claims_session && self.recoveries_wait(&state);
         let mut inner = connection.lock();
@@ -132,10 +135,7 @@ impl AnyNamespace for Namespace {
         match &mut socket.phase {
             Phase::Left => return Flow::Continue,
             Phase::Connecting(entering) => {
-                entering.hold(
-                    socket.connection.account(),
-                    batch::packet(id, data, attachments),
-                );
+                entering.hold(socket.connection.account(), packet(id, data, attachments));
                 return pace;
             }
             Phase::In => match renewal(socket, data, attachments) {

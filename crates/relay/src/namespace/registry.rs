@@ -9,6 +9,7 @@ use rustc_hash::FxBuildHasher;
 use slab::Slab;
 
 use super::expected::Expected;
+use super::text::Text;
 use crate::connection::{Connection, Place, Slot};
 use crate::core::config::MAX_ODD_ACKS;
 use crate::core::ledger::{Account, Charge, Hold};
@@ -412,12 +413,10 @@ impl Registry {
     }
 
     /// Appends the socket's rooms as JSON strings, separated by commas.
-    pub fn write_rooms(&self, slot: Slot, out: &mut Vec<u8>) {
+    pub fn write_rooms(&self, slot: Slot, out: &mut Text) {
         for (index, seat) in self.sockets[slot as usize].rooms.iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            out.extend_from_slice(self.rooms[seat.room as usize].quoted.as_bytes());
+            let comma = if index > 0 { "," } else { "" };
+            out.extend([comma, &self.rooms[seat.room as usize].quoted]);
         }
     }
 

@@ -56,9 +56,9 @@ impl Fixture {
     }
 
     fn rooms(&self, index: usize) -> String {
-        let mut out = Vec::new();
+        let mut out = Text::default();
         self.registry.write_rooms(self.slots[index], &mut out);
-        String::from_utf8(out).unwrap()
+        out.into_string()
     }
 }
 
