@@ -2,13 +2,12 @@
 // them, emits to them, moves and disconnects them, wherever they are connected.
 
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { describe, test } from "node:test";
 import { startBroker } from "./harness/broker.mjs";
 import { ask, connected, newRoom, next, nextFew, stayedConnected, unread } from "./harness/clients.mjs";
-import { ROOT, secrets, startApp, startRelay, startUp } from "./harness/parlour.mjs";
+import { startUp } from "./harness/parlour.mjs";
+import { deploy, manifest } from "./harness/relays.mjs";
 
-const manifest = join(ROOT, "tests/features/spin.toml");
 const ADMIN = "/dynamic-77";
 
 /** One process that is everything. */
@@ -19,30 +18,23 @@ async function alone(t) {
 }
 
 /** Two relays before one app. */
-async function two(t, ...args) {
-  const env = secrets();
-  const app = await startApp({ manifest, env });
-  t.after(() => app.kill9());
-  const urls = [];
-  for (const id of ["one", "two"]) {
-    const relay = await startRelay({ origin: app.url, env, args: ["--relay-id", id, ...args] });
-    t.after(() => relay.kill9());
-    urls.push(relay.url);
-  }
-  return urls;
+async function two(t, broker, args = []) {
+  const { relay } = await deploy(t, broker);
+  const options = { args, bus: broker.url };
+  return [(await relay(options)).url, (await relay(options)).url];
 }
 
 const deployments = {
   "in one process": alone,
-  "with two relays and a broker": async (t) => two(t, "--bus", (await startBroker(t)).url),
-  "with two relays and no broker": async (t) => two(t, "--relays-without-bus=100"),
+  "with two relays and a broker": async (t) => two(t, await startBroker(t)),
+  "with two relays and no broker": async (t) => two(t, { url: null }, ["--relays-without-bus=100"]),
 };
 
-for (const [name, deploy] of Object.entries(deployments)) {
+for (const [name, start] of Object.entries(deployments)) {
   describe(name, () => {
     /** An administrator at the first relay, and a room of two: one is at the first, one at the second. */
     async function hall(t) {
-      const urls = await deploy(t);
+      const urls = await start(t);
       const admin = await connected(t, urls[0], { namespace: ADMIN });
       const members = [];
       const room = newRoom();

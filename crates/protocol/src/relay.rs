@@ -153,6 +153,10 @@ pub enum Event<'a> {
     /// An [`Emit::ack`] is over: everyone answered, left, or ran out of time.
     #[serde(borrow)]
     Acks(Acks<'a>),
+    /// What clients of this relay do with an [`Emit::ack`] of another relay's, where nothing else connects the two.
+    /// The app puts it into the log, as [`Command::Report`].
+    #[serde(borrow)]
+    Report(Report<'a>),
     /// Nothing happened for a while: an occasion to tidy up.
     Tick {},
 }
@@ -224,6 +228,22 @@ pub enum Owner {
     Answers,
     /// It has not, in some seconds, or its relay cannot be asked.
     Silent,
+}
+
+/// What a relay tells another one of its clients' acknowledgements.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Report<'a> {
+    /// The relay that asks.
+    #[serde(borrow)]
+    pub to: Cow<'a, str>,
+    /// The offset of the event that asks.
+    pub number: u64,
+    /// What relays have agreed on. The app need not look into it.
+    #[serde(borrow)]
+    pub report: &'a RawValue,
+    /// Its place in the namespace's log. Absent in an event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
 }
 
 /// A client shows another token: the event `auth` of a socket that was accepted with an expiry. It is judged

@@ -237,6 +237,14 @@ fn command() -> impl Strategy<Value = Command<'static>> {
                 offset,
             })
         }),
+        (text(), any::<u64>(), json(), offset()).prop_map(|(to, number, report, offset)| {
+            Command::Report(Report {
+                to,
+                number,
+                report,
+                offset,
+            })
+        }),
         (text(), any::<bool>(), offset()).prop_map(|(socket, close, offset)| {
             Command::Disconnect(Kick {
                 socket,

@@ -46,7 +46,7 @@ pub(crate) fn check(batch: &Batch<'_>) -> Result<(), String> {
                     "event {place} is `open`, which is for the handshake lane"
                 ));
             }
-            Event::Acks(_) | Event::Tick {} => continue,
+            Event::Acks(_) | Event::Report(_) | Event::Tick {} => continue,
             Event::Connect(connect) => connect.socket,
             Event::Renew(renew) => renew.socket,
             Event::Packet(packet) => packet.socket,
@@ -167,6 +167,11 @@ async fn run_event(
         Event::Packet(packet) => on_packet(namespace, context, packet).await,
         Event::Disconnect(gone) => disconnect::run(namespace, context, gone, stale).await,
         Event::Acks(acks) => on_acks(namespace, context, acks).await,
+        Event::Report(report) => {
+            // It was read as JSON, so it can be written, and nothing of it is the application's.
+            let recorded = context.command_for_all(&relay::Command::Report(report), None);
+            recorded.map_err(|error| interface::Error::Storage(error.to_string()))
+        }
         // A relay that has fallen behind ticks to be given the log. That takes no lock.
         Event::Tick {} if context.is_replaying() => Ok(()),
         // Takes the write lock, with which the database sees whether it is time to collect its garbage.

@@ -82,6 +82,7 @@ fn logged_command(logged: &ReplayedCommand, offset: u64) -> Option<Command<'_>> 
         Command::Sockets(sockets) => &mut sockets.offset,
         Command::State(state) => &mut state.offset,
         Command::Disconnect(kick) => &mut kick.offset,
+        Command::Report(report) => &mut report.offset,
         _ => return None,
     };
     *place = Some(offset);
@@ -119,6 +120,10 @@ mod tests {
             command(r#"{"disconnect":{"socket":"s","close":true}}"#, &[]),
             command(r#"{"sockets":{"rooms":["r"],"disconnect":false}}"#, &[]),
             command(
+                r#"{"report":{"to":"r3","number":5,"report":{"missing":["s"]}}}"#,
+                &[],
+            ),
+            command(
                 r#"{"emit":{"data":["q"],"ack":{"handler":"","timeout":5}}}"#,
                 &["s"],
             ),
@@ -141,7 +146,8 @@ mod tests {
             r#"{"state":{"socket":"s","state":{"a" : 1},"offset":10}}"#,
             r#"{"disconnect":{"socket":"s","close":true,"offset":11}}"#,
             r#"{"sockets":{"rooms":["r"],"disconnect":false,"offset":12}}"#,
-            r#"{"emit":{"data":["q"],"offset":13,"ack":{"handler":"","timeout":5},"asked":[["s","r2"]],"asker":"r1"}}"#,
+            r#"{"report":{"to":"r3","number":5,"report":{"missing":["s"]},"offset":13}}"#,
+            r#"{"emit":{"data":["q"],"offset":14,"ack":{"handler":"","timeout":5},"asked":[["s","r2"]],"asker":"r1"}}"#,
         ];
         let expected = format!(
             r#"{{"commands":[{}],"until":20,"head":21,"lost":true}}"#,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::is_false;
+use super::{Report, is_false};
 
 /// The body of the app's answer.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -102,6 +102,10 @@ pub enum Command<'a> {
     /// `disconnect` event as for any other.
     #[serde(borrow)]
     Disconnect(Kick<'a>),
+    /// For one relay: what another one's clients do with what it asks of them. It stands in the log, because nothing
+    /// else connects the two.
+    #[serde(borrow)]
+    Report(Report<'a>),
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -346,6 +350,7 @@ impl Command<'_> {
             Command::Sockets(sockets) => sockets.offset,
             Command::State(state) => state.offset,
             Command::Disconnect(kick) => kick.offset,
+            Command::Report(report) => report.offset,
             _ => None,
         }
     }

@@ -20,7 +20,9 @@ pub fn perform(shared: &Arc<Shared>, namespace: &Arc<Namespace>, outgoing: &mut 
             Effect::Kick(connection) => close_kicked(shared, &connection),
             Effect::InvalidState(connection) => close_invalid(shared, &connection),
             Effect::AwaitAcks(ack_request, timeout) => {
-                tokio::spawn(end_in_time(namespace.clone(), ack_request, timeout));
+                // Where there is no bus, the log is asked for reports.
+                let wait = REPORT_WAIT + 2 * shared.ask_every().unwrap_or_default();
+                tokio::spawn(end_in_time(namespace.clone(), ack_request, timeout, wait));
             }
             Effect::Contest {
                 again,
@@ -44,10 +46,15 @@ pub fn perform(shared: &Arc<Shared>, namespace: &Arc<Namespace>, outgoing: &mut 
 }
 
 /// Ends the wait for acknowledgements when its time is over.
-async fn end_in_time(namespace: Arc<Namespace>, ack_request: AckRequestId, timeout: Duration) {
+async fn end_in_time(
+    namespace: Arc<Namespace>,
+    ack_request: AckRequestId,
+    timeout: Duration,
+    wait: Duration,
+) {
     tokio::time::sleep(timeout).await;
     if namespace.end_acks(ack_request) {
-        tokio::time::sleep(REPORT_WAIT).await;
+        tokio::time::sleep(wait).await;
         namespace.end_acks_elsewhere(ack_request);
     }
 }

@@ -62,6 +62,7 @@ fn log(namespace: &Namespace, event: &Event<'_>, failure: &Failure) {
         Event::Renew(_) => "renew",
         Event::Disconnect(_) => "disconnect",
         Event::Acks(_) => "acks",
+        Event::Report(_) => "report",
         Event::Tick {} => "tick",
     };
     let name = match event {
@@ -109,7 +110,7 @@ fn answer<'a>(
                 attachments: Vec::new(),
             })
         }),
-        Event::Disconnect(_) | Event::Acks(_) | Event::Tick {} => None,
+        Event::Disconnect(_) | Event::Acks(_) | Event::Report(_) | Event::Tick {} => None,
     }
 }
 

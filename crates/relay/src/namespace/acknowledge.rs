@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::MutexGuard;
 use std::time::Duration;
 
-use parlour_protocol::relay::{AckRequest, Emit, MAX_ACK_TIMEOUT};
+use parlour_protocol::relay::{self, AckRequest, Emit, MAX_ACK_TIMEOUT};
 use rustc_hash::FxHashSet;
 
 use super::batch::Queue;
@@ -161,6 +161,23 @@ impl Namespace {
         self.conclude_all(state, outcome);
     }
 
+    /// The same, out of the log.
+    pub(super) fn read_report(&self, state: &mut State, report: &relay::Report<'_>) {
+        if report.to != *self.core.config.relay {
+            return;
+        }
+        let outcome = match serde_json::from_str(report.report.get()) {
+            Ok(told) => state.pending_acks.report(report.number, &told),
+            Err(error) => {
+                tracing::error!(namespace = self.name(), %error, "cannot read what a relay reports");
+                None
+            }
+        };
+        if let Some(outcome) = outcome {
+            self.conclude(&mut state.queue, outcome);
+        }
+    }
+
     fn conclude_all(
         &self,
         mut state: MutexGuard<'_, State>,
@@ -182,9 +199,27 @@ impl Namespace {
             }
             Outcome::Relay(relay, ack_request, replies, missing) => {
                 for report in pending_acks::reports(replies, &missing) {
-                    self.core.report(&self.name, &relay, ack_request, &report);
+                    if self.core.must_ask() {
+                        // Only the log connects the two.
+                        self.push_report(queue, &relay, ack_request, &report);
+                    } else {
+                        self.core.report(&self.name, &relay, ack_request, &report);
+                    }
                 }
             }
         }
+    }
+
+    fn push_report(&self, queue: &mut Queue, to: &str, number: AckRequestId, report: &Report) {
+        let report = serde_json::value::to_raw_value(report).expect("its replies are JSON");
+        let event = relay::Event::Report(relay::Report {
+            to: to.into(),
+            number,
+            report: &report,
+            offset: None,
+        });
+        let event = serde_json::to_string(&event).expect("it has nothing that is not JSON");
+        let charge = self.core.common.charge(Hold::Passing, event.len());
+        queue.push_acks(&event, charge);
     }
 }

@@ -89,7 +89,8 @@ impl Namespace {
             | Command::Join(_)
             | Command::Leave(_)
             | Command::State(_)
-            | Command::Disconnect(_) => self.command(state, command, context),
+            | Command::Disconnect(_)
+            | Command::Report(_) => self.command(state, command, context),
             _ => tracing::warn!(
                 namespace = &*self.name,
                 ?command,
@@ -157,6 +158,7 @@ impl Namespace {
                     self.kick(state, slot, kick.close, context);
                 }
             }
+            Command::Report(report) => self.read_report(state, report),
         }
     }
 

@@ -37,7 +37,11 @@ impl<'a> Overflown<'a> {
             Event::Connect(connect) => Some(Self::Connect {
                 socket: connect.socket,
             }),
-            Event::Renew(_) | Event::Acks(_) | Event::Tick {} | Event::Open(_) => Some(Self::Other),
+            Event::Renew(_)
+            | Event::Acks(_)
+            | Event::Report(_)
+            | Event::Tick {}
+            | Event::Open(_) => Some(Self::Other),
             Event::Disconnect(_) => None,
         }
     }

@@ -208,7 +208,8 @@ impl Queue {
         batch.end_event_of(index, Kind::Disconnect { unhandled });
     }
 
-    /// What came of an emit that asked for acknowledgements: the event as JSON.
+    /// What came of an emit that asked for acknowledgements, or what clients do with another relay's: the event as
+    /// JSON.
     pub fn push_acks(&mut self, event: &str, charge: Charge) {
         let batch = self.with_room(event.len() + 1);
         batch.text.extend([event]);
