@@ -70,6 +70,33 @@ for (const [how, start] of Object.entries({ "parlour up": startUp, "parlour app 
       });
     }
 
+    for (const transports of [["websocket"], ["polling"]]) {
+      test(`over ${transports}: a client that wants no offsets has none, no session, and nobody else notices`, async (t) => {
+        const { name, socket, other, id } = await room(t, server.url, { transports, auth: { offset: false } });
+        assert.equal(socket._pid, undefined);
+        assert.equal(typeof other._pid, "string");
+        const heard = [];
+        for (const each of [socket, other]) each.on("said", (...args) => each === socket && heard.push(args));
+        await say(other, name, "to a room");
+        await ask(other, "emit", { event: "said", args: ["to all", 1] });
+        await ask(other, "emit", { whom: { to: [id] }, event: "said", args: [] });
+        await ask(other, "emit", { whom: { to: [name] }, flags: ["volatile"], event: "said", args: ["volatile"] });
+        await ask(socket, "about");
+        assert.deepEqual(heard, [["to a room"], ["to all", 1], [], ["volatile"]]);
+        assert.equal(socket._lastOffset, undefined);
+        assert.match(other._lastOffset, /^\d+$/);
+
+        drop(socket);
+        await next(socket, "disconnect");
+        await say(other, name, "missed");
+        assert.equal(await back(socket), false);
+        assert.notEqual(socket.id, id);
+        assert.equal(socket._pid, undefined);
+        await ask(socket, "about");
+        assert.deepEqual(unread(socket, "said").filter((text) => text === "missed"), []);
+      });
+    }
+
     test("a client that had received no event yet (#4888)", async (t) => {
       const socket = await connected(t, server.url);
       const id = socket.id;

@@ -101,6 +101,27 @@ describe("/members", () => {
     await connected(t, server.url, auth(hs256(ada)));
   });
 
+  test("takes a token as clients send it: with its scheme, with white space and line breaks around it", async (t) => {
+    const good = hs256(ada);
+    for (const shape of [`Bearer ${good}`, `bearer  ${good}`, `BEARER\t${good}`, `${good}\n`, ` \r\n${good}\r\n`, `\ufeffBearer ${good}\u00a0`, `Bearer Bearer ${good}`]) {
+      await connected(t, server.url, auth(shape));
+    }
+    for (const authorization of [`Bearer ${good}`, `bearer   ${good}`, `BEARER\t${good} `, `Bearer Bearer ${good}`]) {
+      await connected(t, server.url, { namespace: "/members", extraHeaders: { authorization }, reconnection: false });
+    }
+    for (const none of ["", " \n", "Bearer", "Bearer \n"]) assert.equal(await codeFor(t, none), "missing_token", JSON.stringify(none));
+    for (const wrong of [`Basic ${good}`, `Bearer${good}`, `${good} ${good}`]) assert.equal(await codeFor(t, wrong), "invalid_token", wrong.slice(0, 10));
+  });
+
+  test("takes a token that is renewed as it takes the first one", async (t) => {
+    const socket = await connected(t, server.url, auth(` Bearer ${hs256({ ...ada, exp: fromNow(600) })}\n`));
+    for (const [n, shape] of [(token) => `Bearer ${token}`, (token) => `${token}\n`, (token) => ` bearer\t${token}\r\n`].entries()) {
+      const exp = fromNow(1000 + n);
+      assert.deepEqual(await ask(socket, "auth", { token: shape(hs256({ ...ada, exp })) }), { expires: exp * 1000 });
+    }
+    assert.equal((await ask(socket, "auth", { token: "Bearer \n" })).error.data.code, "missing_token");
+  });
+
   test("takes nobody's word for the claims", async (t) => {
     const claims = encoded({ sub: "admin", name: "Admin" });
     for (const extraHeaders of [{ "parlour-claims": claims }, { "parlour-claims": claims, authorization: "Bearer x" }, { "spin-component-route": "/connect" }]) {

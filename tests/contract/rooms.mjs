@@ -10,6 +10,9 @@ import { ask, connected, heardNo, newRoom, next, nextFew, stayedConnected, unrea
  * @param {"/" | "/members"} namespace
  */
 export function rooms(server, namespace) {
+  /** Messages that were stored, as they were when they were sent; and that each has its place. */
+  const asSent = (stored) =>
+    stored.map(({ offset, ...message }) => (assert.ok(Number.isSafeInteger(offset) && offset > 0, `offset ${offset}`), message));
   /** A client of that name. In the lobby anyone may give a name; in /members the token says it. */
   const enter = async (t, name, options = {}) => {
     const auth = namespace === "/" ? { name } : { token: await server().token({ sub: name.toLowerCase(), name }) };
@@ -125,7 +128,7 @@ export function rooms(server, namespace) {
 
       assert.equal(joined.room, room);
       assert.deepEqual(joined.members.map(({ name }) => name).sort(), ["Ada", "Ben"]);
-      assert.deepEqual(joined.messages, [await next(ada, "message")]);
+      assert.deepEqual(asSent(joined.messages), [await next(ada, "message")]);
       assert.equal(joined.messages[0].id, id);
       assert.ok(joined.offset !== undefined && joined.offset !== null, "an offset says up to where");
     });
@@ -269,13 +272,50 @@ export function rooms(server, namespace) {
       for (let n = 0; n < 25; n++) ada.emit("message", { room, text: `${n}` });
       const sent = await nextFew(ada, "message", 25);
 
-      const newest = await ask(ada, "history", { room, limit: 10 });
-      const older = await ask(ada, "history", { room, limit: 10, before: newest[0].id });
-      const oldest = await ask(ada, "history", { room, limit: 10, before: older[0].id });
-      const nothing = await ask(ada, "history", { room, limit: 10, before: oldest[0].id });
+      // By the place of a message, or by its id, as long as nobody else has used that.
+      for (const by of ["offset", "id"]) {
+        const newest = await ask(ada, "history", { room, limit: 10 });
+        const older = await ask(ada, "history", { room, limit: 10, before: newest[0][by] });
+        const oldest = await ask(ada, "history", { room, limit: 10, before: older[0][by] });
+        const nothing = await ask(ada, "history", { room, limit: 10, before: oldest[0][by] });
 
-      assert.deepEqual([...oldest, ...older, ...newest], sent);
-      assert.deepEqual([newest.length, older.length, oldest.length, nothing.length], [10, 10, 5, 0]);
+        assert.deepEqual(asSent([...oldest, ...older, ...newest]), sent);
+        assert.deepEqual([newest.length, older.length, oldest.length, nothing.length], [10, 10, 5, 0]);
+      }
+    });
+
+    test("who sends an id that exists makes no page skip anything, and before that id is ambiguous", async (t) => {
+      const room = newRoom();
+      const [ada, eve] = await enterRoom(t, room, "Ada", "Eve");
+      const id = `taken-${room}`;
+      for (const text of ["0", "1"]) await ask(ada, "message", { room, text });
+      await ask(ada, "message", { room, text: "2", id });
+      for (const text of ["3", "4"]) await ask(ada, "message", { room, text });
+      await ask(eve, "message", { room, text: "5", id });
+      await ask(ada, "message", { room, text: "6" });
+
+      const all = await ask(ada, "history", { room });
+      const texts = (page) => page.map(({ text }) => text).join("");
+      assert.equal(texts(all), "0123456");
+      for (const { text, offset } of all) {
+        assert.equal(texts(await ask(ada, "history", { room, before: offset })), "0123456".slice(0, Number(text)));
+      }
+      await refuses(ada, "ambiguous", "history", { room, before: id });
+    });
+
+    test("an id that was used in another room is another message: stored, heard, and sent once", async (t) => {
+      const [room, other] = [newRoom(), newRoom()];
+      const [ada, ben] = await enterRoom(t, room, "Ada", "Ben");
+      for (const socket of [ada, ben]) await ask(socket, "join", other);
+      const id = `again-${room}`;
+
+      await ask(ada, "message", { room, text: "here", id });
+      await ask(ada, "message", { room: other, text: "there", id });
+      await ask(ada, "message", { room: other, text: "there again", id });
+
+      assert.deepEqual((await nextFew(ben, "message", 2)).map(({ room, text }) => [room, text]), [[room, "here"], [other, "there"]]);
+      await heardNo(ben, "message");
+      assert.deepEqual((await ask(ben, "history", { room: other })).map(({ text }) => text), ["there"]);
     });
 
     test("history before a message that is not in the room is not found", async (t) => {

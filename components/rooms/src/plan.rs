@@ -180,8 +180,8 @@ impl Plan {
         self.entries.partition_point(|(index, _)| *index < place) as u64
     }
 
-    /// The keys (id, sender) of the emissions that must happen once.
-    pub fn keys(&self) -> Vec<(&str, &str)> {
+    /// The keys of the emissions that must happen once.
+    pub fn keys(&self) -> Vec<Key> {
         self.entries
             .iter()
             .filter_map(|(_, entry)| Some(key(entry)?.0))
@@ -190,16 +190,12 @@ impl Plan {
 
     /// Splits off the emissions that repeat one in the log (`known` has its ack by its key) or an
     /// earlier one of the same plan. Gives the index of each among the changes, and the first's ack.
-    pub fn take_repetitions(
-        &mut self,
-        mut known: HashMap<(String, String), String>,
-    ) -> Vec<(u32, String)> {
+    pub fn take_repetitions(&mut self, mut known: HashMap<Key, String>) -> Vec<(u32, String)> {
         let mut repetitions = Vec::new();
         self.entries.retain(|(index, entry)| {
-            let Some(((id, sender), once)) = key(entry) else {
+            let Some((key, once)) = key(entry) else {
                 return true;
             };
-            let key = (id.to_owned(), sender.to_owned());
             if let Some(ack) = known.get(&key) {
                 repetitions.push((*index, ack.clone()));
                 return false;
@@ -211,13 +207,30 @@ impl Plan {
     }
 }
 
-/// Id and sender of an emission that must happen once.
-fn key(entry: &Entry) -> Option<((&str, &str), &Once)> {
+/// By what an emission that must happen once is known: its sender has made up the id, and means what is of this event
+/// and for these rooms.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Key {
+    pub namespace: Option<String>,
+    pub rooms: Vec<String>,
+    pub event: String,
+    pub id: String,
+    pub sender: String,
+}
+
+fn key(entry: &Entry) -> Option<(Key, &Once)> {
     let Entry::Emission(emission) = entry else {
         return None;
     };
     let once = emission.once.as_ref()?;
-    Some(((emission.id.as_deref()?, &once.sender), once))
+    let key = Key {
+        namespace: emission.namespace.clone(),
+        rooms: emission.rooms.clone(),
+        event: emission.event.clone(),
+        id: emission.id.clone()?,
+        sender: once.sender.clone(),
+    };
+    Some((key, once))
 }
 
 #[cfg(test)]
@@ -380,19 +393,22 @@ mod tests {
             join("a", "r"),
             emit("r", "2", "a", "second"),
             emit("r", "2", "b", "other"),
+            emit("s", "2", "a", "elsewhere"),
         ]);
+        let keys = plan.keys();
+        let named: Vec<_> = keys.iter().map(|key| (&*key.id, &*key.sender)).collect();
         assert_eq!(
-            plan.keys(),
-            [("1", "a"), ("2", "a"), ("2", "a"), ("2", "b")]
+            named,
+            [("1", "a"), ("2", "a"), ("2", "a"), ("2", "b"), ("2", "a")]
         );
-        let known = [(("1".to_owned(), "a".to_owned()), "kept".to_owned())];
+        let known = [(keys[0].clone(), "kept".to_owned())];
         let repetitions = plan.take_repetitions(known.into());
         assert_eq!(
             repetitions,
             [(0, "kept".to_owned()), (3, "first".to_owned())]
         );
         let left: Vec<u32> = plan.entries.iter().map(|(index, _)| *index).collect();
-        assert_eq!(left, [1, 4]);
+        assert_eq!(left, [1, 4, 5]);
         assert_eq!(plan.entries_before(2), 1);
     }
 }

@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0006_identity.sql"),
     include_str!("../../../migrations/0007_pages_of_members.sql"),
     include_str!("../../../migrations/0008_one_order.sql"),
+    include_str!("../../../migrations/0009_ids_in_their_rooms.sql"),
 ];
 
 const VERSION: &str = "SELECT max(version) FROM parlour_schema";

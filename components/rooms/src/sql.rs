@@ -143,11 +143,13 @@ pub const HEADS: &str = "\
 SELECT json_group_array(json_array(namespace, offset)) FROM head
 WHERE namespace IN (SELECT value FROM json_each(?1))";
 
-/// [[id, sender]], namespace → [[index, ack]]
+/// [[id, sender, event, room, rooms, other namespace]], namespace → [[index, ack]]. Of an emission to one room there is the
+/// room, of one to several the list of them.
 pub const REPETITIONS: &str = "\
 SELECT json_group_array(json_array(j.key, l.ack))
 FROM json_each(?1) AS j CROSS JOIN log AS l
-ON l.namespace = ?2 AND l.id = j.value ->> 0 AND l.sender = j.value ->> 1";
+ON l.namespace = coalesce(j.value ->> 5, ?2) AND l.id = j.value ->> 0 AND l.room IS j.value ->> 3
+   AND l.event = j.value ->> 2 AND l.sender = j.value ->> 1 AND l.target ->> '$.rooms' IS j.value ->> 4";
 
 /// Stores, counts and keeps in one go (`migrations/0008_one_order.sql`):
 /// [[room, event, data, id]] or [[room, event, data, id, target, attachments, sender, ack, ephemeral,
@@ -194,17 +196,18 @@ pub const CONNECTED: &str = "\
 SELECT json_group_array(j.key) FROM json_each(?1) AS j CROSS JOIN socket AS s ON s.id = j.value ->> 0
 WHERE s.connection IS NULL OR s.connection = j.value ->> 1";
 
-/// namespace, sender, id → ack
-pub const ANSWER: &str = "SELECT ack FROM answer WHERE namespace = ?1 AND sender = ?2 AND id = ?3";
+/// namespace, sender, id, event → ack. An older version has kept answers without their events.
+pub const ANSWER: &str = "\
+SELECT ack FROM answer WHERE namespace = ?1 AND sender = ?2 AND id = ?3 AND event IN (?4, '') LIMIT 1";
 
-/// [[sender, id, ack]], namespace, time
+/// [[sender, id, event, ack]], namespace, time
 pub const KEEP_ANSWERS: &str = "\
-INSERT OR IGNORE INTO answer (namespace, sender, id, ack, at)
-SELECT ?2, value ->> 0, value ->> 1, value ->> 2, ?3 FROM json_each(?1)";
+INSERT OR IGNORE INTO answer (namespace, sender, id, event, ack, at)
+SELECT ?2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, ?3 FROM json_each(?1)";
 
 /// when; its namespace has no name that one could have
 pub const PROBE: &str = "\
-INSERT OR REPLACE INTO answer (namespace, sender, id, ack, at) VALUES ('', '', 'probe', '', ?1)";
+INSERT OR REPLACE INTO answer (namespace, sender, id, event, ack, at) VALUES ('', '', 'probe', '', '', ?1)";
 
 pub const END_PROBE: &str = "DELETE FROM answer WHERE namespace = ''";
 
@@ -217,9 +220,10 @@ SELECT json_group_array(json_array(room, members, messages)) FROM (
         SELECT room, 0, messages FROM counter WHERE namespace = ?1 AND event = ?2)
     GROUP BY room ORDER BY room)";
 
-/// namespace, id, room, event → offset. Where a second sender has taken the same id, the first counts.
-pub const OFFSET_OF: &str = "\
-SELECT min(offset) FROM log WHERE namespace = ?1 AND id = ?2 AND room = ?3 AND event = ?4";
+/// namespace, id, room, event → [offset], the first two
+pub const OFFSETS_OF: &str = "\
+SELECT json_group_array(offset) FROM (
+    SELECT offset FROM log WHERE namespace = ?1 AND id = ?2 AND room = ?3 AND event = ?4 ORDER BY offset LIMIT 2)";
 
 /// namespace, room, event, offset, limit, bytes → [[offset, data, attachments]], newest first; so many that those
 /// but the last have fewer bytes. Sizes are read without the rows.

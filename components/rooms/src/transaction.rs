@@ -226,9 +226,15 @@ impl GuestTransaction for Transaction {
         Ok(recovery)
     }
 
-    async fn answer(&self, sender: String, id: String) -> Result<Option<String>, Error> {
+    async fn answer(
+        &self,
+        sender: String,
+        event: String,
+        id: String,
+    ) -> Result<Option<String>, Error> {
         let database = self.locked().await?;
-        let key = [self.namespace(), Value::Text(sender), Value::Text(id)];
+        let [sender, id, event] = [sender, id, event].map(Value::Text);
+        let key = [self.namespace(), sender, id, event];
         let row = database.row(sql::ANSWER, key).await?;
         self.put_back(database);
         Ok(match row.and_then(|row| row.into_iter().next()) {
@@ -256,13 +262,22 @@ impl GuestTransaction for Transaction {
         event: String,
         until: Position,
         limit: u32,
-    ) -> Result<Option<Vec<Entry>>, Error> {
+    ) -> Result<Vec<Entry>, Error> {
         let database = self.locked().await?;
         let page = self
             .page_of_history(&database, room, event, until, limit)
             .await?;
         self.put_back(database);
         Ok(page)
+    }
+
+    async fn offsets_of(&self, room: String, event: String, id: String) -> Result<Vec<u64>, Error> {
+        let database = self.locked().await?;
+        let [id, room, event] = [id, room, event].map(Value::Text);
+        let key = [self.namespace(), id, room, event];
+        let offsets = database.json(sql::OFFSETS_OF, key).await?;
+        self.put_back(database);
+        Ok(offsets)
     }
 
     async fn extent(&self) -> Result<Extent, Error> {
@@ -513,7 +528,7 @@ impl Transaction {
             let rows: Vec<_> = plan
                 .answers
                 .iter()
-                .map(|answer| (&answer.sender, &answer.id, &answer.ack))
+                .map(|answer| (&answer.sender, &answer.id, &answer.event, &answer.ack))
                 .collect();
             let values = [list(&rows)?, self.namespace(), number(log::now())];
             database.run(sql::KEEP_ANSWERS, values).await?;

@@ -3,6 +3,7 @@
 //! Parlour is defined here, and nowhere else.
 
 pub mod engine;
+pub mod json;
 pub mod relay;
 pub mod routes;
 pub mod socket;

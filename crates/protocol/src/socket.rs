@@ -10,6 +10,7 @@ mod reassemble;
 pub use ack::AckId;
 pub use decode::{decode, is_reserved};
 pub use encode::{Head, connect, connect_error, disconnect};
+pub use placeholders::renumber;
 pub use reassemble::{Complete, Reassembler};
 
 use serde_json::value::RawValue;

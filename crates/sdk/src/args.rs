@@ -5,6 +5,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{
     binary::writing,
+    decode::decode,
     error::{Error, Result, unwritable},
 };
 
@@ -38,15 +39,8 @@ impl<T: Serialize> ToArgs for T {
 }
 
 fn argument<T: DeserializeOwned>(args: &[&RawValue], index: usize) -> Result<T, String> {
-    let json = args.get(index).map_or("null", |json| json.get());
-    serde_json::from_str(json).map_err(|error| {
-        let message = error.to_string();
-        // Where in the JSON it was means nothing to those who sent an object.
-        let message = message
-            .rsplit_once(" at line ")
-            .map_or(&*message, |(text, _)| text);
-        format!("argument {}: {message}", index + 1)
-    })
+    let json = args.get(index).copied().unwrap_or(RawValue::NULL);
+    decode(json).map_err(|error| format!("argument {}: {error}", index + 1))
 }
 
 macro_rules! several {
@@ -154,12 +148,25 @@ mod tests {
         let error = parse::<Args<(String, bool)>>(r#"["a", "yes"]"#).unwrap_err();
         assert_eq!(
             error,
-            r#"argument 2: invalid type: string "yes", expected a boolean"#
+            r#"argument 2: expected a boolean, got the string "yes""#
         );
         assert!(
             parse::<String>("[]")
                 .unwrap_err()
                 .contains("expected a string")
+        );
+    }
+
+    #[test]
+    fn arguments_mean_what_they_mean_in_javascript() {
+        assert_eq!(
+            parse(r#"["\ud83d", 1e1]"#),
+            Ok(Args(("\u{fffd}".to_owned(), 10_u8)))
+        );
+        let error = parse::<Args<(String, Vec<u8>)>>(r#"["a", [1, 2.5]]"#).unwrap_err();
+        assert_eq!(
+            error,
+            "argument 2: `[1]`: expected a whole number from 0 to 255, got the number 2.5"
         );
     }
 

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use crate::{
     args::FromArgs,
     binary::reading,
+    decode::decode_text,
     error::{Error, Result},
 };
 
@@ -73,7 +74,7 @@ impl Acks {
             .context
             .as_ref()
             .map_or("null", |context| context.get());
-        serde_json::from_str(context).map_err(|error| {
+        decode_text(context).map_err(|error| {
             Error::internal(format!(
                 "the context of the acks is not as expected: {error}"
             ))

@@ -246,7 +246,8 @@ async fn first(
     args: &[&RawValue],
     attachments: &[String],
 ) -> Result<(), Error> {
-    let arg = |&arg: &&RawValue| Raw::new(arg.to_owned(), attachments.to_vec());
+    let attachments: Rc<[String]> = attachments.into();
+    let arg = |&arg: &&RawValue| Raw::new(arg.to_owned(), attachments.clone());
     let packet = Packet {
         event: name.to_owned(),
         args: args.iter().map(arg).collect(),

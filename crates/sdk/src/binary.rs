@@ -2,14 +2,15 @@
 //! beside it in base64. While arguments are read or written, the attachments they mean are kept in
 //! a variable of the thread: serde has no other place for them.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, rc::Rc};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use parlour_protocol::socket::renumber;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use serde_json::value::RawValue;
 
 thread_local! {
-    static READING: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static READING: RefCell<Option<Rc<[String]>>> = const { RefCell::new(None) };
     static WRITING: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -22,7 +23,7 @@ pub struct Binary(pub Vec<u8>);
 pub struct Raw {
     json: Box<RawValue>,
     /// Base64, by the numbers of the placeholders in `json`.
-    attachments: Vec<String>,
+    attachments: Rc<[String]>,
 }
 
 impl Raw {
@@ -31,7 +32,8 @@ impl Raw {
         self.json.get()
     }
 
-    pub(crate) fn new(json: Box<RawValue>, attachments: Vec<String>) -> Self {
+    pub(crate) fn new(json: Box<RawValue>, attachments: impl Into<Rc<[String]>>) -> Self {
+        let attachments = attachments.into();
         Self { json, attachments }
     }
 }
@@ -47,7 +49,7 @@ pub(crate) fn reading<T>(attachments: &[String], read: impl FnOnce() -> T) -> T 
     if attachments.is_empty() {
         return read();
     }
-    READING.set(attachments.to_vec());
+    READING.set(Some(attachments.into()));
     let value = read();
     READING.take();
     value
@@ -82,6 +84,7 @@ impl<'de> Deserialize<'de> for Binary {
         let expected = || de::Error::custom("expected binary");
         let placeholder = Placeholder::deserialize(deserializer).map_err(|_| expected())?;
         READING.with_borrow(|attachments| {
+            let attachments = attachments.as_deref().unwrap_or_default();
             let base64 = attachments.get(placeholder.num).ok_or_else(expected)?;
             STANDARD
                 .decode(base64)
@@ -96,9 +99,12 @@ impl Serialize for Raw {
         if self.attachments.is_empty() {
             return self.json.serialize(serializer);
         }
-        let mut value = serde_json::from_str(self.json.get()).map_err(ser::Error::custom)?;
-        renumber(&mut value, &self.attachments);
-        value.serialize(serializer)
+        let attachments = &self.attachments;
+        let json = renumber(self.json.get(), attachments.len(), |number| {
+            attach(attachments[number].clone()).num
+        });
+        let json = RawValue::from_string(json).map_err(ser::Error::custom)?;
+        json.serialize(serializer)
     }
 }
 
@@ -107,33 +113,8 @@ impl<'de> Deserialize<'de> for Raw {
         let json = Box::<RawValue>::deserialize(deserializer)?;
         Ok(Self {
             json,
-            attachments: READING.with_borrow(Vec::clone),
+            attachments: READING.with_borrow(Clone::clone).unwrap_or_default(),
         })
-    }
-}
-
-/// Attaches what the placeholders in `value` mean and gives them their new numbers.
-fn renumber(value: &mut serde_json::Value, attachments: &[String]) {
-    use serde_json::Value;
-    match value {
-        Value::Array(items) => items
-            .iter_mut()
-            .for_each(|item| renumber(item, attachments)),
-        Value::Object(fields) => {
-            let is_placeholder = fields.get("_placeholder") == Some(&Value::Bool(true));
-            let number = fields.get("num").and_then(Value::as_u64);
-            let base64 = number.and_then(|number| attachments.get(number as usize));
-            match base64.filter(|_| is_placeholder) {
-                Some(base64) => {
-                    let placeholder = attach(base64.clone());
-                    fields.insert("num".into(), placeholder.num.into());
-                }
-                None => fields
-                    .values_mut()
-                    .for_each(|field| renumber(field, attachments)),
-            }
-        }
-        _ => {}
     }
 }
 
@@ -167,6 +148,24 @@ mod tests {
         let (written, attachments) = writing(|| serde_json::to_value(&pair).unwrap());
         assert_eq!(written[1][0]["num"], 1);
         assert_eq!(attachments, ["CQ==", "AQI="]);
+    }
+
+    #[test]
+    fn raw_json_beside_an_attachment_stays_as_it_was_written_but_for_the_numbers() {
+        let text = |first: u8, second: u8| {
+            let nested = "[".repeat(5000) + &"]".repeat(5000);
+            format!(
+                r#"{{"z":{{"num": {first} , "_placeholder":true}}, "a":"\ud83d","a":1.0,"b":[1e1,-0,{{"_placeholder":true,"num":{second}}},{{"_placeholder":true,"num":{first}}}],"deep":{nested}}}"#
+            )
+        };
+        let attachments = vec!["AAA=".to_owned(), "AQI=".to_owned()];
+        let came = text(1, 0);
+        let raw: Raw = reading(&attachments, || serde_json::from_str(&came).unwrap());
+        let pair = (Binary(vec![9]), raw);
+        let (written, attachments) = writing(|| serde_json::to_string(&pair).unwrap());
+        assert!(written.ends_with(&format!(",{}]", text(1, 2))), "{written}");
+        // What two placeholders name is there once.
+        assert_eq!(attachments, ["CQ==", "AQI=", "AAA="]);
     }
 
     #[test]

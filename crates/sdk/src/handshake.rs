@@ -6,6 +6,8 @@ use parlour_protocol::relay;
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned, ser::SerializeMap};
 use serde_json::value::RawValue;
 
+use crate::decode::decode;
+
 /// The HTTP request a client opened its connection with, and what it said to this namespace.
 ///
 /// Written as JSON it is Socket.IO's `socket.handshake`: `{headers, time, address, xdomain, secure,
@@ -41,11 +43,10 @@ impl Handshake {
         }
     }
 
-    /// The client's `auth` object; none if it sent none.
+    /// The client's `auth` object; none if it sent none. The error says in words what is wrong with it, and where.
     pub fn auth<T: DeserializeOwned>(&self) -> Result<Option<T>, serde_json::Error> {
-        let auth = self.auth.as_ref();
-        auth.map(|auth| serde_json::from_str(auth.get()))
-            .transpose()
+        let auth = self.auth.as_deref().map(decode).transpose();
+        auth.map_err(serde::de::Error::custom)
     }
 
     /// The first header of that name (in lower case).

@@ -35,6 +35,7 @@ mod asked;
 mod batch;
 mod binary;
 mod context;
+mod decode;
 mod emit;
 mod error;
 mod handshake;

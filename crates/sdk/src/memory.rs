@@ -40,7 +40,7 @@ pub(crate) struct Tables {
     pub connected: BTreeMap<String, (Newcomer, u64)>,
     /// By their secrets; with their rooms.
     pub sessions: BTreeMap<String, (Newcomer, u64, Vec<String>)>,
-    pub answers: BTreeMap<(String, String), String>,
+    pub answers: BTreeMap<(String, String, String), String>,
     /// How many lists of changes came.
     pub applies: usize,
     /// How often it was asked how many sockets users have.
@@ -89,7 +89,7 @@ impl Tables {
                 Change::Move(movement) if movement.namespace.is_some() => {}
                 Change::Move(movement) => self.move_sockets(&movement),
                 Change::Answer(answer) => {
-                    let key = (answer.sender, answer.id);
+                    let key = (answer.sender, answer.event, answer.id);
                     self.answers.entry(key).or_insert(answer.ack);
                 }
                 Change::Join(m) => self.members.push((m.room, m.socket)),
@@ -271,7 +271,8 @@ impl Tables {
 
     fn first_ack(&self, emission: &Emission) -> Option<String> {
         let once = emission.once.as_ref()?;
-        let known = self.log.iter().filter(|known| known.id == emission.id);
+        let key = |it: &Emission| (it.id.clone(), it.event.clone(), it.rooms.clone());
+        let known = self.log.iter().filter(|known| key(known) == key(emission));
         let mut known = known.filter_map(|known| known.once.as_ref());
         known
             .find(|known| known.sender == once.sender)
@@ -412,8 +413,8 @@ impl Store for Memory {
         Box::pin(async move { Ok(recovery) })
     }
 
-    fn answer(&self, sender: String, id: String) -> Step<'_, Option<String>> {
-        self.read(|tables| tables.answers.get(&(sender, id)).cloned())
+    fn answer(&self, sender: String, event: String, id: String) -> Step<'_, Option<String>> {
+        self.read(|tables| tables.answers.get(&(sender, event, id)).cloned())
     }
 
     fn rooms(&self, _event: String) -> Step<'_, Vec<Room>> {
@@ -426,11 +427,20 @@ impl Store for Memory {
         event: String,
         _until: Position,
         _limit: u32,
-    ) -> Step<'_, Option<Vec<Entry>>> {
+    ) -> Step<'_, Vec<Entry>> {
         self.read(|tables| {
             let log = (1..).zip(&tables.log);
             let log = log.filter(|(_, e)| e.rooms == [room.clone()] && e.event == event);
-            Some(log.map(|(offset, e)| e.entry(offset)).collect())
+            log.map(|(offset, e)| e.entry(offset)).collect()
+        })
+    }
+
+    fn offsets_of(&self, room: String, event: String, id: String) -> Step<'_, Vec<u64>> {
+        self.read(|tables| {
+            let log = (1..).zip(&tables.log);
+            let log = log.filter(|(_, e)| e.rooms == [room.clone()] && e.event == event);
+            let named = log.filter(|(_, e)| e.id.as_ref() == Some(&id));
+            named.map(|(offset, _)| offset).take(2).collect()
         })
     }
 

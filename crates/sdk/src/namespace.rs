@@ -102,9 +102,10 @@ impl Namespace {
     {
         let name = Rc::new(name);
         let handler = Rc::new(handler);
+        let known_as = event.to_owned();
         self.on(event, async move |socket: Socket, args: A, ack: Ack| {
             let Once { id, sender } = name(&socket, &args)?;
-            let before = socket.nsp().answer(&sender, &id).await?;
+            let before = socket.nsp().answer(&sender, &known_as, &id).await?;
             if let Some(answer) = before {
                 return repeat(&socket, ack.id, answer);
             }
@@ -121,6 +122,7 @@ impl Namespace {
             }
             socket.context.keep_answer(interface::Answer {
                 sender,
+                event: known_as.clone(),
                 id,
                 ack: answer.unwrap_or_else(|| "[]".to_owned()),
             });

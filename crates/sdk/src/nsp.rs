@@ -36,12 +36,11 @@ pub struct Entry {
 impl Entry {
     /// The event's first argument, as it was emitted; none if it had none.
     pub fn argument(&self) -> Option<Raw> {
-        let (_, json) = serde_json::from_str::<First>(&self.data).ok()?;
-        Some(Raw::new(json, self.attachments.clone()))
+        let event: Vec<&RawValue> = serde_json::from_str(&self.data).ok()?;
+        let json = event.get(1).copied()?;
+        Some(Raw::new(json.to_owned(), self.attachments.clone()))
     }
 }
-
-type First = (serde::de::IgnoredAny, Box<RawValue>);
 
 impl Nsp {
     /// The namespace's name: of one that is configured by a pattern, the one that the client asked for.
@@ -130,9 +129,16 @@ impl Nsp {
     }
 
     /// What this sender's event was answered before.
-    pub(crate) async fn answer(&self, sender: &str, id: &str) -> Result<Option<String>> {
+    pub(crate) async fn answer(
+        &self,
+        sender: &str,
+        event: &str,
+        id: &str,
+    ) -> Result<Option<String>> {
         let store = self.context.current().await?;
-        let answer = store.answer(sender.to_owned(), id.to_owned()).await;
+        let answer = store
+            .answer(sender.to_owned(), event.to_owned(), id.to_owned())
+            .await;
         answer.map_err(|error| self.context.failed(error))
     }
 
@@ -147,31 +153,40 @@ impl Nsp {
     }
 
     /// The stored events of that name in a room, oldest first, at most `limit` (1 000), fewer if those have
-    /// more than 4 MiB. None if the
-    /// position names an emission that is not in this room. Emissions to several rooms at once are
-    /// in the history of none.
+    /// more than 4 MiB. Emissions to several rooms at once are in the history of none.
+    ///
+    /// Page by [`Entry::offset`]: ids that senders have made up are their own, and several can have used one.
     pub async fn history(
         &self,
         room: &str,
         event: &str,
         until: Position,
         limit: u32,
-    ) -> Result<Option<Vec<Entry>>> {
+    ) -> Result<Vec<Entry>> {
         let store = self.context.current().await?;
         let page = store
             .history(room.to_owned(), event.to_owned(), until, limit)
             .await;
         let page = page.map_err(|error| self.context.failed(error))?;
-        let bytes = page.iter().flatten().map(|entry| entry.data.len()).sum();
+        let bytes = page.iter().map(|entry| entry.data.len()).sum();
         self.context.note_read(bytes);
-        Ok(page.map(|entries| {
-            let entry = |entry: crate::interface::Entry| Entry {
-                offset: entry.offset,
-                data: entry.data,
-                attachments: entry.attachments,
-            };
-            entries.into_iter().map(entry).collect()
-        }))
+        let entry = |entry: crate::interface::Entry| Entry {
+            offset: entry.offset,
+            data: entry.data,
+            attachments: entry.attachments,
+        };
+        Ok(page.into_iter().map(entry).collect())
+    }
+
+    /// The offsets of the stored events of that name in a room that have this id (given by
+    /// [`id`](BroadcastOperator::id) or `emit_once`): none, one, or the first two, for several senders can have used
+    /// one id.
+    pub async fn offsets_of(&self, room: &str, event: &str, id: &str) -> Result<Vec<u64>> {
+        let store = self.context.current().await?;
+        let offsets = store
+            .offsets_of(room.to_owned(), event.to_owned(), id.to_owned())
+            .await;
+        offsets.map_err(|error| self.context.failed(error))
     }
 
     /// All rooms that have members or stored events of that name.

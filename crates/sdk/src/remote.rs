@@ -7,6 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     args::ToArgs,
     context::Context,
+    decode::decode_text,
     emit::{BroadcastOperator, Own},
     error::{Error, Result},
     interface::Member,
@@ -40,7 +41,7 @@ impl<N> RemoteSocket<N> {
 
     /// Its public data, as last set.
     pub fn data<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_str(&self.data).map_err(|error| {
+        decode_text(&self.data).map_err(|error| {
             Error::internal(format!(
                 "the data of socket {} is not as expected: {error}",
                 self.id

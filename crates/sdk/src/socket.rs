@@ -9,6 +9,7 @@ use serde_json::value::to_raw_value;
 use crate::{
     args::ToArgs,
     context::Context,
+    decode::{canonical, decode_text},
     emit::BroadcastOperator,
     error::{Error, Result, unwritable},
     handshake::Handshake,
@@ -81,7 +82,7 @@ impl Socket {
     pub fn claims<T: DeserializeOwned>(&self) -> Result<Option<T>> {
         let state = self.peer().state().borrow();
         let claims = state.claims.as_ref().map_or("null", |claims| claims.get());
-        serde_json::from_str(claims)
+        decode_text(claims)
             .map_err(|error| Error::internal(format!("the claims are not as expected: {error}")))
     }
 
@@ -89,7 +90,7 @@ impl Socket {
     pub fn data<T: DeserializeOwned>(&self) -> Result<Option<T>> {
         let state = self.peer().state().borrow();
         let data = state.data.as_ref().map_or("null", |data| data.get());
-        serde_json::from_str(data)
+        decode_text(data)
             .map_err(|error| Error::internal(format!("the data are not as expected: {error}")))
     }
 
@@ -97,6 +98,7 @@ impl Socket {
     /// of this socket carries them: keep them small.
     pub fn set_data(&self, data: impl Serialize) -> Result<()> {
         let data = to_raw_value(&data).map_err(unwritable)?;
+        let data = canonical(data).map_err(|error| Error::bad_request(error.to_string()))?;
         self.context.set_data(self.index, data);
         let presence = Presence {
             socket: self.id().to_owned(),

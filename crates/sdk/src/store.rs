@@ -26,7 +26,7 @@ pub(crate) trait Store {
         after: u64,
         page: u32,
     ) -> Step<'_, Recovery>;
-    fn answer(&self, sender: String, id: String) -> Step<'_, Option<String>>;
+    fn answer(&self, sender: String, event: String, id: String) -> Step<'_, Option<String>>;
     fn rooms(&self, event: String) -> Step<'_, Vec<Room>>;
     fn history(
         &self,
@@ -34,7 +34,8 @@ pub(crate) trait Store {
         event: String,
         until: Position,
         limit: u32,
-    ) -> Step<'_, Option<Vec<Entry>>>;
+    ) -> Step<'_, Vec<Entry>>;
+    fn offsets_of(&self, room: String, event: String, id: String) -> Step<'_, Vec<u64>>;
     fn extent(&self) -> Step<'_, Extent>;
     fn savepoint(&self) -> Step<'_, ()>;
     fn rollback(&self) -> Step<'_, ()>;
@@ -80,8 +81,8 @@ impl Store for Transaction {
         Box::pin(self.recover(claim, connection, after, page))
     }
 
-    fn answer(&self, sender: String, id: String) -> Step<'_, Option<String>> {
-        Box::pin(self.answer(sender, id))
+    fn answer(&self, sender: String, event: String, id: String) -> Step<'_, Option<String>> {
+        Box::pin(self.answer(sender, event, id))
     }
 
     fn rooms(&self, event: String) -> Step<'_, Vec<Room>> {
@@ -94,8 +95,12 @@ impl Store for Transaction {
         event: String,
         until: Position,
         limit: u32,
-    ) -> Step<'_, Option<Vec<Entry>>> {
+    ) -> Step<'_, Vec<Entry>> {
         Box::pin(self.history(room, event, until, limit))
+    }
+
+    fn offsets_of(&self, room: String, event: String, id: String) -> Step<'_, Vec<u64>> {
+        Box::pin(self.offsets_of(room, event, id))
     }
 
     fn extent(&self) -> Step<'_, Extent> {

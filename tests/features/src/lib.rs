@@ -169,8 +169,7 @@ fn many(ns: &mut Namespace) {
     ns.on("history", async |socket, room: String, ack| {
         let end = parlour_sdk::Position::End;
         let page = socket.nsp().history(&room, "said", end, 100).await?;
-        let texts = page.unwrap_or_default();
-        let texts: Vec<Raw> = texts.iter().filter_map(|entry| entry.argument()).collect();
+        let texts: Vec<Raw> = page.iter().filter_map(|entry| entry.argument()).collect();
         ack.send(texts)
     });
 }

@@ -363,6 +363,23 @@ fn what_is_no_token_is_refused() {
 }
 
 #[test]
+fn a_bearer_is_taken_as_clients_send_it() {
+    for value in [
+        "Bearer t",
+        "bearer  t ",
+        "BEARER\tt",
+        "Bearer Bearer t",
+        " Bearer bearer\tt",
+    ] {
+        assert_eq!(crate::token::bearer(&headers(value)), Ok("t"), "{value:?}");
+    }
+    assert_eq!(
+        crate::token::bearer(&headers("Bearer bearert")),
+        Ok("bearert")
+    );
+}
+
+#[test]
 fn without_a_bearer_the_token_is_missing() {
     let texts = Texts {
         secret: SECRET.into(),
@@ -370,7 +387,14 @@ fn without_a_bearer_the_token_is_missing() {
     };
     let missing = |headers: &HeaderMap| admit(headers, &texts).unwrap_err();
     assert_eq!(missing(&HeaderMap::new()), Refusal::MissingToken);
-    for value in ["Bearer ", "Bearer", "Basic YTpi", ""] {
+    for value in [
+        "Bearer ",
+        "Bearer",
+        "Bearer Bearer",
+        "Bearert",
+        "Basic YTpi",
+        "",
+    ] {
         assert_eq!(missing(&headers(value)), Refusal::MissingToken, "{value:?}");
     }
     let mut two = headers("Bearer a");

@@ -9,6 +9,8 @@ use crate::refusal::Refusal;
 /// The most bytes a token has.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
+const SCHEME: &str = "bearer";
+
 /// The token of `authorization: Bearer …`.
 pub fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
     let mut values = headers.get_all("authorization").iter();
@@ -19,13 +21,23 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
     let value = value
         .to_str()
         .map_err(|_| Refusal::InvalidToken("it is not ASCII"))?;
-    match value.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => match token.trim() {
-            "" => Err(Refusal::MissingToken),
-            token => Ok(token),
-        },
-        _ => Err(Refusal::MissingToken),
+    let mut token = after_scheme(value.trim()).ok_or(Refusal::MissingToken)?;
+    // Clients that keep a token with its scheme add another one.
+    while let Some(rest) = after_scheme(token) {
+        token = rest;
     }
+    match token {
+        "" => Err(Refusal::MissingToken),
+        token => Ok(token),
+    }
+}
+
+/// What comes after `Bearer`, without the white space around it.
+fn after_scheme(value: &str) -> Option<&str> {
+    let (scheme, rest) = value.split_at_checked(SCHEME.len())?;
+    let is_it = scheme.eq_ignore_ascii_case(SCHEME)
+        && (rest.is_empty() || rest.starts_with(char::is_whitespace));
+    is_it.then(|| rest.trim())
 }
 
 /// Its parts. Nothing is known yet of whether it is signed.

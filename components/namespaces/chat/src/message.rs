@@ -1,7 +1,8 @@
 //! What is said: `message`, `typing`, `history`.
 
-use parlour_sdk::{Ack, Error, Namespace, Once, Position, Raw, Result, Socket, json};
+use parlour_sdk::{Ack, Entry, Error, Namespace, Once, Position, Result, Socket, json};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::{Member, RoomName, checked_text, id::message_id, now, require_joined};
 
@@ -95,8 +96,16 @@ async fn typing(socket: Socket, typing: Typing, ack: Ack) -> Result<()> {
 #[serde(expecting = "an object {room, before?, limit?}")]
 struct Wanted {
     room: RoomName,
-    before: Option<String>,
+    before: Option<Before>,
     limit: Option<u32>,
+}
+
+/// What a page of history comes before.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "the offset of a message, or its id")]
+enum Before {
+    Offset(u64),
+    Id(String),
 }
 
 async fn history(socket: Socket, wanted: Wanted, ack: Ack) -> Result<()> {
@@ -106,23 +115,36 @@ async fn history(socket: Socket, wanted: Wanted, ack: Ack) -> Result<()> {
         let message = format!("`limit` is 1 to {MAX_HISTORY}, not {limit}");
         return Err(Error::bad_request(message));
     }
-    let until = wanted.before.map_or(Position::End, Position::BeforeId);
-    let page = socket
-        .nsp()
-        .history(&wanted.room.key(), EVENT, until, limit)
-        .await?;
-    let Some(page) = page else {
-        let message = "`before` is not the id of a message in this room";
-        return Err(Error::new("not_found", message));
+    let nsp = socket.nsp();
+    let key = wanted.room.key();
+    let until = match wanted.before {
+        None => Position::End,
+        Some(Before::Offset(offset)) => Position::Before(offset),
+        Some(Before::Id(id)) => match *nsp.offsets_of(&key, EVENT, &id).await? {
+            [] => {
+                let message = "`before` is not the id of a message in this room";
+                return Err(Error::new("not_found", message));
+            }
+            [offset] => Position::Before(offset),
+            _ => {
+                let message =
+                    "several messages in this room have the id `before`: give the offset of one";
+                return Err(Error::new("ambiguous", message));
+            }
+        },
     };
-    ack.send(arguments(page))
+    ack.send(told(&nsp.history(&key, EVENT, until, limit).await?))
 }
 
-/// Stored messages as they were sent.
-pub fn arguments(page: Vec<parlour_sdk::Entry>) -> Vec<Raw> {
-    page.iter()
-        .filter_map(parlour_sdk::Entry::argument)
-        .collect()
+/// Stored messages as they were sent, each with its offset in front: `history` goes on from there.
+pub fn told(page: &[Entry]) -> Vec<Box<RawValue>> {
+    let told = |entry: &Entry| {
+        let message = entry.argument()?;
+        let members = message.get().strip_prefix('{')?;
+        let json = format!("{{\"offset\":{},{members}", entry.offset);
+        RawValue::from_string(json).ok()
+    };
+    page.iter().filter_map(told).collect()
 }
 
 fn checked_id(id: String) -> Result<String> {

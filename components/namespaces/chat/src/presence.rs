@@ -2,9 +2,10 @@
 //! goes. A member with several sockets comes with the first and goes with the last.
 
 use parlour_sdk::{
-    Ack, Args, Error, Namespace, Page, Position, Raw, RemoteSocket, Result, Socket, json,
+    Ack, Args, Error, Namespace, Page, Position, RemoteSocket, Result, Socket, json,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::{
     Member, Nickname, RoomName,
@@ -36,7 +37,7 @@ async fn join(socket: Socket, room: RoomName, ack: Ack) -> Result<()> {
         room: &'a RoomName,
         #[serde(flatten)]
         page: Listed,
-        messages: Vec<Raw>,
+        messages: Vec<Box<RawValue>>,
         offset: u64,
     }
     let key = room.key();
@@ -60,7 +61,7 @@ async fn join(socket: Socket, room: RoomName, ack: Ack) -> Result<()> {
         }
     }
     page.include(member);
-    let messages = message::arguments(messages.unwrap_or_default());
+    let messages = message::told(&messages);
     ack.send(Joined {
         room: &room,
         page,

@@ -9,10 +9,10 @@ use parlour_sqlite::Value;
 
 use super::{Progress, Transaction};
 use crate::{
-    database::{Database, integer, list, number},
+    database::{Database, list, number},
     interface::{Applied, Batch, Entry, Error, Position, Repetition, Stored},
     pending::Pending,
-    plan::{self, Plan},
+    plan::{self, Key, Plan},
     sql,
 };
 
@@ -36,14 +36,12 @@ impl Transaction {
         if let Some(pending) = self.pending.take() {
             self.finish(database, pending, None).await?;
         }
-        let parameters = [list(&keys)?, self.namespace()];
+        let rows: Vec<_> = keys.iter().map(row).collect();
+        let parameters = [list(&rows)?, self.namespace()];
         let found: Vec<(usize, String)> = database.json(sql::REPETITIONS, parameters).await?;
-        let known: HashMap<_, _> = found
+        let known: HashMap<Key, String> = found
             .into_iter()
-            .filter_map(|(place, ack)| {
-                let (id, sender) = keys.get(place)?;
-                Some(((id.to_string(), sender.to_string()), ack))
-            })
+            .filter_map(|(place, ack)| Some((keys.get(place)?.clone(), ack)))
             .collect();
         let repetitions = plan.take_repetitions(known).into_iter();
         Ok(repetitions
@@ -150,25 +148,12 @@ impl Transaction {
         event: String,
         until: Position,
         limit: u32,
-    ) -> Result<Option<Vec<Entry>>, Error> {
+    ) -> Result<Vec<Entry>, Error> {
         let room = Value::Text(room);
         let event = Value::Text(event);
         let before = match until {
             Position::End => i64::MAX as u64,
             Position::Before(offset) => offset,
-            Position::BeforeId(id) => {
-                let key = [
-                    self.namespace(),
-                    Value::Text(id),
-                    room.clone(),
-                    event.clone(),
-                ];
-                let row = database.row(sql::OFFSET_OF, key).await?;
-                match row.as_deref().and_then(<[_]>::first).and_then(integer) {
-                    Some(offset) => offset,
-                    None => return Ok(None),
-                }
-            }
         };
         let limit = number(limit.min(MAX_HISTORY).into());
         let bytes = number(MAX_HISTORY_BYTES);
@@ -183,8 +168,25 @@ impl Transaction {
                 attachments: attachments.unwrap_or_default(),
             }
         };
-        Ok(Some(rows.into_iter().rev().map(entry).collect()))
+        Ok(rows.into_iter().rev().map(entry).collect())
     }
+}
+
+/// The row of [`REPETITIONS`](sql::REPETITIONS).
+fn row(key: &Key) -> impl serde::Serialize + '_ {
+    let (room, rooms) = match key.rooms.as_slice() {
+        [] => (None, None),
+        [room] => (Some(room), None),
+        rooms => (None, Some(rooms)),
+    };
+    (
+        &key.id,
+        &key.sender,
+        &key.event,
+        room,
+        rooms,
+        &key.namespace,
+    )
 }
 
 /// Milliseconds since 1970.

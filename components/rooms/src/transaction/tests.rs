@@ -154,7 +154,7 @@ async fn members(transaction: &Transaction, room: &str) -> Vec<String> {
     sockets
 }
 
-async fn texts(transaction: &Transaction, until: Position, limit: u32) -> Option<Vec<String>> {
+async fn texts(transaction: &Transaction, until: Position, limit: u32) -> Vec<String> {
     let page = transaction
         .history("a".into(), "message".into(), until, limit)
         .await
@@ -164,7 +164,7 @@ async fn texts(transaction: &Transaction, until: Position, limit: u32) -> Option
             .unwrap()
             .1
     };
-    page.map(|entries| entries.into_iter().map(text).collect())
+    page.into_iter().map(text).collect()
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn what_is_not_committed_never_was() {
         drop(transaction);
         let transaction = fresh(batch(1, 1, 2)).await;
         assert!(members(&transaction, "a").await.is_empty());
-        assert_eq!(texts(&transaction, Position::End, 9).await, Some(vec![]));
+        assert!(texts(&transaction, Position::End, 9).await.is_empty());
         assert_eq!(head(&transaction).await, 0);
     });
 }
@@ -261,7 +261,7 @@ fn offsets_have_no_gaps_and_repetitions_none() {
             say_once("a", "again", "1", "x"),
             say_once("a", "three", "1", "y"),
             say_once("b", "four", "2", "x"),
-            say_once("a", "four again", "2", "x"),
+            say_once("b", "four again", "2", "x"),
         ];
         let applied = commit(2, changes).await;
         let stored = applied.stored.iter().map(|it| (it.index, it.offset));
@@ -274,8 +274,63 @@ fn offsets_have_no_gaps_and_repetitions_none() {
         assert_eq!(found, [(0, "[\"one\"]"), (3, "[\"four\"]")]);
         let transaction = fresh(batch(1, 3, 1)).await;
         assert_eq!(head(&transaction).await, 4);
-        let page = texts(&transaction, Position::End, 9).await.unwrap();
+        let page = texts(&transaction, Position::End, 9).await;
         assert_eq!(page, ["one", "two", "three"]);
+    });
+}
+
+#[test]
+fn an_id_is_its_senders_in_each_room_and_for_each_event() {
+    let _folder = new_file();
+    test(async || {
+        let said = |rooms: &[&str], namespace: Option<&str>, event: &str| {
+            let Change::Emit(said) = say_once("a", "x", "1", "ada") else {
+                panic!("no emission");
+            };
+            let rooms = rooms.iter().map(|&room| room.into()).collect();
+            let (namespace, event) = (namespace.map(str::to_owned), event.into());
+            Change::Emit(Emission {
+                rooms,
+                namespace,
+                event,
+                ..said
+            })
+        };
+        let all = || {
+            vec![
+                said(&["a"], None, "message"),
+                said(&["b"], None, "message"),
+                said(&["a"], None, "other"),
+                said(&["a"], Some("/b"), "message"),
+                said(&["a", "b"], None, "message"),
+                said(&["a", "c"], None, "message"),
+                said(&[], None, "message"),
+            ]
+        };
+        let first = commit(1, all()).await;
+        assert_eq!((first.stored.len(), first.repetitions.len()), (7, 0));
+        let again = commit(2, all()).await;
+        assert_eq!((again.stored.len(), again.repetitions.len()), (0, 7));
+    });
+}
+
+#[test]
+fn an_id_that_several_have_used_is_found_where_each_has() {
+    let _folder = new_file();
+    test(async || {
+        let say = |id: &str, sender: &str, room: &str| say_once(room, sender, id, sender);
+        let changes = vec![say("1", "x", "a"), say("2", "x", "a"), say("1", "x", "b")];
+        commit(1, changes).await;
+        commit(2, ["y", "z"].map(|sender| say("1", sender, "a")).into()).await;
+        let transaction = fresh(batch(1, 3, 1)).await;
+        let offsets = async |room: &str, id: &str| {
+            let of = transaction.offsets_of(room.into(), "message".into(), id.into());
+            of.await.unwrap()
+        };
+        assert_eq!(offsets("a", "1").await, [1, 4]);
+        assert_eq!(offsets("a", "2").await, [2]);
+        assert_eq!(offsets("b", "1").await, [3]);
+        assert!(offsets("b", "2").await.is_empty());
     });
 }
 
@@ -286,18 +341,12 @@ fn history_comes_in_pages_oldest_first() {
         let say = |text: &u32| say("a", &text.to_string());
         commit(1, (1..=5).collect::<Vec<u32>>().iter().map(say).collect()).await;
         let transaction = fresh(batch(1, 2, 1)).await;
-        let page = texts(&transaction, Position::End, 2).await.unwrap();
+        let page = texts(&transaction, Position::End, 2).await;
         assert_eq!(page, ["4", "5"]);
-        let page = texts(&transaction, Position::BeforeId("4".into()), 2)
-            .await
-            .unwrap();
+        let page = texts(&transaction, Position::Before(4), 2).await;
         assert_eq!(page, ["2", "3"]);
-        let page = texts(&transaction, Position::Before(2), 2).await.unwrap();
+        let page = texts(&transaction, Position::Before(2), 2).await;
         assert_eq!(page, ["1"]);
-        assert_eq!(
-            texts(&transaction, Position::BeforeId("x".into()), 2).await,
-            None
-        );
     });
 }
 
@@ -316,7 +365,7 @@ fn attachments_and_odd_text_come_back_as_they_went() {
         let page = transaction
             .history("a".into(), "message".into(), Position::End, 1)
             .await;
-        let page = page.unwrap().unwrap();
+        let page = page.unwrap();
         assert_eq!(page[0].data, data);
         assert_eq!(page[0].attachments, ["AA=="]);
     });
@@ -361,7 +410,7 @@ fn namespaces_do_not_see_each_other() {
         })
         .await;
         assert!(members(&other, "a").await.is_empty());
-        assert_eq!(texts(&other, Position::End, 9).await, Some(vec![]));
+        assert!(texts(&other, Position::End, 9).await.is_empty());
         assert!(other.rooms("message".into()).await.unwrap().is_empty());
     });
 }
@@ -391,7 +440,7 @@ fn a_rollback_undoes_what_came_after_the_savepoint() {
         assert_eq!((first(&applied), applied.stored[0].previous), (3, 2));
         transaction.commit(String::new()).await.unwrap();
         let transaction = fresh(batch(1, 2, 1)).await;
-        let page = texts(&transaction, Position::End, 9).await.unwrap();
+        let page = texts(&transaction, Position::End, 9).await;
         assert_eq!(page, ["1", "2", "4"]);
     });
 }

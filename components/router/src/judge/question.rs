@@ -2,6 +2,7 @@
 //! headers and whose request it is, its token as a bearer, its `auth` payload in the body.
 
 use parlour_envelope::Failure;
+use parlour_protocol::json;
 use parlour_protocol::relay::Handshake;
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
@@ -139,15 +140,39 @@ fn say_whose_it_is(headers: &mut HeaderMap, handshake: &Handshake<'_>) -> Result
     Ok(())
 }
 
-/// `auth.token`, if the client sent one and it is a string.
+/// `auth.token`, if the client sent one and it is a string: as clients send it, which is with `Bearer ` before it, as it
+/// stands in a header, or with the line break of the file that it was read from.
 fn token(auth: Option<&RawValue>) -> Option<String> {
     #[derive(Deserialize)]
     struct Auth<'a> {
         #[serde(borrow, default)]
         token: Option<&'a RawValue>,
     }
-    let auth: Auth<'_> = serde_json::from_str(auth?.get()).ok()?;
-    serde_json::from_str(auth.token?.get()).ok()
+    let auth: Auth<'_> = json::decode(auth?).ok()?;
+    let token: String = json::decode(auth.token?).ok()?;
+    Some(bare(&token).to_owned())
+}
+
+/// A token without its scheme, and without white space around it.
+fn bare(token: &str) -> &str {
+    const SCHEME: &str = "bearer";
+    let mut token = trimmed(token);
+    while let Some((scheme, rest)) = token.split_at_checked(SCHEME.len())
+        && scheme.eq_ignore_ascii_case(SCHEME)
+        && (rest.is_empty() || rest.starts_with(is_space))
+    {
+        token = trimmed(rest);
+    }
+    token
+}
+
+fn trimmed(text: &str) -> &str {
+    text.trim_matches(is_space)
+}
+
+/// What JavaScript's `trim` takes away.
+fn is_space(character: char) -> bool {
+    character.is_whitespace() || character == '\u{feff}'
 }
 
 fn bearer(token: &str) -> Result<HeaderValue, Verdict> {
@@ -268,6 +293,29 @@ mod tests {
     }
 
     #[test]
+    fn a_token_is_taken_as_clients_send_it() {
+        for token in [
+            "t.o.k",
+            "Bearer t.o.k",
+            "bearer t.o.k",
+            "BEARER \\t t.o.k",
+            " \\n t.o.k\\r\\n",
+            "\\ufeffBearer t.o.k\\u00a0",
+            "Bearer Bearer t.o.k\\n",
+        ] {
+            let question = ask("[]", &format!(r#"{{"token":"old","token":"{token}"}}"#)).unwrap();
+            assert_eq!(question.headers["authorization"], "Bearer t.o.k", "{token}");
+        }
+        for token in ["", " ", "Bearer", "bearer \\n"] {
+            let question = ask("[]", &format!(r#"{{"token":"{token}"}}"#)).unwrap();
+            assert_eq!(question.headers["authorization"], "Bearer ", "{token}");
+        }
+        // A token can begin with these letters.
+        let question = ask("[]", r#"{"token":"bearert.o.k"}"#).unwrap();
+        assert_eq!(question.headers["authorization"], "Bearer bearert.o.k");
+    }
+
+    #[test]
     fn a_token_that_is_no_string_is_none() {
         for auth in [r#"{"token": 7}"#, "{}", r#"{"token": null}"#] {
             let question = ask("[]", auth).unwrap();
@@ -278,7 +326,12 @@ mod tests {
     #[test]
     fn a_token_that_no_header_can_carry_is_refused_and_breaks_nothing() {
         let long = format!(r#"{{"token": "{}"}}"#, "x".repeat(MAX_TOKEN_BYTES + 1));
-        for auth in [r#"{"token": "a\r\nhost: b"}"#, r#"{"token": "é"}"#, &long] {
+        for auth in [
+            r#"{"token": "a\r\nhost: b"}"#,
+            r#"{"token": "é"}"#,
+            r#"{"token": "\ud83d"}"#,
+            &long,
+        ] {
             let Err(Verdict::Refused(refusal)) = ask("[]", auth) else {
                 panic!("{auth} was not refused");
             };

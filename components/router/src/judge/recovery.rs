@@ -2,6 +2,7 @@
 //! component knows its sessions and is asked about all clients of a batch at once.
 
 use parlour_envelope as envelope;
+use parlour_protocol::json;
 use parlour_protocol::relay::{Batch, Event, Owner};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -88,7 +89,7 @@ fn claims_session(auth: &RawValue) -> bool {
         #[serde(borrow, default)]
         pid: Option<&'a RawValue>,
     }
-    serde_json::from_str(auth.get()).is_ok_and(|auth: Auth<'_>| auth.pid.is_some())
+    json::decode(auth).is_ok_and(|auth: Auth<'_>| auth.pid.is_some())
 }
 
 fn answer(status: StatusCode, body: &[u8], clients: usize) -> Vec<bool> {

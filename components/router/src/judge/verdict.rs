@@ -9,6 +9,7 @@ use super::CONNECT;
 use crate::excerpt;
 use crate::failure::Failure;
 use crate::forward::Answer;
+use parlour_protocol::json::decode;
 use parlour_protocol::routes::{JUDGED, Route};
 
 #[derive(Debug)]
@@ -84,7 +85,8 @@ struct Refusal<'a> {
 
 /// The middleware's own words where it said them in JSON, else the status and its text.
 fn refusal(status: StatusCode, body: &[u8]) -> Box<RawValue> {
-    if let Ok(refusal) = serde_json::from_slice::<Refusal<'_>>(body) {
+    let said = serde_json::from_slice::<&RawValue>(body).ok();
+    if let Some(refusal) = said.and_then(|said| decode::<Refusal<'_>>(said).ok()) {
         return raw(&refusal);
     }
     let text = excerpt::of(body);
@@ -160,6 +162,13 @@ mod tests {
             r#"{"message":"no token","data":{"code": "missing_token"}}"#
         );
         assert_eq!(refused(403, r#"{"message":"no"}"#), r#"{"message":"no"}"#);
+        assert_eq!(
+            refused(
+                403,
+                r#"{"message":"no","message":"no \ud83d","data":{"n":1e1}}"#
+            ),
+            "{\"message\":\"no \u{fffd}\",\"data\":{\"n\":1e1}}"
+        );
     }
 
     #[test]

@@ -221,6 +221,7 @@ fn a_placeholder_must_name_an_attachment() {
         r#"{"_placeholder":true,"num":0,"x":{"_placeholder":true,"num":9}}"#,
         r#"{"x":[{"_placeholder":true,"num":9}],"num":0,"_placeholder":true}"#,
         r#"{"x":{"_placeholder":true,"num":9},"x":1}"#,
+        r#"{"\ud83d":{"_placeholder":true,"num":9},"\ud83d":1}"#,
     ] {
         assert_eq!(finish(legal), Ok(()), "{legal}");
     }
@@ -233,11 +234,61 @@ fn a_placeholder_must_name_an_attachment() {
         r#"{"_placeholder":true,"num":0,"num":{"num":0}}"#,
         r#"{"x":{"_placeholder":true,"num":9},"y":1}"#,
         r#"{"x":[[],{"_placeholder":true,"num":9},1,[]]}"#,
+        r#"{"\ud83d":{"_placeholder":true,"num":9},"\ud83e":1}"#,
     ] {
         assert_eq!(
             finish(illegal),
             Err(Malformed::IllegalPlaceholder),
             "{illegal}"
+        );
+    }
+}
+
+#[test]
+fn placeholders_get_other_numbers_and_the_rest_stays_as_it_is_written() {
+    let mut asked = Vec::new();
+    let mut next = 7;
+    let came = r#"[{"num" : 1.0,"_placeholder":true,"x":"\ud83d"}, {"_placeholder":true,"num":0,"num":0e0 },
+        {"num":1},{"_placeholder":true,"num":5},"{\"_placeholder\":true,\"num\":0}",1e1, {"_placeholder":true,"num":1}]"#;
+    let went = renumber(came, 2, |number| {
+        asked.push(number);
+        next += 1;
+        next
+    });
+    let expected = came
+        .replace("1.0", "8")
+        .replace("0e0", "9")
+        .replace(r#""num":1}]"#, r#""num":8}]"#);
+    assert_eq!(went, expected);
+    assert_eq!(asked, [1, 0]);
+    let deep = format!("{}{}", "[".repeat(300_000), "]".repeat(300_000));
+    assert_eq!(renumber(&deep, 1, |_| 0), deep);
+}
+
+#[test]
+fn packets_with_what_only_javascript_takes_are_read_and_stay_as_they_are() {
+    let (open, close) = ("{\"b\":[".repeat(100_000), "]}".repeat(100_000));
+    let deep = format!("[\"a\",{open}1{close}]");
+    for data in [
+        r#"["\ud83d","\udc00x"]"#,
+        r#"["a",10.0,1e1,-0,1E400,123456789012345678901234567890]"#,
+        r#"["a",{"b":1,"b":2},{"\ud83d":1}]"#,
+        &deep,
+    ] {
+        let text = format!("2{data}");
+        let packet = decode(&text).unwrap();
+        assert_eq!(packet.data.map(RawValue::get), Some(data));
+    }
+    for data in [
+        r#"["a",01]"#,
+        "[\"a\",\"\t\"]",
+        r#"["a",NaN]"#,
+        r#"["a",]"#,
+        r#"["a","\x"]"#,
+    ] {
+        assert_eq!(
+            decode(&format!("2{data}")).unwrap_err(),
+            Malformed::InvalidPayload
         );
     }
 }

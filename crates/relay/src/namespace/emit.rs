@@ -54,7 +54,10 @@ impl Namespace {
             tail: "",
             attachments: &emit.attachments,
         };
-        let mut broadcast = Broadcast::new(message.ending(&tail));
+        // Clients that have no session take no argument for an offset: they get what was emitted. Each of the two texts is
+        // written once, and only if somebody gets it.
+        let mut plain = Broadcast::new(message);
+        let mut with_tail = Broadcast::new(message.ending(&tail));
         let mut receivers = 0;
         state
             .registry
@@ -62,8 +65,10 @@ impl Namespace {
                 receivers += 1;
                 if emit.volatile && !socket.connection.is_writable() {
                     self.core.metrics.volatile_drops.add(1);
+                } else if socket.has_session && !tail.is_empty() {
+                    outgoing.send_broadcast(socket, &mut with_tail);
                 } else {
-                    outgoing.send_broadcast(socket, &mut broadcast);
+                    outgoing.send_broadcast(socket, &mut plain);
                 }
             });
         receivers

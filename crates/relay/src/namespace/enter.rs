@@ -47,6 +47,7 @@ impl Namespace {
             return;
         };
         socket.set_state(accept.state.map(|state| state.get().into()));
+        socket.has_session = accept.pid.is_some();
         if let Some(reason) = entering.left {
             // The client did not wait for it; the app has to know.
             socket.phase = Phase::Left;

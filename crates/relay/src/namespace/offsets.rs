@@ -5,7 +5,7 @@ use std::borrow::Cow;
 /// One more argument that is no string. See [`tail`].
 const NO_OFFSET: &str = ",0]";
 
-/// What an event ends with instead of its bracket; nothing, if it stays as it is.
+/// What an event ends with instead of its bracket, for clients that have a session; nothing, if it stays as it is.
 ///
 /// A client takes the last argument of any event that is not to be acknowledged for its offset, if
 /// that is a string (the bare name of an event without arguments, too), and gives the last one back

@@ -28,6 +28,8 @@ pub struct Socket {
     pub outgoing: (u32, u32),
     /// Its connection was seen to be a WebSocket.
     websocket: bool,
+    /// Its client can come back to its session: it got a `pid`, and reads offsets.
+    pub has_session: bool,
     pub phase: Phase,
     /// When its client's token ends.
     pub expires: Expires,
@@ -237,6 +239,7 @@ impl Registry {
             seen: 0,
             outgoing: (0, 0),
             websocket: false,
+            has_session: false,
             expires: Expires::default(),
             connection,
             place,

@@ -52,7 +52,7 @@ pub(super) struct State {
     pub(super) recovered_last: bool,
     pub(super) pending_acks: PendingAcks,
     pub(super) log: Log,
-    /// A socket of this namespace got a `pid`: only such a client reads offsets.
+    /// A socket of this namespace got a `pid`: before, no event needs an offset at its end.
     pub(super) has_sessions: bool,
     /// A batch was sent, and its answer is not carried out yet. What arrives of the log waits for it, because the
     /// answer may add sockets that must receive it.

@@ -13,7 +13,7 @@ fn new() -> Value {
 }
 
 #[tokio::test]
-async fn events_have_no_offset_until_somebody_can_recover() {
+async fn who_cannot_recover_is_sent_what_was_emitted_and_nothing_else() {
     let server = start().await;
     let (mut a, _) = WebSocket::connect(server.address).await;
     a.send("42[\"all\",1]").await;
@@ -31,9 +31,31 @@ async fn events_have_no_offset_until_somebody_can_recover() {
     b.send("42/custom,[\"all\",3]").await;
     assert_eq!(b.text().await, "42/custom,[\"all\",3,\"4\"]");
     b.enter_with(json!({ "pid": "other" })).await;
+    // Of one emission each gets the text that is for it.
     a.send("42[\"all\"]").await;
-    assert_eq!(a.text().await, "42[\"all\",\"5\"]");
+    assert_eq!(a.text().await, "42[\"all\"]");
     assert_eq!(b.text().await, "42[\"all\",\"5\"]");
+    a.send("42[\"volatile\",\"text\"]").await;
+    assert_eq!(a.text().await, "42[\"volatile\",\"text\"]");
+    b.send("42[\"volatile\",\"text\"]").await;
+    assert_eq!(b.text().await, "42[\"volatile\",\"text\",0]");
+    let large = "x".repeat(100_000);
+    a.send(&format!("42[\"all\",\"{large}\"]")).await;
+    assert_eq!(a.text().await, format!("42[\"all\",\"{large}\"]"));
+    assert_eq!(b.text().await, format!("42[\"all\",\"{large}\",\"6\"]"));
+}
+
+#[tokio::test]
+async fn who_polls_and_cannot_recover_gets_no_offset_beside_one_who_can() {
+    let server = start().await;
+    let (mut other, _) = WebSocket::open(server.address).await;
+    other.enter_with(new()).await;
+    let session = Polling::open(server.address).await;
+    session.post("40").await;
+    session.poll().await;
+    session.post("42[\"all\",{\"n\":1}]").await;
+    assert_eq!(session.poll().await.body, "42[\"all\",{\"n\":1}]");
+    assert_eq!(other.text().await, "42[\"all\",{\"n\":1},\"1\"]");
 }
 
 #[tokio::test]

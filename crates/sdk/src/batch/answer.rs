@@ -5,13 +5,24 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{context::Context, error::Error, interface};
+use crate::{context::Context, decode::decode, error::Error, interface};
 
-/// As a key of JavaScript's objects: a number is its text. Borrows the name unless it has escapes.
+/// Between these JavaScript writes numbers without an exponent.
+const EXPONENTS_BELOW: f64 = 1e-6;
+const EXPONENTS_FROM: f64 = 1e21;
+
+/// As a key of JavaScript's objects: a number is its text, `1` for `1.0` as well. Borrows the name unless it has escapes.
 pub(super) fn event_name<'a>(json: &'a RawValue) -> Cow<'a, str> {
     #[derive(Deserialize)]
     struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-    serde_json::from_str::<Name>(json.get()).map_or(Cow::Borrowed(json.get()), |name| name.0)
+    match json.get().parse::<f64>() {
+        Ok(0.0) => "0".into(),
+        Ok(number) if EXPONENTS_BELOW <= number.abs() && number.abs() < EXPONENTS_FROM => {
+            number.to_string().into()
+        }
+        Ok(_) => json.get().into(),
+        Err(_) => decode::<Name>(json).map_or(Cow::Borrowed(json.get()), |name| name.0),
+    }
 }
 
 pub(super) fn answer_error(

@@ -9,6 +9,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::{answer::ours, disconnect::Stale};
 use crate::{
     context::Context,
+    decode::decode,
     error::Error,
     handshake::Handshake,
     interface::{self, Change, Claim, Newcomer, Recovery, Renewal, Session},
@@ -267,7 +268,15 @@ fn number(text: &str) -> Option<u64> {
     text.parse().ok().filter(|_| is_plain)
 }
 
-/// What Socket.IO's client says of its session.
+/// Whether the client wants to be told how far it has come, so that it can come back to its session. One that cannot
+/// read offsets says in its `auth` that it wants none: `{"offset": false}`.
+fn wants_session(connect: &relay::Connect<'_>) -> bool {
+    let offset = Auth::of(connect.auth).and_then(|auth| auth.offset);
+    offset.is_none_or(|offset| offset.get() != "false")
+}
+
+/// What Socket.IO's client says of its session. No application has these names for something of its own, because they
+/// are Socket.IO's.
 #[derive(Deserialize)]
 struct Auth<'a> {
     #[serde(borrow, default)]
@@ -278,12 +287,12 @@ struct Auth<'a> {
 
 impl<'a> Auth<'a> {
     fn of(auth: Option<&'a RawValue>) -> Option<Self> {
-        serde_json::from_str(auth?.get()).ok()
+        decode(auth?).ok()
     }
 }
 
 fn text(json: Option<&RawValue>) -> Option<String> {
-    serde_json::from_str(json?.get()).ok()
+    decode(json?).ok()
 }
 
 /// What `POST /recover` is asked: the claims of several clients.
@@ -310,7 +319,7 @@ pub(super) fn expiry(claims: &RawValue) -> Option<u64> {
     struct Claims {
         exp: f64,
     }
-    let claims: Claims = serde_json::from_str(claims.get()).ok()?;
+    let claims: Claims = decode(claims).ok()?;
     Some((claims.exp * 1000.0).min(MAX_TIME) as u64)
 }
 
@@ -340,7 +349,7 @@ fn proposed<'a>(connect: &'a relay::Connect<'_>) -> Option<&'a str> {
 fn enter(socket: &Socket, connect: &relay::Connect<'_>, expires: Option<u64>) -> Option<String> {
     let peer = socket.peer();
     let is_recovering = socket.context.is_recovering();
-    let pid = is_recovering.then(|| secret(connect));
+    let pid = (is_recovering && wants_session(connect)).then(|| secret(connect));
     let newcomer = Change::Connect(Newcomer {
         socket: socket.id().to_owned(),
         connection: peer.connection.clone(),
@@ -410,7 +419,10 @@ pub(crate) fn with_pids(batch: &Batch<'_>, response: String) -> String {
             Some(_) => connect
                 .and_then(|connect| claim(connect.auth))
                 .map(|claim| claim.pid.into()),
-            None => connect.and_then(proposed).map(Into::into),
+            None => connect
+                .filter(|connect| wants_session(connect))
+                .and_then(proposed)
+                .map(Into::into),
         };
     }
     serde_json::to_string(&answer).unwrap_or_else(|_| response.clone())
@@ -430,7 +442,7 @@ pub(super) fn refusal(json: &RawValue) -> Refusal<'_> {
         message: "Unauthorized".into(),
         data: None,
     };
-    serde_json::from_str(json.get()).unwrap_or_else(unnamed)
+    decode(json).unwrap_or_else(unnamed)
 }
 
 fn refuse(context: &Context, socket: usize, refusal: &Refusal) -> Result<(), interface::Error> {
@@ -445,6 +457,29 @@ fn refuse(context: &Context, socket: usize, refusal: &Refusal) -> Result<(), int
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_who_says_so_wants_no_session() {
+        let wants = |auth: Option<&str>| {
+            let auth = auth.map_or_else(String::new, |auth| format!(r#","auth":{auth}"#));
+            let json = format!(
+                r#"{{"socket":0,"handshake":{{"url":"/","headers":[],"address":"::1","time":1}}{auth}}}"#
+            );
+            let connect: relay::Connect<'_> = serde_json::from_str(&json).unwrap();
+            wants_session(&connect)
+        };
+        assert!(!wants(Some(r#"{"name":"a","offset":false}"#)));
+        assert!(!wants(Some(r#"{"offset":"17","offset" : false }"#)));
+        for auth in [
+            "{}",
+            r#"{"offset":"17"}"#,
+            r#"{"offset":null}"#,
+            r#"{"recovery":false}"#,
+        ] {
+            assert!(wants(Some(auth)), "{auth}");
+        }
+        assert!(wants(None));
+    }
 
     #[test]
     fn only_what_was_given_out_is_a_claim() {

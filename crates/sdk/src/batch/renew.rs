@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     context::Context,
+    decode::decode,
     error::{Error, Result},
     interface,
     socket::Socket,
@@ -43,7 +44,7 @@ fn renewed(context: &Rc<Context>, event: &relay::Renew<'_>) -> Result<Option<u64
         .ok()
         .flatten()
         .unwrap_or_default();
-    let now: Subject = serde_json::from_str(claims.get()).unwrap_or_default();
+    let now: Subject = decode(claims).unwrap_or_default();
     if before.sub != now.sub {
         // Its rooms, its data and what others know of it are those of the one who came in.
         let message = "The token is somebody else's: connect anew";
@@ -83,7 +84,7 @@ fn refusal(json: &RawValue) -> Error {
     let data = refusal.data;
     let code = data
         .as_ref()
-        .and_then(|data| serde_json::from_str::<Data>(data.get()).ok())
+        .and_then(|data| decode::<Data>(data).ok())
         .map_or_else(|| "refused".to_owned(), |data| data.code);
     Error {
         data,

@@ -140,7 +140,7 @@ fn a_repeated_emission_gets_the_first_answer() {
                 .nsp()
                 .history("r", "said", crate::Position::End, 9)
                 .await?;
-            ack.send(page.unwrap().len())
+            ack.send(page.len())
         });
     }
     let memory = Memory::default();

@@ -141,10 +141,7 @@ fn what_is_for_other_relays_only_is_stored_only_if_there_are_any() {
             [(0, 2, 1), (1, 3, 2), (2, 4, 3), (3, 5, 4)]
         );
         // Neither is in a history.
-        assert_eq!(
-            texts(&transaction, Position::End, 9).await.unwrap(),
-            ["3", "3"]
-        );
+        assert_eq!(texts(&transaction, Position::End, 9).await, ["3", "3"]);
         let rooms = transaction.rooms("message".into()).await.unwrap();
         assert_eq!(rooms.len(), 1);
         transaction.commit("{}".into()).await.unwrap();

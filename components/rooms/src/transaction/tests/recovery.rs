@@ -359,23 +359,32 @@ fn many_are_moved_at_once_wherever_they_are_connected() {
 fn an_answer_is_kept_for_who_asked() {
     let _folder = new_file();
     test(async || {
-        let answer = |sender: &str, ack: &str| {
+        let answer = |sender: &str, event: &str, ack: &str| {
             Change::Answer(crate::interface::Answer {
                 sender: sender.into(),
+                event: event.into(),
                 id: "1".into(),
                 ack: ack.into(),
             })
         };
-        commit(1, vec![answer("ada", "[1]"), answer("bob", "[2]")]).await;
-        commit(2, vec![answer("ada", "[3]")]).await;
+        let answers = [
+            ("ada", "buy", "[1]"),
+            ("bob", "buy", "[2]"),
+            ("ada", "sell", "[4]"),
+        ];
+        let answers = answers.map(|(sender, event, ack)| answer(sender, event, ack));
+        commit(1, answers.into()).await;
+        commit(2, vec![answer("ada", "buy", "[3]")]).await;
         let transaction = fresh(batch(1, 3, 1)).await;
-        let known = async |sender: &str| {
-            let answer = transaction.answer(sender.into(), "1".into()).await;
-            answer.unwrap()
+        let known = async |sender: &str, event: &str| {
+            let answer = transaction.answer(sender.into(), event.into(), "1".into());
+            answer.await.unwrap()
         };
-        assert_eq!(known("ada").await.as_deref(), Some("[1]"));
-        assert_eq!(known("bob").await.as_deref(), Some("[2]"));
-        assert_eq!(known("eve").await, None);
+        assert_eq!(known("ada", "buy").await.as_deref(), Some("[1]"));
+        assert_eq!(known("ada", "sell").await.as_deref(), Some("[4]"));
+        assert_eq!(known("bob", "buy").await.as_deref(), Some("[2]"));
+        assert_eq!(known("bob", "sell").await, None);
+        assert_eq!(known("eve", "buy").await, None);
     });
 }
 
@@ -392,20 +401,14 @@ fn an_emission_to_another_namespace_is_in_its_log() {
         };
         commit(1, vec![say("a", "here"), Change::Emit(elsewhere)]).await;
         let transaction = fresh(batch(1, 2, 1)).await;
-        assert_eq!(
-            texts(&transaction, Position::End, 9).await.unwrap(),
-            ["here"]
-        );
+        assert_eq!(texts(&transaction, Position::End, 9).await, ["here"]);
         drop(transaction);
         let other = Batch {
             namespace: "/other".into(),
             ..batch(1, 3, 1)
         };
         let transaction = fresh(other).await;
-        assert_eq!(
-            texts(&transaction, Position::End, 9).await.unwrap(),
-            ["hello"]
-        );
+        assert_eq!(texts(&transaction, Position::End, 9).await, ["hello"]);
         let rooms = transaction.rooms("message".into()).await.unwrap();
         assert_eq!((rooms.len(), rooms[0].messages), (1, 1));
     });

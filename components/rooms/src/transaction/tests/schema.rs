@@ -70,7 +70,7 @@ fn a_database_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_has() 
         database.run(relay, []).await.unwrap();
         commit(1, vec![say("a", "new")]).await;
         let transaction = fresh(batch(1, 2, 1)).await;
-        let page = texts(&transaction, Position::End, 9).await.unwrap();
+        let page = texts(&transaction, Position::End, 9).await;
         assert_eq!(page, ["old", "new"]);
         let heard = "SELECT heard FROM relay WHERE id = 'another'";
         let row = database.row(heard, []).await.unwrap().unwrap();
@@ -138,7 +138,7 @@ fn a_database_of_version_7_goes_on_with_one_order() {
         let applied = commit(2, vec![say("a", "3")]).await;
         assert_eq!((first(&applied), applied.stored[0].previous), (3, 2));
         let transaction = fresh(batch(1, 3, 1)).await;
-        let page = texts(&transaction, Position::End, 9).await.unwrap();
+        let page = texts(&transaction, Position::End, 9).await;
         assert_eq!(page, ["1", "3"]);
         assert_eq!(members(&transaction, "a").await, ["x"]);
         let session = super::recovery::recover(&transaction, "x", Some(1)).await;
@@ -148,5 +148,31 @@ fn a_database_of_version_7_goes_on_with_one_order() {
         let columns = "SELECT group_concat(name) FROM pragma_table_info('log')";
         let columns = database.rows(columns).await.concat();
         assert!(!columns.contains("source"), "{columns}");
+    });
+}
+
+#[test]
+fn what_version_8_has_answered_is_not_done_again() {
+    let _folder = new_file();
+    test(async || {
+        let database = crate::database::Database::open().await.unwrap();
+        crate::schema::only_up_to(8, &database).await;
+        for statement in [
+            "INSERT INTO log (namespace, room, event, data, id, sender, ack, at) \
+             VALUES ('/', 'a', 'message', '[\"message\",\"old\"]', '1', 'x', '[\"old\"]', 1)",
+            "INSERT INTO answer (namespace, sender, id, ack, at) VALUES ('/', 'x', '1', '[7]', 9000000000000)",
+        ] {
+            database.run(statement, []).await.unwrap();
+        }
+        let changes = vec![
+            say_once("a", "again", "1", "x"),
+            say_once("b", "new", "1", "x"),
+        ];
+        let applied = commit(1, changes).await;
+        assert_eq!(applied.repetitions[0].ack, "[\"old\"]");
+        assert_eq!(applied.stored.len(), 1);
+        let transaction = fresh(batch(1, 2, 1)).await;
+        let answer = transaction.answer("x".into(), "buy".into(), "1".into());
+        assert_eq!(answer.await.unwrap().as_deref(), Some("[7]"));
     });
 }

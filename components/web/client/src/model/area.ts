@@ -14,6 +14,7 @@ import {
   type RoomInfo,
   type ServerEvents,
   PAGE,
+  isSame,
   problemOf,
 } from "./wire.ts";
 
@@ -65,7 +66,8 @@ export class Area {
   }
 
   isMine(message: { id: string; from: Member }): boolean {
-    return this.#own.has(message.id) || (this.me !== undefined && message.from.id === this.me);
+    // An id alone says nothing: others can use it for a message of theirs.
+    return this.me === undefined ? this.#own.has(message.id) : message.from.id === this.me;
   }
 
   /** Looks at a room, and enters it if need be. */
@@ -144,15 +146,17 @@ export class Area {
   /** Loads older messages of the room one looks at. */
   async loadMore(): Promise<void> {
     const room = this.room;
-    const before = room.messages[0]?.id;
-    if (!room.hasMore || room.isLoading || !room.isJoined || before === undefined) return;
+    const [oldest] = room.messages;
+    if (!room.hasMore || room.isLoading || !room.isJoined || !oldest) return;
+    const before = oldest.offset ?? oldest.id;
     room.isLoading = true;
     this.#changes.notify();
     const page = await this.#ask(() =>
       this.socket.timeout(PATIENCE).emitWithAck("history", { room: room.name, before, limit: PAGE }),
     );
     room.isLoading = false;
-    if (Array.isArray(page) && room.messages[0]?.id === before) room.prepend(page);
+    const first = room.messages[0];
+    if (Array.isArray(page) && first && isSame(first, oldest)) room.prepend(page);
     this.#changes.notify();
   }
 
@@ -197,7 +201,7 @@ export class Area {
       if (!socket.active) this.refusal = { code: String(error.data?.code ?? ""), message: error.message };
       this.#changes.notify();
     });
-    socket.on("message", (message) => this.#receive(message));
+    socket.on("message", (message, offset) => this.#receive(offset === undefined ? message : { ...message, offset: Number(offset) }));
     socket.on("joined", ({ room, member }) => this.#in(room, (room) => room.memberCame(member)));
     socket.on("left", ({ room, member }) => this.#in(room, (room) => room.memberWent(member)));
     socket.on("typing", ({ room, member, typing }) =>
@@ -220,7 +224,7 @@ export class Area {
     // With the session, what was said meanwhile has come; who is here now is asked anyway.
     for (const room of this.rooms.values()) if (recovered && room.resume()) this.#deliverAll(room);
     const joined = [...this.rooms.values()].map((room) => this.#join(room));
-    await Promise.all(this.me === undefined ? [this.#askWhoWeAre(), ...joined] : joined);
+    await Promise.all(recovered && this.me !== undefined ? joined : [this.#askWhoWeAre(), ...joined]);
     await this.refresh();
   }
 
@@ -266,7 +270,7 @@ export class Area {
   }
 
   #receive(message: Message): void {
-    if (this.#own.has(message.id) && this.me !== message.from.id) this.#learn(message.from.id);
+    if (this.#own.has(message.id) && this.me === undefined) this.#learn(message.from.id);
     this.#in(message.room, (room) => {
       const isNews = room.receive(message);
       const isSeen = this.current === room.name && this.isWatched();

@@ -1,7 +1,7 @@
 // One room as this page knows it: what was said, who is in it, who is typing, what is on its way out.
 // It talks to nobody; the area it belongs to does.
 
-import { type Joined, type Member, type MembersPage, type Message, PAGE } from "./wire.ts";
+import { type Joined, type Member, type MembersPage, type Message, PAGE, isSame } from "./wire.ts";
 
 /** Somebody who said that they were typing and then nothing is not typing any more: milliseconds. */
 const TYPING_ENDS = 6000;
@@ -55,13 +55,13 @@ export class Room {
     this.problem = undefined;
     this.members.clear();
     this.addMembers(page);
-    const known = new Set(this.messages.map(({ id }) => id));
+    const isKnown = (message: Message) => this.messages.some((known) => isSame(known, message));
     const isWhole = messages.length < PAGE;
-    if (isWhole || !messages.some(({ id }) => known.has(id))) {
+    if (isWhole || !messages.some(isKnown)) {
       this.messages = messages;
       this.hasMore = !isWhole;
     } else {
-      this.messages = [...this.messages, ...messages.filter(({ id }) => !known.has(id))];
+      this.messages = [...this.messages, ...messages.filter((message) => !isKnown(message))];
     }
     this.#confirm(messages);
   }
@@ -101,9 +101,9 @@ export class Room {
 
   /** A message came. Whether it is news. */
   receive(message: Message): boolean {
-    const at = this.messages.findLastIndex(({ id }) => id === message.id);
+    const at = this.messages.findLastIndex((known) => isSame(known, message));
     const isNews = at < 0;
-    this.messages = isNews ? [...this.messages, message] : this.messages.with(at, message);
+    this.messages = isNews ? [...this.messages, message] : this.messages.with(at, { ...this.messages[at], ...message });
     if (isNews) this.heard = [...this.heard, message].slice(-HEARD);
     this.#confirm([message]);
     this.stopTyping(message.from.id);
@@ -118,8 +118,8 @@ export class Room {
   }
 
   prepend(page: readonly Message[]): void {
-    const known = new Set(this.messages.map(({ id }) => id));
-    this.messages = [...page.filter(({ id }) => !known.has(id)), ...this.messages];
+    const isKnown = (message: Message) => this.messages.some((known) => isSame(known, message));
+    this.messages = [...page.filter((message) => !isKnown(message)), ...this.messages];
     this.hasMore = page.length >= PAGE;
   }
 

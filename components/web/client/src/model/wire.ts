@@ -1,4 +1,4 @@
-// The chat's events as they are on the wire (docs/chat.md). Types only, and how to tell an error.
+// The chat's events as they are on the wire (docs/chat.md). Types, and how to tell an error and the same message.
 
 export interface Member {
   id: string;
@@ -12,7 +12,12 @@ export interface Message {
   text: string;
   /** Milliseconds since 1970. */
   at: number;
+  /** Its place in the history, once we know it. Ids are their senders' own: several can have used one. */
+  offset?: number;
 }
+
+/** Whether two are the same message: an id is unique among those of one sender in one room. */
+export const isSame = (one: Message, other: Message): boolean => one.id === other.id && one.from.id === other.from.id;
 
 export interface RoomInfo {
   name: string;
@@ -48,7 +53,8 @@ export interface Problem {
 }
 
 export interface ServerEvents {
-  message: (message: Message) => void;
+  /** Where sessions are recovered, events end with their offset. */
+  message: (message: Message, offset?: string) => void;
   joined: (event: { room: string; member: Member }) => void;
   left: (event: { room: string; member: Member }) => void;
   typing: (event: { room: string; member: Member; typing: boolean }) => void;
@@ -68,7 +74,7 @@ export interface ClientEvents {
   ) => void;
   typing: (typing: { room: string; typing: boolean }) => void;
   history: (
-    page: { room: string; before?: string; limit?: number },
+    page: { room: string; before?: number | string; limit?: number },
     ack: (answer: Answer<Message[]>) => void,
   ) => void;
   members: (page: { room: string; after?: string }, ack: (answer: Answer<MembersPage>) => void) => void;

@@ -70,7 +70,7 @@ fn wrong_arguments_are_answered_and_unknown_events_are_not() {
         packet(0, 3, json!(["add", 1, 2])),
     ]);
     let found = commands(&Memory::default(), register, batch(events));
-    let text = "`add`: argument 2: invalid type: string \"2\", expected u8";
+    let text = "`add`: argument 2: expected a whole number from 0 to 255, got the string \"2\"";
     let error = json!({ "error": { "code": "bad_request", "message": text } });
     let expected = json!([
         { "ack": { "socket": "a", "id": 1, "data": [error] } },

@@ -81,7 +81,7 @@ fn what_is_read_counts_too() {
         ns.on("count", async |socket, _: Args<()>, ack| {
             let nsp = socket.nsp();
             let page = nsp.history("r", "said", crate::Position::End, 9).await?;
-            ack.send(page.unwrap().len())
+            ack.send(page.len())
         });
         ns.on("say", async |socket, text: String, _| {
             socket.nsp().to("r").emit("said", text)

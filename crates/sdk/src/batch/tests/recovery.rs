@@ -250,6 +250,8 @@ fn an_event_that_happens_once_gets_its_first_answer() {
         order(3, "order", "x", 6),
         order(4, "quiet", "y", 7),
         order(5, "quiet", "y", 7),
+        // Of another event it is another one.
+        order(6, "quiet", "x", 8),
     ]);
     let found = commands(&memory, register, batch(events));
     let acks: Vec<_> = found
@@ -265,10 +267,11 @@ fn an_event_that_happens_once_gets_its_first_answer() {
             (2, json!([5])),
             (3, json!([5])),
             (4, json!([])),
-            (5, json!([]))
+            (5, json!([])),
+            (6, json!([]))
         ]
     );
-    assert_eq!(memory.tables.borrow().log.len(), 2);
+    assert_eq!(memory.tables.borrow().log.len(), 3);
 }
 
 #[test]
