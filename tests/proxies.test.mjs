@@ -4,10 +4,10 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { ask, connected } from "./harness/clients.mjs";
+import { ask, connected, stayedConnected } from "./harness/clients.mjs";
 import { ROOT, startUp } from "./harness/parlour.mjs";
 import { startHaproxy, startNginx } from "./harness/proxies.mjs";
-import { http } from "./harness/raw.mjs";
+import { UPGRADE, http, rawHttp } from "./harness/raw.mjs";
 
 const manifest = join(ROOT, "tests/conformance/client-suite/spin.toml");
 const HANDSHAKE = "/socket.io/?EIO=4&transport=polling";
@@ -64,11 +64,49 @@ for (const [name, start] of Object.entries({ nginx: startNginx, haproxy: startHa
   });
 }
 
+describe("nginx that speaks HTTP/1.0 to the relay", () => {
+  const transportOf = (socket) => socket.io.engine.transport.name;
+
+  test("and passes upgrades on: WebSocket works, at once and after polling", async (t) => {
+    const proxy = await startNginx(t, trusting.url, "upgrading by HTTP/1.0");
+    for (const url of [proxy.http, proxy.https]) {
+      for (const transports of [["websocket"], ["polling", "websocket"]]) {
+        const socket = await connected(t, url, { transports, rejectUnauthorized: false });
+        if (transportOf(socket) === "polling") await new Promise((upgraded) => socket.io.engine.once("upgrade", upgraded));
+        assert.equal(transportOf(socket), "websocket");
+        const text = "é".repeat(50_000);
+        assert.equal(await socket.emitWithAck("echo", text), text);
+        stayedConnected(socket);
+      }
+    }
+  });
+
+  test("and passes no upgrade on: polling works, and WebSocket is refused in words", async (t) => {
+    const proxy = await startNginx(t, trusting.url, "by default");
+    for (const transports of [["polling"], ["polling", "websocket"]]) {
+      const socket = await connected(t, proxy.http, { transports });
+      assert.equal(await socket.emitWithAck("echo", "x".repeat(100_000)).then((text) => text.length), 100_000);
+      assert.equal(transportOf(socket), "polling");
+      stayedConnected(socket);
+    }
+    const refused = await http(proxy.http, "/socket.io/?EIO=4&transport=websocket", { headers: UPGRADE });
+    assert.deepEqual([refused.status, JSON.parse(refused.body)], [400, { code: 3, message: "Bad request" }]);
+  });
+});
+
 test("of a network of IPv6, all addresses count as one", async () => {
   const open = (address) => http(trusting.url, HANDSHAKE, { headers: { "x-forwarded-for": address } });
   for (const host of [1, 2, 3, 4, 5]) assert.equal((await open(`2001:db8:0:1::${host}`)).status, 200);
   assert.equal((await open("2001:db8:0:1:ffff::1")).status, 429);
   assert.equal((await open("2001:db8:0:2::1")).status, 200);
+});
+
+test("a byte that is no ASCII does not hide the address behind it", async () => {
+  const { status, headers } = await rawHttp(trusting.url, [`GET ${HANDSHAKE} HTTP/1.1`, "Host: x", "X-Forwarded-For: J\xe9r\xf4me, 192.0.2.77"]);
+  assert.equal(status, 200, headers);
+  // That was one of its five.
+  for (let count = 0; count < 4; count += 1) assert.equal((await http(trusting.url, HANDSHAKE, { headers: { "x-forwarded-for": "192.0.2.77" } })).status, 200);
+  assert.equal((await http(trusting.url, HANDSHAKE, { headers: { "x-forwarded-for": "192.0.2.77" } })).status, 429);
 });
 
 test("a client that lies about itself is not believed where no proxy is trusted", async (t) => {

@@ -66,25 +66,22 @@ async function start(t, program, args, folder, ports) {
  * @property {string} https
  */
 
-/** @returns {Promise<Proxy>} */
-export async function startNginx(t, url) {
+/**
+ * @param {string} how `as documented`; `upgrading by HTTP/1.0`, as many have it who forgot \`proxy_http_version\`; or
+ *   `by default`, with `proxy_pass` and nothing else
+ * @returns {Promise<Proxy>}
+ */
+export async function startNginx(t, url, how = "as documented") {
   const folder = await newStateDir();
   const { key, cert } = await certificate(folder);
   const [plain, tls] = [await freePort(), await freePort()];
-  const location = `
+  const location = how === "as documented" ? documented(url) : `
     location / {
       proxy_pass ${url};
-      proxy_http_version 1.1;
-      proxy_set_header Host $host;
-      proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection $connection_upgrade;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_read_timeout 60s;
-      proxy_buffering off;
+      ${how === "by default" ? "" : "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;"}
     }`;
-  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => `${name}_temp_path ${folder}/${name};`);
   const config = join(folder, "nginx.conf");
+  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => `${name}_temp_path ${folder}/${name};`);
   await writeFile(
     config,
     `daemon off; pid ${folder}/nginx.pid; error_log stderr; worker_processes 1;
@@ -99,6 +96,22 @@ http {
   );
   await start(t, find("nginx", "NGINX"), ["-c", config, "-p", folder, "-e", "stderr"], folder, [plain, tls]);
   return { http: `http://127.0.0.1:${plain}`, https: `https://127.0.0.1:${tls}` };
+}
+
+/** What docs/operations.md says. */
+function documented(url) {
+  return `
+    location / {
+      proxy_pass ${url};
+      proxy_http_version 1.1;
+      proxy_set_header Host $host;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $connection_upgrade;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_read_timeout 60s;
+      proxy_buffering off;
+    }`;
 }
 
 /** @returns {Promise<Proxy>} */

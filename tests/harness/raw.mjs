@@ -2,6 +2,7 @@
 
 import { once } from "node:events";
 import { request } from "node:http";
+import { connect } from "node:net";
 import { WebSocket } from "ws";
 import { PATIENCE } from "./clients.mjs";
 import { within } from "./parlour.mjs";
@@ -96,6 +97,48 @@ export async function http(url, path, { method = "GET", headers = {}, body } = {
   let text = "";
   if (response.statusCode !== 101) for await (const chunk of response.setEncoding("utf8")) text += chunk;
   return { status: response.statusCode, headers: response.headers, body: text };
+}
+
+/**
+ * One HTTP request, byte by byte: its lines are Latin-1. Reads the answer's head, and its body as far as
+ * `content-length` says. The connection is given back with what came behind it.
+ * @param {string} url @param {string[]} lines the request's line and headers
+ * @param {{body?: string, socket?: import("node:net").Socket}} [options]
+ */
+export async function rawHttp(url, lines, { body = "", socket = openTcp(url) } = {}) {
+  socket.write(Buffer.from(`${lines.join("\r\n")}\r\n\r\n${body}`, "latin1"));
+  let bytes = Buffer.alloc(0);
+  const parse = () => {
+    const end = bytes.indexOf("\r\n\r\n");
+    if (end < 0) return undefined;
+    const headers = bytes.subarray(0, end).toString("latin1");
+    const length = Number(/^content-length: (\d+)$/im.exec(headers)?.[1] ?? 0);
+    const rest = bytes.subarray(end + 4);
+    if (rest.length < length) return undefined;
+    return { status: Number(headers.split(" ")[1]), headers, body: rest.subarray(0, length).toString(), rest: rest.subarray(length), socket };
+  };
+  const answered = new Promise((resolve, reject) => {
+    const look = (chunk) => {
+      bytes = Buffer.concat([bytes, chunk]);
+      const answer = parse();
+      if (!answer) return;
+      socket.off("data", look);
+      socket.pause();
+      resolve(answer);
+    };
+    socket.on("data", look).resume();
+    socket.once("close", () => reject(new Error(`closed after ${bytes.toString("latin1")}`)));
+  });
+  return /** @type {Promise<NonNullable<ReturnType<typeof parse>>>} */ (within(PATIENCE, answered, () => `no answer to ${lines[0]}; read: ${bytes.toString("latin1")}`));
+}
+
+/** A TCP connection to a server. */
+export function openTcp(url) {
+  const { hostname, port } = new URL(url);
+  const socket = connect({ host: hostname, port: Number(port) });
+  socket.on("error", () => {}); // a close follows
+  socket.unref();
+  return socket;
 }
 
 /** The headers of a WebSocket handshake. */

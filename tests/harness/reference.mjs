@@ -19,6 +19,7 @@ export async function startReference(options = {}) {
   await once(http, "listening");
   const { port } = /** @type {import("node:net").AddressInfo} */ (http.address());
   return {
+    io,
     url: `http://127.0.0.1:${port}`,
     stop: () => io.close(),
   };

@@ -55,9 +55,7 @@ export class Crowd {
   /** A client was not let in. While things fail it tries again. */
   refused(person, error) {
     this.count(`connect_error: ${error.message}`);
-    // Its session ended while it was asked whether it could be taken up: it connects anew.
-    const isOver = error.data?.code === "session_over";
-    if (error.data && !isOver) this.checker.violation(`${person.name} was refused: ${error.message} ${JSON.stringify(error.data)}`);
+    if (error.data) this.checker.violation(`${person.name} was refused: ${error.message} ${JSON.stringify(error.data)}`);
     // What a namespace refuses is not tried again by Socket.IO's client.
     if (person.socket.active) return;
     setTimeout(() => person.socket.connect(), 500);

@@ -33,6 +33,11 @@ impl Patience {
         }
     }
 
+    /// Whether a peer that has moved so many bytes in that time is slow, and not silent.
+    pub fn is_enough(moved: u64, time: Duration) -> bool {
+        moved as f64 >= time.as_secs_f64() * MIN_BYTES_PER_SECOND
+    }
+
     /// We wait. Ready when that has been too long.
     pub fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
@@ -41,7 +46,7 @@ impl Patience {
                 .current
                 .get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(left))));
             ready!(timer.as_mut().poll(cx));
-            if (self.moved as f64) < self.limit.as_secs_f64() * MIN_BYTES_PER_SECOND {
+            if !Patience::is_enough(self.moved as u64, self.limit) {
                 return Poll::Ready(());
             }
             self.reset();

@@ -4,6 +4,7 @@
 
 pub mod engine;
 pub mod json;
+pub mod latin1;
 pub mod relay;
 pub mod routes;
 pub mod socket;

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use command::{
-    Accept, Ack, AckRequest, Admit, Command, Contest, Emit, Kick, Missed, Page, Recovered, Refuse,
-    Reject, Renewed, Replay, Response, Rooms, Sockets, State,
+    Accept, Ack, AckRequest, Admit, Anew, Command, Contest, Emit, Kick, Missed, Page, Recovered,
+    Refuse, Reject, Renewed, Replay, Response, Rooms, Sockets, State,
 };
 
 /// The version of the relay protocol, sent in [`header::PROTOCOL`].
@@ -167,7 +167,8 @@ pub struct Handshake<'a> {
     /// Path and query.
     #[serde(borrow)]
     pub url: Cow<'a, str>,
-    /// In the order received, names in lower case. Values that are not UTF-8 are left out.
+    /// In the order received, names in lower case. Each byte of a value is the character of its number (Latin-1), as in
+    /// Node.js: [`latin1`](crate::latin1).
     #[serde(borrow)]
     pub headers: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     /// The peer's IP address.
@@ -200,7 +201,8 @@ pub struct Connect<'a> {
     /// need not keep a secret of its own in the answer that it stores.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<Cow<'a, str>>,
-    /// What came of the app's [`Contest`].
+    /// What came of the app's [`Contest`]. After [`Anew`], and of a client that asks to enter while it asks already:
+    /// `Answers`, so that it is a new one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
     /// Absent from a relay. The router adds what the namespace's `POST /connect` answered, once
@@ -211,7 +213,7 @@ pub struct Connect<'a> {
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<&'a RawValue>,
     /// Absent from a relay. The router says so where it did not ask the middleware, because the
-    /// client's session could be recovered: who cannot take it up now must not enter.
+    /// client's session could be recovered. If it cannot be any more, the answer is [`Anew`].
     #[serde(default, skip_serializing_if = "is_false")]
     pub unjudged: bool,
     /// The event comes again, because the app did not finish it: what the app gave back for it in

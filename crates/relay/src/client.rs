@@ -74,11 +74,10 @@ fn handle_text(shared: &Arc<Shared>, connection: &Arc<Connection>, text: &str) -
         return malformed(shared, connection, Malformed::TextInsteadOfAttachment);
     }
     if matches!(packet.kind, Kind::BinaryEvent | Kind::BinaryAck) {
-        inner.receiving = Some(Box::new(Receiving {
-            reassembler: Reassembler::new(&packet),
-            charge: connection.account().charge(Hold::Kept, text.len()),
-            progress: shared.timers.now(),
-        }));
+        let charge = connection.account().charge(Hold::Kept, text.len());
+        let (parts, now) = (Reassembler::new(&packet), shared.timers.now());
+        let receiving = Receiving::new(parts, charge, connection.has_moved(), now);
+        inner.receiving = Some(Box::new(receiving));
         if packet.attachments > 0 {
             return Flow::Continue;
         }
@@ -86,7 +85,9 @@ fn handle_text(shared: &Arc<Shared>, connection: &Arc<Connection>, text: &str) -
     let member = member(&inner, packet.namespace);
     drop(inner);
     match (packet.kind, member) {
-        (Kind::Connect, None) => connect(shared, connection, &packet),
+        (Kind::Connect, member) if member.as_ref().is_none_or(|member| !member.is_in) => {
+            connect(shared, connection, &packet)
+        }
         (Kind::Event | Kind::BinaryEvent, Some(member)) => {
             event(shared, connection, &member, packet.id, packet.data, &[])
         }
@@ -111,8 +112,7 @@ fn handle_binary(shared: &Arc<Shared>, connection: &Arc<Connection>, data: &[u8]
         return malformed(shared, connection, Malformed::UnexpectedAttachment);
     };
     if !receiving.reassembler.add(data) {
-        receiving.charge.grow(data.len());
-        receiving.progress = shared.timers.now();
+        receiving.goes_on(data.len(), connection.has_moved(), shared.timers.now());
         return Flow::Continue;
     }
     let receiving = inner.receiving.take().expect("it was there");
@@ -147,12 +147,14 @@ fn handle_binary(shared: &Arc<Shared>, connection: &Arc<Connection>, data: &[u8]
     }
 }
 
+/// As which socket the client is in the namespace. Where it asks to be, and has asked more than once: the first.
 fn member(inner: &Inner, namespace: &str) -> Option<Membership> {
-    inner
+    let mut members = inner
         .memberships
         .iter()
-        .find(|member| member.namespace.name() == namespace)
-        .cloned()
+        .filter(|member| member.namespace.name() == namespace);
+    let is_in = members.clone().find(|member| member.is_in);
+    is_in.or_else(|| members.next()).cloned()
 }
 
 fn connect(shared: &Arc<Shared>, connection: &Arc<Connection>, packet: &Packet<'_>) -> Flow<Until> {
@@ -211,10 +213,13 @@ fn acknowledged(
     namespace.acknowledged(member, id, data.get(), attachments)
 }
 
+/// A client that has asked twice, and leaves when the first answer has come, wants no second one.
 fn disconnect(connection: &Connection, member: &Membership) -> Flow<Until> {
-    let Membership { namespace, place } = member;
-    connection.lock().leave(&**namespace, *place);
-    namespace.left(*place, reason::CLIENT_NAMESPACE_DISCONNECT);
+    let namespace = &member.namespace;
+    let left = connection.lock().leave_all(&**namespace);
+    for place in left {
+        namespace.left(place, reason::CLIENT_NAMESPACE_DISCONNECT);
+    }
     Flow::Continue
 }
 

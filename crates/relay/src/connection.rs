@@ -8,17 +8,16 @@ mod heartbeat;
 mod identity;
 mod membership;
 mod polling;
+mod presence;
+mod receiving;
 mod register;
 mod upgrade;
+mod writing;
 
-use std::future::poll_fn;
-use std::net::Shutdown;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
-use parlour_protocol::socket::Reassembler;
 use tokio::sync::oneshot;
 
 use crate::core::Core;
@@ -26,17 +25,18 @@ use crate::core::addresses::Session;
 use crate::core::ledger::{Account, CONNECTION_BYTES, Charge, Hold};
 use crate::core::sid::Sid;
 use crate::core::timers::{Purpose, Timer};
-use crate::wire::message::Message;
-use crate::wire::outbox::{Outbox, Weight};
+use crate::wire::message::{Binary, Message};
+use crate::wire::outbox::Outbox;
 use crate::wire::stream::WriteHalf;
 use crate::wire::ws;
 use polling::Polling;
 
 pub use close::{Closed, How};
 pub use feeding::Feeding;
-pub use heartbeat::Beat;
+pub use heartbeat::{Answering, Beat};
 pub use membership::{AnyNamespace, Lease, Membership, Place, Slot, Until, wait_for_room};
 pub use polling::{Packets, PollAnswer};
+pub use receiving::Receiving;
 pub use register::Connections;
 
 /// What a connection is opened with.
@@ -56,6 +56,12 @@ pub struct Connection {
     pub key: u32,
     pub stamp: u32,
     websocket: AtomicBool,
+    /// Its WebSocket takes no binary frames.
+    base64: AtomicBool,
+    /// Bytes that the client has sent, or has read of what waited for it. It counts on from its end.
+    moved: AtomicU64,
+    /// Answers to its polls that it has not read to the end. They have a deadline of their own.
+    answering: AtomicU32,
     /// Something waits because the client does not read.
     blocked: AtomicBool,
     /// The connection itself, in its client's account.
@@ -76,6 +82,10 @@ pub struct Inner {
     /// Has been in a namespace.
     pub joined: bool,
     awaiting_pong: bool,
+    /// How far [`Connection::moved`] was when the wait for the pong began, or began once more.
+    heard: u64,
+    /// It began once more.
+    reprieved: bool,
     /// The client is not read for now.
     paused: bool,
     /// Which of the heartbeat's timers counts.
@@ -99,22 +109,6 @@ struct Backlog {
     /// The last of the client's pings that is not answered yet. Only the last needs to be (RFC 6455,
     /// section 5.5.3), so that pings make nothing grow.
     ping: Option<Box<[u8]>>,
-}
-
-pub struct Receiving {
-    pub reassembler: Reassembler,
-    pub charge: Charge,
-    /// Milliseconds of the relay's clock: when the last part came.
-    pub progress: u64,
-}
-
-impl Inner {
-    /// The client is in this namespace no more, if it still is as this socket.
-    pub fn leave(&mut self, namespace: &dyn AnyNamespace, place: Place) {
-        self.memberships.retain(|member| {
-            !std::ptr::addr_eq(&raw const *member.namespace, namespace) || member.place != place
-        });
-    }
 }
 
 enum Transport {
@@ -154,8 +148,17 @@ impl Connection {
         Connection::new(opening, key, stamp, Transport::Polling(polling))
     }
 
-    pub fn websocket(opening: Opening, key: u32, stamp: u32, half: WriteHalf) -> Connection {
-        Connection::new(opening, key, stamp, Transport::WebSocket(half))
+    /// `base64`: the client takes no binary frames.
+    pub fn websocket(
+        opening: Opening,
+        key: u32,
+        stamp: u32,
+        half: WriteHalf,
+        base64: bool,
+    ) -> Connection {
+        let connection = Connection::new(opening, key, stamp, Transport::WebSocket(half));
+        connection.base64.store(base64, Ordering::Release);
+        connection
     }
 
     fn new(opening: Opening, key: u32, stamp: u32, transport: Transport) -> Connection {
@@ -173,6 +176,9 @@ impl Connection {
             key,
             stamp,
             websocket: AtomicBool::new(matches!(transport, Transport::WebSocket(_))),
+            base64: AtomicBool::new(false),
+            moved: AtomicU64::new(0),
+            answering: AtomicU32::new(0),
             blocked: AtomicBool::new(false),
             inner: Mutex::new(Inner {
                 open: true,
@@ -182,6 +188,8 @@ impl Connection {
                 finishing: false,
                 joined: false,
                 awaiting_pong: false,
+                heard: 0,
+                reprieved: false,
                 paused: false,
                 turn: 0,
                 due: 0,
@@ -227,6 +235,14 @@ impl Connection {
     /// Once true, it stays so.
     pub fn is_websocket(&self) -> bool {
         self.websocket.load(Ordering::Acquire)
+    }
+
+    /// What binary is to its WebSocket. It is for good once the connection is one.
+    pub fn binary(&self) -> Binary {
+        match self.base64.load(Ordering::Acquire) {
+            true => Binary::Base64,
+            false => Binary::Frames,
+        }
     }
 
     /// Whether a packet would leave at once: what a volatile one asks.
@@ -288,7 +304,7 @@ impl Connection {
             // It has upgraded a moment ago.
             Transport::WebSocket(_) => {
                 let mut outbox = Outbox::default();
-                outbox.write(|out| message.write_frames(out));
+                outbox.write(|out| message.write_frames(out, self.binary()));
                 self.transmit(&mut inner, &mut outbox);
             }
             Transport::Abandoned { .. } | Transport::Gone => {}
@@ -324,7 +340,7 @@ impl Connection {
     pub fn send_message(self: &Arc<Self>, message: &Message<'_>) -> Sent {
         let mut outbox = Outbox::default();
         if self.is_websocket() {
-            outbox.write(|out| message.write_frames(out));
+            outbox.write(|out| message.write_frames(out, self.binary()));
         } else {
             self.queue(message);
         }
@@ -365,114 +381,4 @@ impl Connection {
             }
         }
     }
-
-    fn append(&self, inner: &mut Inner, outbox: &mut Outbox) {
-        let backlog = &mut inner.backlog.get_or_insert_default().outbox;
-        let before = backlog.weight();
-        backlog.append(outbox);
-        self.recount(before, backlog.weight());
-    }
-
-    /// The backlog had one weight and has another.
-    fn recount(&self, before: Weight, after: Weight) {
-        self.account().change(Hold::Passing, before.own, after.own);
-        self.account()
-            .change(Hold::Shared, before.shared, after.shared);
-    }
-
-    /// Writes to the WebSocket what it takes now; a task of its own writes the rest. Who has told the client
-    /// something asks [`Connection::sent`] afterwards.
-    fn transmit(self: &Arc<Self>, inner: &mut Inner, outbox: &mut Outbox) {
-        let Transport::WebSocket(half) = &inner.transport else {
-            return outbox.clear();
-        };
-        if inner.backlog.is_some() {
-            return self.append(inner, outbox);
-        }
-        if let Err(error) = outbox.write_to(half.writer()) {
-            // Whoever reads from it will find out and close the connection.
-            tracing::debug!(connection = self.id.shown(), %error, "cannot write to a WebSocket");
-            outbox.clear();
-        }
-        if outbox.is_empty() {
-            return;
-        }
-        self.blocked.store(true, Ordering::Relaxed);
-        self.append(inner, outbox);
-        tokio::spawn(drain(self.clone()));
-    }
-
-    /// Nothing more will be sent: the WebSocket ends after its backlog.
-    fn finish(&self, inner: &mut Inner) {
-        inner.finishing = true;
-        if let (None, Transport::WebSocket(half)) = (&inner.backlog, &inner.transport) {
-            half.shutdown(Shutdown::Write);
-        }
-    }
-
-    /// Ends the transport without a word. Its reader notices.
-    pub fn abandon(&self) {
-        let mut inner = self.lock();
-        if let Transport::WebSocket(half) = &inner.transport {
-            half.shutdown(Shutdown::Both);
-        }
-        // The task that waits to write is woken by the shutdown, and only if the socket is still there.
-        inner.transport = match std::mem::replace(&mut inner.transport, Transport::Gone) {
-            Transport::WebSocket(half) if inner.backlog.is_some() => {
-                Transport::Abandoned { _half: half }
-            }
-            _ => Transport::Gone,
-        };
-    }
-}
-
-/// Writes a client's backlog as it becomes able to take it.
-async fn drain(connection: Arc<Connection>) {
-    poll_fn(|cx| {
-        let mut inner = connection.lock();
-        loop {
-            let Inner {
-                transport,
-                backlog,
-                finishing,
-                ..
-            } = &mut *inner;
-            let (Transport::WebSocket(half), Some(waiting)) = (&*transport, backlog.as_mut())
-            else {
-                break;
-            };
-            if half.poll_write_ready(cx).is_pending() {
-                return Poll::Pending;
-            }
-            let before = waiting.outbox.weight();
-            let written = waiting.outbox.write_to(half.writer());
-            connection.recount(before, waiting.outbox.weight());
-            if written.is_err() {
-                break;
-            }
-            if !waiting.outbox.is_empty() {
-                continue;
-            }
-            if *finishing {
-                half.shutdown(Shutdown::Write);
-                break;
-            }
-            let Some(ping) = waiting.ping.take() else {
-                break;
-            };
-            waiting
-                .outbox
-                .write(|out| ws::write_frame(out, ws::Opcode::Pong, &ping));
-            connection.recount(Weight::default(), waiting.outbox.weight());
-        }
-        if let Some(backlog) = inner.backlog.take() {
-            connection.recount(backlog.outbox.weight(), Weight::default());
-        }
-        connection.blocked.store(false, Ordering::Relaxed);
-        if matches!(inner.transport, Transport::Abandoned { .. }) {
-            inner.transport = Transport::Gone;
-        }
-        Poll::Ready(())
-    })
-    .await;
 }

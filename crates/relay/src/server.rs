@@ -7,11 +7,12 @@ mod forwarded;
 pub mod health;
 mod proxy;
 mod respond;
+mod takeover;
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn, ready};
 use std::net::IpAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use anyhow::bail;
@@ -21,12 +22,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parlour_listener::{Accepted, Listener, WriteDeadline, turn_away};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
 use crate::connection::How;
 use crate::core::Life;
-use crate::core::config::{HTTP_CONNECTION_BYTES, MAX_HTTP_BUFFER, SHUTDOWN_WAIT};
+use crate::core::config::{HTTP_CONNECTION_BYTES, MAX_HEADERS, MAX_HTTP_BUFFER, SHUTDOWN_WAIT};
 use crate::core::ledger::Hold;
 use crate::core::origin::Body;
 use crate::core::reason;
@@ -37,6 +39,7 @@ use crate::wire::stream::Stream;
 use forwarded::Peer;
 use health::Health;
 use respond::respond;
+use takeover::Takeover;
 
 /// Where the app serves the files of Socket.IO's client.
 const CLIENT_FILES: &str = "/socket.io/";
@@ -157,27 +160,35 @@ async fn connection(
         is_secure: matches!(stream, Stream::Tls(_)),
     };
     let stall = shared.config.stall_timeout;
-    let service = service_fn(move |request| {
-        let shared = shared.clone();
-        async move { Ok::<_, Infallible>(route(shared, peer, request).await) }
-    });
-    let connection = http1::Builder::new()
+    let takeover = Takeover::default();
+    let heir = takeover.clone();
+    let service = service_fn(move |request| route(&shared, peer, &takeover, request));
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(stall)
         .max_buf_size(MAX_HTTP_BUFFER)
-        .serve_connection(TokioIo::new(WriteDeadline::new(stream, stall)), service)
-        .with_upgrades();
-    let mut connection = pin!(connection);
+        .max_headers(MAX_HEADERS)
+        .serve_connection(TokioIo::new(WriteDeadline::new(stream, stall)), service);
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
+        ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => ended,
         // Changes once: when it is time to stop.
         _ = stopping.changed() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            Pin::new(&mut connection).graceful_shutdown();
+            poll_fn(|cx| connection.poll_without_shutdown(cx)).await
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "an HTTP connection broke off");
+    match ended {
+        Ok(()) => {
+            let parts = connection.into_parts();
+            let mut stream = parts.io.into_inner().into_inner();
+            match heir.heir() {
+                // Who was to have it may have ended meanwhile.
+                Some(heir) => drop(heir.send((stream, parts.read_buf))),
+                // An error is a client that has gone.
+                None => drop(stream.shutdown().await),
+            }
+        }
+        Err(error) => tracing::debug!(%error, "an HTTP connection broke off"),
     }
     drop(alive);
 }
@@ -190,7 +201,16 @@ async fn secured(shared: &Shared, stream: TcpStream) -> std::io::Result<Stream> 
     })
 }
 
-async fn route(shared: Arc<Shared>, peer: Peer, mut request: Request<Incoming>) -> Response<Body> {
+/// An answer to come. Boxed: while it waits for the app's it is all that a client costs.
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+fn route(
+    shared: &Arc<Shared>,
+    peer: Peer,
+    takeover: &Takeover,
+    mut request: Request<Incoming>,
+) -> Answer {
+    let shared = shared.clone();
     let path = request.uri().path();
     match below(&shared.config.path, path) {
         Some(file) if is_client_file(file) => {
@@ -200,25 +220,26 @@ async fn route(shared: Arc<Shared>, peer: Peer, mut request: Request<Incoming>) 
             let there = format!("{CLIENT_FILES}{file}{query}");
             *request.uri_mut() = there.parse().unwrap_or_default();
         }
-        // Boxed: while it waits for the app's answer it is all that a client costs.
         Some(_) => {
             let trusted = &shared.config.limits.trusted_proxies;
             let sender = forwarded::sender(peer, request.headers(), trusted);
-            return Box::pin(engine::handle(shared, sender, request)).await;
+            request.extensions_mut().insert(takeover.clone());
+            return Box::pin(async move { Ok(engine::handle(shared, sender, request).await) });
         }
         None if proxy::is_private(path) => {
-            return respond(
+            let response = respond(
                 StatusCode::NOT_FOUND,
                 "text/plain; charset=utf-8",
                 "Not found.\n",
             );
+            return Box::pin(ready(Ok(response)));
         }
         None => {}
     }
     if shared.ledger.is_nearly_full() {
-        return engine::full(&shared);
+        return Box::pin(ready(Ok(engine::full(&shared))));
     }
-    Box::pin(proxy::handle(&shared, peer, request)).await
+    Box::pin(async move { Ok(proxy::handle(&shared, peer, request).await) })
 }
 
 /// What comes after the prefix and a slash: all of that is Engine.IO's, but for the client's files.

@@ -27,7 +27,10 @@ pub fn close(shared: &Shared, connection: &Arc<Connection>, reason: &'static str
         reason,
         "connection closed"
     );
-    for Membership { namespace, place } in memberships {
+    for Membership {
+        namespace, place, ..
+    } in memberships
+    {
         namespace.left(place, reason);
     }
 }
@@ -163,7 +166,10 @@ fn on_timer(shared: &Shared, connection: &Arc<Connection>, timer: Timer) {
 /// Ends the sockets whose time is over, and sets the timer for the others.
 fn expire(shared: &Shared, connection: &Arc<Connection>, turn: u8) {
     let mut first = None;
-    for Membership { namespace, place } in connection.expired(turn).unwrap_or_default() {
+    for member in connection.expired(turn).unwrap_or_default() {
+        let Membership {
+            namespace, place, ..
+        } = member;
         match namespace.expire(place) {
             Lease::Until(at) => first = Some(first.map_or(at, |first: u64| first.min(at))),
             Lease::Endless => {}

@@ -13,7 +13,8 @@ const IPV6_BITS: u32 = 64;
 /// The last address, as far as it tells clients apart.
 pub fn last(headers: &HeaderMap) -> Option<String> {
     let value = headers.get_all(FORWARDED_FOR).iter().next_back()?;
-    let entry = value.to_str().ok()?.rsplit(',').next()?.trim();
+    let entry = value.as_bytes().rsplit(|byte| *byte == b',').next()?;
+    let entry = std::str::from_utf8(entry.trim_ascii()).ok()?;
     match entry
         .parse::<IpAddr>()
         .map(|address| address.to_canonical())
@@ -33,11 +34,13 @@ fn network(address: Ipv6Addr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use spin_sdk::http::HeaderValue;
 
     fn address(values: &[&str]) -> Option<String> {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append(FORWARDED_FOR, value.parse().unwrap());
+            let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            headers.append(FORWARDED_FOR, value);
         }
         last(&headers)
     }
@@ -49,6 +52,7 @@ mod tests {
             &["10.0.0.1, 10.0.0.2,203.0.113.9"],
             &["10.0.0.1", "10.0.0.2, 203.0.113.9 "],
             &["::ffff:203.0.113.9"],
+            &["caf\u{e9}, 203.0.113.9"],
         ] {
             assert_eq!(
                 address(values).as_deref(),

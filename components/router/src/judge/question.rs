@@ -2,8 +2,8 @@
 //! headers and whose request it is, its token as a bearer, its `auth` payload in the body.
 
 use parlour_envelope::Failure;
-use parlour_protocol::json;
 use parlour_protocol::relay::Handshake;
+use parlour_protocol::{json, latin1};
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -113,7 +113,8 @@ fn client_headers(handshake: &Handshake<'_>) -> HeaderMap {
         {
             continue;
         }
-        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
+        let value = latin1::encode(value).map(|value| HeaderValue::from_bytes(&value));
+        if let (Ok(name), Some(Ok(value))) = (name.parse::<HeaderName>(), value) {
             headers.append(name, value);
         }
     }
@@ -233,6 +234,17 @@ mod tests {
             question.headers["content-length"],
             question.body.len().to_string().as_str()
         );
+    }
+
+    #[test]
+    fn a_header_has_the_bytes_that_the_client_has_sent() {
+        let question = ask(
+            r#"[["cookie", "name=Jos\u00e9; utf8=\u00c3\u00a9"], ["x", "\u20ac"]]"#,
+            "null",
+        );
+        let headers = question.unwrap().headers;
+        assert_eq!(headers["cookie"].as_bytes(), b"name=Jos\xe9; utf8=\xc3\xa9");
+        assert!(!headers.contains_key("x"), "no relay says that");
     }
 
     #[test]

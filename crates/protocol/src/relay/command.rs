@@ -73,6 +73,10 @@ pub enum Command<'a> {
     /// whether its client answers, and sends the `connect` event again.
     #[serde(borrow)]
     Contest(Contest<'a>),
+    /// The client's session has gone since the router did not have it judged for that: the relay sends the
+    /// `connect` event again, as a new client's.
+    #[serde(borrow)]
+    Anew(Anew<'a>),
     /// The socket's time ends at another moment.
     #[serde(borrow, rename = "renew")]
     Renew(Renewed<'a>),
@@ -154,6 +158,13 @@ pub struct Contest<'a> {
     /// The relay that has that socket.
     #[serde(borrow)]
     pub relay: Cow<'a, str>,
+}
+
+/// Who must enter as a new client, or not at all.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Anew<'a> {
+    #[serde(borrow)]
+    pub socket: Cow<'a, str>,
 }
 
 /// A socket has shown another token.

@@ -1,12 +1,15 @@
-//! Engine.IO's heartbeat: the server pings, the client answers in time or is gone. Also what else a
-//! connection has a deadline for.
+//! Engine.IO's heartbeat: the server pings, the client answers in time or is gone. A client that answers late
+//! because its link is slow is not: what it sends and reads meanwhile is a sign of life, if it is not too little. Also
+//! what else a connection has a deadline for.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+use parlour_listener::Patience;
 
 use super::{Connection, How, Inner, Sent, Transport};
 use crate::core::Core;
-use crate::core::config::ATTACHMENTS_WAIT;
 use crate::core::reason;
 use crate::core::timers::Purpose;
 
@@ -61,8 +64,7 @@ impl Connection {
     /// Pings before it is time, unless a pong is waited for; that may take so long at least.
     pub(super) fn ping_now(self: &Arc<Self>, core: &Core, inner: &mut Inner, at_least: Duration) {
         if !inner.awaiting_pong {
-            self.send_control(inner, PING);
-            inner.awaiting_pong = true;
+            self.send_ping(inner);
             self.set_due(core, inner, core.config.ping_timeout);
         }
         inner.due = inner
@@ -73,21 +75,23 @@ impl Connection {
 
     /// The heartbeat's timer has run out.
     pub fn heartbeat(self: &Arc<Self>, core: &Core, turn: u8) -> Beat {
-        let mut inner = self.lock();
+        let inner = &mut *self.lock();
         if !inner.open || inner.turn != turn {
             return Beat::Alive;
         }
-        if inner.has_stalled(core.timers.now()) {
+        if self.has_stalled(inner, core.timers.now()) {
             tracing::debug!(connection = self.id.shown(), "attachments do not come");
             return Beat::End(reason::TRANSPORT_ERROR, How::Orderly);
         }
         if core.timers.now() >= inner.due {
             if inner.is_overdue() {
-                return Beat::End(reason::PING_TIMEOUT, How::Abort);
+                if !self.is_moving(core, inner) {
+                    return Beat::End(reason::PING_TIMEOUT, How::Abort);
+                }
+                (inner.heard, inner.reprieved) = (self.has_moved(), true);
             }
             if !inner.awaiting_pong {
-                self.send_control(&mut inner, PING);
-                inner.awaiting_pong = true;
+                self.send_ping(inner);
                 if self.sent() == Sent::Overflow {
                     return Beat::Overflow;
                 }
@@ -99,8 +103,49 @@ impl Connection {
                 .max(core.timers.now().saturating_sub(USUAL_LATENESS));
             inner.due = since + core.config.ping_timeout.as_millis() as u64;
         }
-        self.set_heartbeat(core, &mut inner);
+        self.set_heartbeat(core, inner);
         Beat::Alive
+    }
+
+    /// The client has sent so many bytes, or has read them of what waited for it.
+    pub fn moved(&self, bytes: usize) {
+        self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// All of them until now.
+    pub fn has_moved(&self) -> u64 {
+        self.moved.load(Ordering::Relaxed)
+    }
+
+    /// An answer to a poll is on its way as long as what this gives is there. The client cannot hear a ping before it
+    /// has read that, and how long it may take is limited where it is written.
+    pub fn answering(self: &Arc<Self>) -> Answering {
+        self.answering.fetch_add(1, Ordering::Relaxed);
+        Answering(self.clone())
+    }
+
+    fn send_ping(self: &Arc<Self>, inner: &mut Inner) {
+        self.send_control(inner, PING);
+        inner.awaiting_pong = true;
+        (inner.heard, inner.reprieved) = (self.has_moved(), false);
+    }
+
+    /// Whether a client whose pong is late is on the way to send it: it gets the same time once more for anything that
+    /// it has sent, as engine.io does for a packet, and then again and again if that is 1 KiB for each second of it.
+    fn is_moving(&self, core: &Core, inner: &Inner) -> bool {
+        let moved = self.has_moved() - inner.heard;
+        let is_enough = match inner.reprieved {
+            false => moved > 0,
+            true => Patience::is_enough(moved, core.config.ping_timeout),
+        };
+        is_enough || self.answering.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether the attachments of a packet have not come for long. Looked at with every heartbeat.
+    fn has_stalled(&self, inner: &mut Inner, now: u64) -> bool {
+        let paused = inner.paused;
+        let receiving = inner.receiving.as_mut().filter(|_| !paused);
+        receiving.is_some_and(|it| it.has_stalled(self.has_moved(), now))
     }
 
     /// Whether the client has been in no namespace yet, and asks for none.
@@ -121,7 +166,8 @@ impl Connection {
     /// comes after the deadline must not be luckier than one that comes later.
     pub fn is_overdue(&self, core: &Core) -> bool {
         let inner = self.lock();
-        inner.open && inner.is_overdue() && core.timers.now() >= inner.due
+        let is_late = inner.open && inner.is_overdue() && core.timers.now() >= inner.due;
+        is_late && !self.is_moving(core, &inner)
     }
 
     /// The client is not read for now, or again.
@@ -144,19 +190,20 @@ impl Connection {
     }
 }
 
+/// An answer to a poll that its client has not read yet.
+pub struct Answering(Arc<Connection>);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.answering.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Inner {
     /// Whether the end of the present wait is the end of the connection. While the client is not read, a
     /// missing pong is no fault of its, unless it is not read because it does not read either.
     fn is_overdue(&self) -> bool {
         self.awaiting_pong && (!self.paused || self.is_behind())
-    }
-
-    /// Whether the attachments of a packet have not come for long. Looked at with every heartbeat.
-    fn has_stalled(&self, now: u64) -> bool {
-        let wait = ATTACHMENTS_WAIT.as_millis() as u64;
-        self.receiving
-            .as_ref()
-            .is_some_and(|it| !self.paused && now > it.progress + wait)
     }
 
     /// Whether something waits that the client has not read.

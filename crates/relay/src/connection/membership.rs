@@ -20,14 +20,22 @@ pub struct Place {
     pub stamp: u32,
 }
 
-/// That the client is in a namespace, or asks to be.
+/// That the client is in a namespace, or asks to be. A client that asks again before it is answered has one for
+/// each time.
 #[derive(Clone)]
 pub struct Membership {
     pub namespace: Arc<dyn AnyNamespace>,
     pub place: Place,
+    /// The app has let it in.
+    pub is_in: bool,
 }
 
 impl Membership {
+    /// Whether it is of this namespace.
+    pub fn is_of(&self, namespace: &dyn AnyNamespace) -> bool {
+        std::ptr::addr_eq(&raw const *self.namespace, namespace)
+    }
+
     /// Until this socket may send more.
     pub fn until_room(&self) -> Until {
         Until::Room(self.namespace.clone(), Some(self.place))

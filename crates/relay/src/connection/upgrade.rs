@@ -8,6 +8,7 @@ use parlour_protocol::engine::{self, Packet};
 use super::polling::{CLOSE, NOOP};
 use super::{Connection, Transport, Upgrade};
 use crate::core::Core;
+use crate::wire::message::Binary;
 use crate::wire::outbox::Outbox;
 use crate::wire::stream::WriteHalf;
 use crate::wire::ws::{self, Opcode};
@@ -55,6 +56,7 @@ impl Connection {
         self: &Arc<Self>,
         core: &Core,
         half: WriteHalf,
+        base64: bool,
     ) -> Result<(), WriteHalf> {
         let inner = &mut *self.lock();
         let Transport::Polling(polling) = &mut inner.transport else {
@@ -69,22 +71,25 @@ impl Connection {
         polling.release();
         inner.transport = Transport::WebSocket(half);
         inner.upgrade = Upgrade::Done;
+        self.base64.store(base64, Ordering::Release);
         self.websocket.store(true, Ordering::Release);
         let mut outbox = Outbox::default();
-        outbox.write(|out| write_payload_as_frames(waiting.text(), out));
+        outbox.write(|out| write_payload_as_frames(waiting.text(), self.binary(), out));
         self.transmit(inner, &mut outbox);
         self.expect_ping(core, inner);
         Ok(())
     }
 }
 
-fn write_payload_as_frames(payload: &str, out: &mut Vec<u8>) {
+fn write_payload_as_frames(payload: &str, binary: Binary, out: &mut Vec<u8>) {
     for packet in payload
         .split(engine::SEPARATOR)
         .filter(|packet| !packet.is_empty())
     {
         match engine::decode(packet) {
-            Ok(Packet::Binary(bytes)) => ws::write_frame(out, Opcode::Binary, &bytes),
+            Ok(Packet::Binary(bytes)) if binary == Binary::Frames => {
+                ws::write_frame(out, Opcode::Binary, &bytes)
+            }
             _ => ws::write_text(out, &[packet]),
         }
     }

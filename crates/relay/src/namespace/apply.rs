@@ -131,6 +131,7 @@ impl Namespace {
             Command::Accept(accept) => self.accept(state, accept, context),
             Command::Refuse(refuse) => self.refuse(state, refuse, context),
             Command::Contest(contest) => self.note_contest(state, contest, context),
+            Command::Anew(anew) => self.note_anew(state, anew, context),
             Command::Renew(renewed) => self.renewed(state, renewed),
             Command::Page(page) => self.page(state, page, context),
             Command::Ack(ack) => self.ack(&mut state.registry, ack, context.outgoing),
@@ -201,6 +202,13 @@ impl Namespace {
             if let Some(socket) = unanswered {
                 tracing::error!(namespace = &*self.name, socket = %socket.id, "the app did not answer a connect event");
                 self.refuse_internal(state, place.slot, context);
+            }
+        }
+        for place in std::mem::take(&mut context.anew) {
+            if let Some(mut again) = batch.connect_again(place) {
+                // Middleware judges it.
+                again.connect.progress = None;
+                state.enter_again(again, true);
             }
         }
         for connection in batch.opening() {

@@ -11,6 +11,8 @@ pub struct Context<'r, 'c> {
     pub outgoing: &'r mut Outgoing,
     /// Who wants a session that somebody has.
     pub contests: Vec<(Place, &'c Contest<'c>)>,
+    /// Whose session has gone: they are judged as new clients.
+    pub anew: Vec<Place>,
     /// Sockets that connect and are given what they have missed in pages, with what their `connect` event is to
     /// have when it comes again.
     pub paged: Vec<(Slot, &'c RawValue)>,
@@ -21,6 +23,7 @@ impl<'r> Context<'r, '_> {
         Context {
             outgoing,
             contests: Vec::new(),
+            anew: Vec::new(),
             paged: Vec::new(),
         }
     }

@@ -66,7 +66,7 @@ impl Namespace {
             recovered = recovered.is_some(),
             "socket connected"
         );
-        socket.connection.lock().joined = true;
+        let before = socket.connection.lock().entered(self, socket.place);
         socket.expires = Expires::accepted(accept.expires);
         self.expect_expiry(socket);
         if let Some(recovered) = recovered {
@@ -76,6 +76,10 @@ impl Namespace {
         context.outgoing.send(socket, &Message::text(&packet));
         for event in entering.held() {
             queue.push_held(socket, event);
+        }
+        if let Some(before) = before {
+            // The client has asked twice. It knows the socket that it was told of last, and no other.
+            self.take_out(state, before.slot, reason::CLIENT_NAMESPACE_DISCONNECT);
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use parlour_protocol::relay::{Contest, Renewed};
+use parlour_protocol::relay::{Anew, Contest, Renewed};
 
 use super::batch::ConnectAgain;
 use super::context::Context;
@@ -47,6 +47,24 @@ impl Namespace {
         }
     }
 
+    /// The app cannot give a client its session, and nobody has judged the client: it is asked about once more, as
+    /// one that has none.
+    pub(super) fn note_anew(
+        &self,
+        state: &mut State,
+        anew: &Anew<'_>,
+        context: &mut Context<'_, '_>,
+    ) {
+        let slot = connecting(state, &anew.socket);
+        let Some(socket) = slot.and_then(|slot| state.registry.get(slot)) else {
+            return;
+        };
+        if let Phase::Connecting(entering) = &mut socket.phase {
+            entering.contested = true;
+            context.anew.push(socket.place);
+        }
+    }
+
     /// What is kept for who wants a session while somebody else is asked: so many bytes.
     pub fn charge(&self, place: Place, bytes: usize) -> Option<Charge> {
         let mut state = self.lock();
@@ -63,14 +81,20 @@ impl Namespace {
     }
 
     /// The app is asked once more about a client that wants a session, unless that has gone.
-    pub fn enter_again(&self, mut again: ConnectAgain, answers: bool) {
+    pub fn enter_again(&self, again: ConnectAgain, answers: bool) {
+        self.lock().enter_again(again, answers);
+        self.work.notify_one();
+    }
+}
+
+impl State {
+    pub(super) fn enter_again(&mut self, mut again: ConnectAgain, answers: bool) {
         let place = again.connect.place;
-        let mut state = self.lock();
         let State {
             registry,
             recoveries,
             ..
-        } = &mut *state;
+        } = self;
         let Some(socket) = registry.at(place) else {
             return;
         };
@@ -85,7 +109,5 @@ impl Namespace {
         entering.contested = false;
         again.connect.owner_answers = Some(answers);
         recoveries.push_connect_again(socket, again);
-        drop(state);
-        self.work.notify_one();
     }
 }

@@ -65,7 +65,13 @@ impl Namespace {
             recoveries,
             ..
         } = &mut *state;
-        let queue = if must_wait { recoveries } else { queue };
+        // Who asks again before it is answered is there, and so is whoever has its session: itself, maybe, by then.
+        let is_again = inner.memberships.iter().any(|it| it.is_of(&**self));
+        let queue = if must_wait && !is_again {
+            recoveries
+        } else {
+            queue
+        };
         let place = registry.insert(id, connection.clone());
         if inner.memberships.capacity() == 0 {
             inner.memberships.reserve_exact(1);
@@ -73,10 +79,14 @@ impl Namespace {
         inner.memberships.push(Membership {
             namespace: self.clone(),
             place,
+            is_in: false,
         });
         drop(inner);
         if let Some(socket) = registry.at(place) {
-            queue.push_connect(socket, auth, claims_session);
+            match is_again {
+                true => queue.push_connect_of_known(socket, auth),
+                false => queue.push_connect(socket, auth, claims_session),
+            }
         }
         match self.pushed(state, place) {
             true => Flow::Pause(Until::Room(self.clone(), None)),

@@ -13,7 +13,7 @@ use super::registry::Socket;
 use crate::connection::{Connection, Sent, Slot};
 use crate::core::Core;
 use crate::core::ledger::Ledger;
-use crate::wire::message::Message;
+use crate::wire::message::{Binary, Message};
 use crate::wire::outbox::{Outbox, SHARE_FROM};
 
 /// Bytes that a buffer may keep until the next answer.
@@ -108,7 +108,7 @@ impl Outgoing {
     pub fn send(&mut self, socket: &mut Socket, message: &Message<'_>) {
         self.deliveries += 1;
         if socket.is_websocket() {
-            let frames = self.write(message);
+            let frames = self.write(message, socket.connection.binary());
             self.entry(socket).push(Piece::Frames(frames));
         } else {
             self.entry(socket);
@@ -117,7 +117,11 @@ impl Outgoing {
     }
 
     pub fn send_broadcast(&mut self, socket: &mut Socket, broadcast: &mut Broadcast<'_>) {
-        if !socket.is_websocket() {
+        // Only where it matters is the connection looked at, which is somewhere else in memory.
+        let takes_frames = socket.is_websocket()
+            && (broadcast.message.attachments.is_empty()
+                || socket.connection.binary() == Binary::Frames);
+        if !takes_frames {
             return self.send(socket, &broadcast.message);
         }
         self.deliveries += 1;
@@ -130,7 +134,7 @@ impl Outgoing {
 
     /// Writes a broadcast's frames.
     fn make(&mut self, message: &Message<'_>, ledger: &Arc<Ledger>) -> Piece {
-        let frames = self.write(message);
+        let frames = self.write(message, Binary::Frames);
         if frames.len() < SHARE_FROM {
             return Piece::Frames(frames);
         }
@@ -139,9 +143,9 @@ impl Outgoing {
         Piece::Large(self.large.len() - 1)
     }
 
-    fn write(&mut self, message: &Message<'_>) -> Range<usize> {
+    fn write(&mut self, message: &Message<'_>, binary: Binary) -> Range<usize> {
         let start = self.frames.len();
-        message.write_frames(&mut self.frames);
+        message.write_frames(&mut self.frames, binary);
         start..self.frames.len()
     }
 

@@ -159,7 +159,7 @@ pub struct Entering {
     charge: Option<Charge>,
     /// Why the client left meanwhile.
     pub left: Option<&'static str>,
-    /// The app has answered that it wants a session which somebody has, and will be asked again.
+    /// The app has answered that it wants a session which somebody has, or which has gone, and will be asked again.
     pub contested: bool,
 }
 

@@ -31,6 +31,8 @@ struct Query {
     revision: String,
     transport: String,
     sid: String,
+    /// The client takes no binary frames, but base64.
+    base64: bool,
 }
 
 impl Query {
@@ -42,6 +44,10 @@ impl Query {
                 "EIO" => &mut parsed.revision,
                 "transport" => &mut parsed.transport,
                 "sid" => &mut parsed.sid,
+                "b64" => {
+                    parsed.base64 = !value.is_empty();
+                    continue;
+                }
                 _ => continue,
             };
             *target = percent_decode_str(&value.replace('+', " "))
@@ -74,7 +80,7 @@ async fn route(shared: Arc<Shared>, peer: Peer, request: Request<Incoming>) -> R
     match verify(&shared, &request, &query, upgrade) {
         Err(refusal) if upgrade => refusal.upgrade_response(),
         Err(refusal) => refusal.response(),
-        Ok(()) if upgrade => websocket::handle(shared, peer, request, &query.sid).await,
+        Ok(()) if upgrade => websocket::handle(shared, peer, request, &query).await,
         Ok(()) => polling::handle(shared, peer, request, &query.sid).await,
     }
 }

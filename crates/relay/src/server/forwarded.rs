@@ -2,10 +2,12 @@
 //! they come from a trusted proxy, and only as far as the proxies that wrote them are trusted. The app is told
 //! what came of it.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
+use parlour_protocol::latin1;
 
 const FOR: &str = "x-forwarded-for";
 const PROTO: &str = "x-forwarded-proto";
@@ -79,12 +81,11 @@ pub fn tell(headers: &mut HeaderMap, peer: Peer, trusted: &[IpNet]) {
 }
 
 /// The values of a header that is a list, of all its lines.
-fn list<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
+fn list<'a>(headers: &'a HeaderMap, name: &str) -> Vec<Cow<'a, str>> {
     let lines = headers.get_all(name).iter();
     lines
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','))
-        .map(str::trim)
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .map(|value| latin1::decode(value.trim_ascii()))
         .filter(|value| !value.is_empty())
         .collect()
 }
@@ -105,7 +106,7 @@ mod tests {
     fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
         let lines = lines.iter().map(|(name, value)| {
             let name = http::HeaderName::from_static(name);
-            (name, value.parse().unwrap())
+            (name, HeaderValue::from_bytes(value.as_bytes()).unwrap())
         });
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
@@ -205,6 +206,7 @@ mod tests {
     fn what_is_no_address_ends_the_chain() {
         for (value, address) in [
             ("unknown", "10.1.1.1"),
+            ("J\u{e9}r\u{f4}me, 1.2.3.4", "1.2.3.4"),
             ("1.2.3.4, unknown", "10.1.1.1"),
             ("1.2.3.4:5678", "1.2.3.4"),
             ("[2001:db8::1]:443", "2001:db8::1"),

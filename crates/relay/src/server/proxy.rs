@@ -161,9 +161,8 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
         .collect();
     for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
@@ -213,6 +212,9 @@ mod tests {
         ] {
             headers.insert(name, HeaderValue::from_static(value));
         }
+        let odd = HeaderValue::from_bytes(b"caf\xe9, x-other").unwrap();
+        headers.append(header::CONNECTION, odd);
+        headers.insert("x-other", HeaderValue::from_static("1"));
         drop_hop_by_hop(&mut headers);
         assert_eq!(
             headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(),

@@ -12,6 +12,18 @@ use crate::wire::ws::{self, Opcode};
 /// An Engine.IO message packet is text that begins with this.
 const MESSAGE: &str = "4";
 
+/// Base64 begins with this.
+const BINARY: &str = "b";
+
+/// What a WebSocket gets an attachment as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binary {
+    /// A binary frame.
+    Frames,
+    /// Text, as by polling: its client has asked for that, with `b64` in its URL.
+    Base64,
+}
+
 #[derive(Clone, Copy)]
 pub struct Message<'a> {
     /// The Socket.IO packet up to its JSON.
@@ -44,9 +56,13 @@ impl<'a> Message<'a> {
     }
 
     /// Appends WebSocket frames.
-    pub fn write_frames(&self, out: &mut Vec<u8>) {
+    pub fn write_frames(&self, out: &mut Vec<u8>, binary: Binary) {
         ws::write_text(out, &[MESSAGE, self.head, self.data, self.tail]);
         for attachment in self.attachments {
+            if binary == Binary::Base64 {
+                ws::write_text(out, &[BINARY, attachment]);
+                continue;
+            }
             let bytes = STANDARD
                 .decode(attachment.as_bytes())
                 .unwrap_or_else(|error| {
@@ -61,7 +77,7 @@ impl<'a> Message<'a> {
     pub fn write_payload(&self, out: &mut String) {
         engine::push_packet(out, &[MESSAGE, self.head, self.data, self.tail]);
         for attachment in self.attachments {
-            engine::push_packet(out, &["b", attachment]);
+            engine::push_packet(out, &[BINARY, attachment]);
         }
     }
 }

@@ -8,17 +8,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use hyper_util::rt::TokioIo;
-use parlour_listener::WriteDeadline;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::wire::tls::TlsSession;
-
-/// What an HTTP connection is served on.
-pub type HttpIo = TokioIo<WriteDeadline<Stream>>;
 
 pub enum Stream {
     Plain(TcpStream),

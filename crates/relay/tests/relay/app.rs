@@ -180,6 +180,13 @@ impl App {
         state.memory.handled.get(event).copied().unwrap_or(0)
     }
 
+    /// Whether there was a `disconnect` event of this socket.
+    pub fn has_left(&self, socket: &str) -> bool {
+        let state = self.state.lock().unwrap();
+        let mut all = state.memory.disconnects.iter();
+        all.any(|(description, _)| description["id"] == socket)
+    }
+
     /// Waits for a `disconnect` event of this socket: its reason and its description.
     pub async fn disconnect_of(&self, socket: &str) -> (String, Value) {
         self.disconnect("id", socket).await

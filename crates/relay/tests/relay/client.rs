@@ -52,12 +52,24 @@ pub async fn send_request(
     headers: &str,
     body: &str,
 ) -> TcpStream {
+    let mut stream = send_head(address, method, path, headers, body.len()).await;
+    stream.write_all(body.as_bytes()).await.unwrap();
+    stream
+}
+
+/// A request whose body, of this many bytes, is still to be sent.
+pub async fn send_head(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    length: usize,
+) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let length = body.len();
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: relay.test\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: relay.test\r\ncontent-length: {length}\r\n{headers}\r\n"
     );
-    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
     stream
 }
 
@@ -272,6 +284,14 @@ impl WebSocket {
     pub async fn is_read(&mut self) {
         self.send_frame(0x89, b"read?").await;
         assert_eq!(self.next().await, Frame::Pong(b"read?".into()));
+    }
+
+    /// Reads once, without looking at what it is.
+    pub async fn read_at_most(&mut self, bytes: usize) {
+        let mut buffer = vec![0; bytes];
+        let read = self.stream.read(&mut buffer);
+        let count = patiently("bytes", read).await.unwrap();
+        self.received.extend_from_slice(&buffer[..count]);
     }
 
     pub async fn send_raw(&mut self, bytes: &[u8]) {

@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use parlour_relay::Config;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::client::{Frame, Polling, WebSocket};
+use crate::client::{Frame, Polling, WebSocket, frame, read_answer, send_head};
 use crate::{config, ms, start, start_with};
 
 #[tokio::test]
@@ -136,4 +137,111 @@ async fn who_joins_no_namespace_is_closed() {
     let (mut idle, _) = WebSocket::open(server.address).await;
     assert_eq!(idle.closed().await, None);
     assert_eq!(joined.call(1, "[\"echo\",1]").await, json!([1]));
+}
+
+/// Times that a slow client is far beyond.
+fn hasty() -> Config {
+    Config {
+        ping_interval: ms(200),
+        ping_timeout: ms(500),
+        ..config()
+    }
+}
+
+/// How long a slow client takes for a piece, of which it has many.
+const PIECE: std::time::Duration = ms(100);
+
+#[tokio::test]
+async fn who_sends_a_large_message_slowly_is_alive() {
+    let server = start_with(hasty()).await;
+    let (mut slow, _) = WebSocket::connect(server.address).await;
+    slow.answers_pings = false;
+    let text = "x".repeat(60_000);
+    let event = frame(0x81, format!("421[\"echo\",\"{text}\"]").as_bytes());
+    for piece in event.chunks(2000) {
+        slow.send_raw(piece).await;
+        tokio::time::sleep(PIECE).await;
+    }
+    loop {
+        match &*slow.text().await {
+            "2" => {}
+            answer => break assert!(answer.starts_with("431[\"xxx"), "{answer:.30}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_sends_a_byte_now_and_then_and_no_pong_is_gone() {
+    let server = start_with(hasty()).await;
+    let (mut slow, id) = WebSocket::connect(server.address).await;
+    let event = frame(0x81, &[b'4'; 60_000]);
+    slow.send_raw(&event[..20]).await;
+    let trickle = async {
+        for byte in &event[20..] {
+            slow.send_raw(&[*byte]).await;
+            tokio::time::sleep(ms(50)).await;
+        }
+    };
+    tokio::select! {
+        (reason, _) = server.app.disconnect_of(&id) => assert_eq!(reason, "ping timeout"),
+        () = trickle => panic!("nobody ended it"),
+    }
+}
+
+#[tokio::test]
+async fn who_reads_slowly_what_waits_for_it_is_alive() {
+    let server = start_with(hasty()).await;
+    let (mut slow, id) = WebSocket::connect(server.address).await;
+    slow.answers_pings = false;
+    slow.send("42[\"flood\",50000,280]").await;
+    for _ in 0..30 {
+        slow.read_at_most(100_000).await;
+        tokio::time::sleep(PIECE).await;
+    }
+    assert!(!server.app.has_left(&id));
+    slow.answers_pings = true;
+    for number in 0..280 {
+        let text = slow.text().await;
+        assert!(
+            text.starts_with(&format!("42[\"flood\",{number},")),
+            "{text:.30}"
+        );
+    }
+    assert_eq!(slow.call(1, "[\"echo\",1]").await, json!([1]));
+}
+
+#[tokio::test]
+async fn who_polls_is_alive_while_it_sends_or_reads_much_slowly() {
+    let server = start_with(hasty()).await;
+    let session = Polling::open(server.address).await;
+    session.post("40").await;
+    session.poll().await;
+    let text = "x".repeat(60_000);
+    let payload = format!("42[\"flood\",50000,280]\u{1e}421[\"echo\",\"{text}\"]");
+    let mut post = send_head(server.address, "POST", &session.path, "", payload.len()).await;
+    for piece in payload.as_bytes().chunks(2000) {
+        post.write_all(piece).await.unwrap();
+        tokio::time::sleep(PIECE).await;
+    }
+    assert_eq!(read_answer(&mut post).await.body, "ok");
+    // The ping that waited, perhaps by itself, and then much that it reads slowly.
+    let mut buffer = vec![0; 100_000];
+    let (mut poll, mut read) = loop {
+        let mut poll = session.begin_poll().await;
+        let count = poll.read(&mut buffer).await.unwrap();
+        if count > 10_000 {
+            break (poll, count);
+        }
+    };
+    for _ in 0..30 {
+        read += poll.read(&mut buffer).await.unwrap();
+        tokio::time::sleep(PIECE).await;
+    }
+    assert!(read > 200_000, "that was not much: {read}");
+    assert_eq!(server.app.handled("echo"), 1);
+    while read < 280 * 50_000 {
+        read += poll.read(&mut buffer).await.unwrap();
+    }
+    assert_eq!(session.post("3\u{1e}422[\"echo\",2]").await.body, "ok");
+    while !session.poll().await.body.contains("432[2]") {}
 }

@@ -228,3 +228,48 @@ async fn a_client_of_another_relay_is_asked_there() {
     let (mut client, _) = enter(&left, contest("nobody", "right")).await;
     assert_eq!(told(&mut client).await, "silent");
 }
+
+#[tokio::test]
+async fn who_must_begin_anew_is_asked_about_again_as_a_new_client() {
+    let server = start().await;
+    let contested = json!({ "owner": "nobody", "relay": "test" });
+    for (auth, owners) in [
+        (json!({ "anew": true }), vec![json!(null), json!("answers")]),
+        (
+            json!({ "anew": true, "contest": contested }),
+            vec![json!(null), json!("silent"), json!("answers")],
+        ),
+    ] {
+        let (mut client, _) = enter(&server, auth.clone()).await;
+        assert_eq!(told(&mut client).await, "answers");
+        let batches = server.app.batches("/");
+        let connects = batches.iter().flat_map(|batch| batch.events().clone());
+        let connects: Vec<Value> = connects
+            .filter_map(|event| event.get("connect").cloned())
+            .filter(|connect| connect["auth"] == auth)
+            .collect();
+        let told: Vec<Value> = connects.iter().map(|it| it["owner"].clone()).collect();
+        assert_eq!(told, owners);
+        for again in &connects[1..] {
+            assert_eq!(again["secret"], connects[0]["secret"]);
+            assert_eq!(again["handshake"], connects[0]["handshake"]);
+            assert!(again["progress"].is_null());
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_goes_while_it_is_to_begin_anew_is_forgotten() {
+    let server = start().await;
+    server.app.hold();
+    let (mut client, _) = WebSocket::open(server.address).await;
+    client.send("40{\"anew\":true}").await;
+    client.is_read().await;
+    client.send("41").await;
+    client.is_read().await;
+    server.app.resume();
+    client.send("40").await;
+    assert!(client.text().await.starts_with("40{"));
+    assert_eq!(client.call(1, "[\"echo\",1]").await, json!([1]));
+    assert!(client.has_nothing().await);
+}

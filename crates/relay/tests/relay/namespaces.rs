@@ -295,3 +295,110 @@ async fn names_that_nobody_is_in_do_not_occupy_the_app() {
     }
     assert_eq!(server.app.other_lanes("/"), NAMES);
 }
+
+#[tokio::test]
+async fn who_asks_twice_is_answered_twice_and_is_in_once() {
+    let server = start().await;
+    let (mut client, lobby) = WebSocket::connect(server.address).await;
+    server.app.hold();
+    client.enter_later("/custom,").await;
+    client.enter_later("/custom,").await;
+    client.is_read().await;
+    server.app.resume();
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let answer = client.text().await;
+        let connect = answer.strip_prefix("40/custom,").unwrap();
+        let connect: serde_json::Value = serde_json::from_str(connect).unwrap();
+        ids.push(connect["sid"].as_str().unwrap().to_string());
+    }
+    assert_ne!(ids[0], ids[1]);
+    let (reason, _) = server.app.disconnect_of(&ids[0]).await;
+    assert_eq!(reason, "client namespace disconnect");
+    // It is the last one that its events are of, and it hears each thing once.
+    client.send("42/custom,1[\"whoami\"]").await;
+    let answer = client.text().await;
+    assert!(answer.contains(&ids[1]), "{answer}");
+    client.send("42/custom,[\"all\",1]").await;
+    assert_eq!(client.text().await, "42/custom,[\"all\",1]");
+    assert!(client.has_nothing().await);
+    assert!(!server.app.has_left(&lobby) && !server.app.has_left(&ids[1]));
+    // Now it is in, and a third time is a mistake, as with the reference.
+    client.enter_later("/custom,").await;
+    assert_eq!(client.closed().await, None);
+}
+
+#[tokio::test]
+async fn each_of_several_requests_has_its_own_answer() {
+    let server = start().await;
+    let (mut client, _) = WebSocket::connect(server.address).await;
+    let (refuse, admit) = ("40/custom,{\"refuse\":true}", "40/custom,{}");
+    for (asked, is_in) in [
+        ([refuse, refuse, refuse], false),
+        ([refuse, admit, refuse], true),
+        ([admit, refuse, refuse], true),
+        ([refuse, refuse, admit], true),
+    ] {
+        server.app.hold();
+        for packet in asked {
+            client.send(packet).await;
+        }
+        client.is_read().await;
+        server.app.resume();
+        for packet in asked {
+            let answer = client.text().await;
+            let expected = if packet == refuse {
+                "44/custom,"
+            } else {
+                "40/custom,"
+            };
+            assert!(answer.starts_with(expected), "{asked:?}: {answer}");
+        }
+        if is_in {
+            client.send("42/custom,7[\"echo\",1]").await;
+            assert_eq!(client.text().await, "43/custom,7[1]");
+            client.send("41/custom,").await;
+        }
+    }
+    assert_eq!(client.call(1, "[\"echo\",1]").await, json!([1]));
+}
+
+#[tokio::test]
+async fn who_leaves_before_it_is_answered_is_not_answered_however_often_it_has_asked() {
+    let server = start().await;
+    let (mut client, _) = WebSocket::connect(server.address).await;
+    server.app.hold();
+    for packet in ["40/custom,", "40/custom,", "41/custom,", "40/custom,"] {
+        client.send(packet).await;
+    }
+    client.is_read().await;
+    server.app.resume();
+    assert!(client.text().await.starts_with("40/custom,{"));
+    assert_eq!(client.call(1, "[\"echo\",1]").await, json!([1]));
+    client.send("42/custom,7[\"echo\",1]").await;
+    assert_eq!(client.text().await, "43/custom,7[1]");
+    assert!(client.has_nothing().await);
+}
+
+#[tokio::test]
+async fn who_asks_again_for_its_session_has_it_from_the_first_time() {
+    let server = start().await;
+    let (mut before, _) = WebSocket::open(server.address).await;
+    let (connect, _) = before.enter_with(json!({ "pid": "p" })).await;
+    before.leave().await;
+    let (mut client, _) = WebSocket::open(server.address).await;
+    server.app.hold();
+    client.send("40{\"pid\":\"p\"}").await;
+    client.send("40{\"pid\":\"p\",\"anew\":true}").await;
+    client.is_read().await;
+    server.app.resume();
+    let first = client.text().await;
+    assert!(first.contains(connect["sid"].as_str().unwrap()), "{first}");
+    assert!(client.text().await.starts_with("40{"));
+    // The app was told at once that whoever has the session is there.
+    let batches = server.app.batches("/");
+    let connects = batches.iter().flat_map(|batch| batch.events().clone());
+    let again = connects.filter(|event| event["connect"]["auth"]["anew"] == true);
+    let owners: Vec<_> = again.map(|it| it["connect"]["owner"].clone()).collect();
+    assert_eq!(owners, ["answers"]);
+}

@@ -65,12 +65,12 @@ pub(super) async fn run(
         }
     };
     if session.is_none() && connect.unjudged {
-        // Between the question whether it could be recovered and now, the session has gone.
-        let refusal = Refusal {
-            message: "The session is over: connect anew".into(),
-            data: to_raw_value(&serde_json::json!({ "code": "session_over" })).ok(),
-        };
-        return refuse(context, connect.socket, &refusal);
+        // Between the question whether it could be recovered and now, the session has gone: its client has said
+        // goodbye, maybe, and comes back at once. It is a new one, and judged as one.
+        let command = Command::Anew(relay::Anew {
+            socket: (&context.sockets[connect.socket].given_id).into(),
+        });
+        return context.command(&command).map_err(ours);
     }
     if let Some(session) = session.as_ref().filter(|session| session.has_more) {
         return page(context, connect, session).map_err(ours);
@@ -188,7 +188,7 @@ impl<'a> Progress<'a> {
         relay::Connect {
             claims: self.claims,
             refused: self.refused,
-            // Who was sent a page and cannot resume the session after all must begin anew.
+            // Who was sent a page and cannot resume the session after all begins anew, and is judged anew.
             unjudged: self.unjudged || self.after > 0,
             ..connect.clone()
         }

@@ -146,10 +146,22 @@ impl Queue {
 
     /// A client asks to enter, and maybe claims an earlier session.
     pub fn push_connect(&mut self, socket: &mut Socket, auth: Option<&str>, claims_session: bool) {
+        let connect = Connect::new(socket.place, claims_session);
+        self.push_first_connect(socket, auth, connect);
+    }
+
+    /// A client asks to enter that asks already: it has no earlier session, whatever it says.
+    pub fn push_connect_of_known(&mut self, socket: &mut Socket, auth: Option<&str>) {
+        let mut connect = Connect::new(socket.place, false);
+        connect.owner_answers = Some(true);
+        self.push_first_connect(socket, auth, connect);
+    }
+
+    fn push_first_connect(&mut self, socket: &mut Socket, auth: Option<&str>, connect: Connect) {
+        let claims_session = connect.claims_session;
         self.recoveries += usize::from(claims_session);
         let connection = socket.connection.clone();
         let size = connection.handshake.len() + auth.map_or(0, str::len);
-        let connect = Connect::new(socket.place, claims_session);
         let (batch, index) = self.room_for(socket, size);
         batch.recoveries += usize::from(claims_session);
         let secret = Sid::random();

@@ -3,6 +3,7 @@
 use http::Request;
 use hyper::body::Incoming;
 use parlour_protocol::engine::Open;
+use parlour_protocol::latin1;
 use parlour_protocol::relay::Handshake;
 
 use super::refusal::Refusal;
@@ -30,11 +31,11 @@ pub async fn admit(
         Refusal::too_many(why)
     })?;
     let id = Sid::random();
-    let handshake: Box<str> = describe(peer, request).into();
-    if handshake.len() > shared.config.limits.header_bytes {
+    if size(request) > shared.config.limits.header_bytes {
         shared.metrics.refused.add(1);
         return Err(Refusal::too_large());
     }
+    let handshake: Box<str> = describe(peer, request).into();
     let account = shared.ledger.account();
     let _waiting = account.charge(Hold::Kept, handshake.len());
     wait_for_room(&*shared.handshakes, None).await;
@@ -52,6 +53,16 @@ pub async fn admit(
     }
 }
 
+/// Bytes of the request's line and headers, about.
+fn size(request: &Request<Incoming>) -> usize {
+    const LINE: usize = "GET  HTTP/1.1\r\n".len();
+    const BETWEEN: usize = ": \r\n".len();
+    let url = request.uri().path_and_query();
+    let headers = request.headers().iter();
+    let headers = headers.map(|(name, value)| name.as_str().len() + value.len() + BETWEEN);
+    LINE + url.map_or(0, |it| it.as_str().len()) + headers.sum::<usize>()
+}
+
 fn describe(peer: Peer, request: &Request<Incoming>) -> String {
     let headers = request.headers().iter();
     let handshake = Handshake {
@@ -61,12 +72,7 @@ fn describe(peer: Peer, request: &Request<Incoming>) -> String {
             .map_or("/", |it| it.as_str())
             .into(),
         headers: headers
-            .filter_map(|(name, value)| {
-                Some((
-                    name.as_str().into(),
-                    std::str::from_utf8(value.as_bytes()).ok()?.into(),
-                ))
-            })
+            .map(|(name, value)| (name.as_str().into(), latin1::decode(value.as_bytes())))
             .collect(),
         address: peer.address.to_string().into(),
         secure: peer.is_secure,

@@ -1,18 +1,20 @@
 //! HTTP long-polling: GET takes packets, POST brings them. One of each at a time, or the session ends.
 
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use parlour_listener::{Fault, RequestBody, Transfer};
 use parlour_protocol::engine::{self, Packet};
 
 use super::opening::{admit, open_packet};
 use super::packet;
 use super::refusal::Refusal;
 use crate::client;
-use crate::connection::{Connection, How, Packets, PollAnswer};
+use crate::connection::{Answering, Connection, How, Packets, PollAnswer};
 use crate::core::ledger::{Charge, Hold};
 use crate::core::origin::Body;
 use crate::core::reason;
@@ -55,22 +57,23 @@ async fn open(shared: Arc<Shared>, peer: Peer, request: Request<Incoming>) -> Re
     let can_upgrade = shared.config.allow_upgrades && shared.config.transports.websocket;
     let upgrades: &[&str] = if can_upgrade { &["websocket"] } else { &[] };
     let packet = open_packet(&shared, &connection.id, upgrades);
-    payload(Packets::new(connection.account(), packet))
+    let packets = Packets::new(connection.account(), packet);
+    payload(&connection, packets)
 }
 
 async fn poll(shared: Arc<Shared>, connection: Arc<Connection>) -> Response<Body> {
     match connection.poll() {
-        PollAnswer::Now(packets) => payload(packets),
+        PollAnswer::Now(packets) => payload(&connection, packets),
         PollAnswer::Last(packets) => {
             shared.connections.forget(&connection);
-            payload(packets)
+            payload(&connection, packets)
         }
         PollAnswer::Wait(packets) => {
-            let guard = PollGuard::new(shared, connection);
+            let guard = PollGuard::new(shared, connection.clone());
             let packets = packets.await;
             guard.answered();
             match packets {
-                Ok(packets) => payload(packets),
+                Ok(packets) => payload(&connection, packets),
                 Err(_) => Refusal::unknown_session().response(),
             }
         }
@@ -98,23 +101,24 @@ async fn post(
     let guard = PollGuard::new(shared.clone(), connection.clone());
     let mut received = connection.account().charge(Hold::Kept, 0);
     let max_payload = shared.config.max_payload;
-    let body = collect(request.into_body(), max_payload, &mut received);
-    // The client's next pong comes with its next request: one that takes longer outlives the session.
-    let patience = shared.config.ping_interval + shared.config.ping_timeout;
-    let body = tokio::time::timeout(patience, body).await;
+    let transfer = Arc::new(Transfer::begin());
+    let body = request.into_body();
+    let body = RequestBody::new(body, shared.config.stall_timeout, transfer.clone());
+    let body = tokio::select! {
+        biased;
+        body = collect(body, max_payload, &mut received, &connection) => body,
+        () = has_ended(&shared, &connection) => Err(io::Error::from(ErrorKind::TimedOut).into()),
+    };
     let response = match body {
-        Err(_) => {
-            close(&shared, &connection, reason::TRANSPORT_ERROR, How::Abort);
-            respond(StatusCode::REQUEST_TIMEOUT, "", "")
-        }
-        Ok(Ok(body)) => take(&shared, &connection, &String::from_utf8_lossy(&body)).await,
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+        Ok(body) => take(&shared, &connection, &String::from_utf8_lossy(&body)).await,
+        Err(error) if error.is::<LengthLimitError>() => {
             respond(StatusCode::PAYLOAD_TOO_LARGE, "", "")
         }
-        Ok(Err(error)) => {
+        Err(error) => {
             tracing::debug!(connection = connection.id.shown(), %error, "a request with packets broke off");
             close(&shared, &connection, reason::TRANSPORT_ERROR, How::Abort);
-            respond(StatusCode::BAD_REQUEST, "", "")
+            let fault = transfer.fault().unwrap_or(Fault::Late);
+            respond(fault.status(), "", "")
         }
     };
     guard.answered();
@@ -122,17 +126,28 @@ async fn post(
     response
 }
 
+/// Returns when the session has ended, or a little later: nobody waits for its packets any more.
+async fn has_ended(shared: &Shared, connection: &Connection) {
+    while connection.lock().open {
+        tokio::time::sleep(shared.config.ping_timeout).await;
+    }
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
 /// Reads a request's body, and counts it as it comes.
 async fn collect(
-    body: Incoming,
+    body: RequestBody,
     max_payload: usize,
     received: &mut Charge,
-) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
+    connection: &Connection,
+) -> Result<Vec<u8>, Failure> {
     let mut body = Limited::new(body, max_payload);
     let mut all = Vec::new();
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame?.into_data() {
             received.grow(data.len());
+            connection.moved(data.len());
             all.extend_from_slice(&data);
         }
     }
@@ -156,11 +171,27 @@ async fn take(shared: &Arc<Shared>, connection: &Arc<Connection>, payload: &str)
     no_store(respond(StatusCode::OK, "text/html", "ok"))
 }
 
-fn payload(packets: Packets) -> Response<Body> {
+/// Packets on their way to their client.
+struct Payload {
+    packets: Packets,
+    _answering: Answering,
+}
+
+impl AsRef<[u8]> for Payload {
+    fn as_ref(&self) -> &[u8] {
+        self.packets.as_ref()
+    }
+}
+
+fn payload(connection: &Arc<Connection>, packets: Packets) -> Response<Body> {
+    let payload = Payload {
+        packets,
+        _answering: connection.answering(),
+    };
     no_store(respond(
         StatusCode::OK,
         "text/plain; charset=UTF-8",
-        Bytes::from_owner(packets),
+        Bytes::from_owner(payload),
     ))
 }
 

@@ -7,6 +7,7 @@ fn the_query_is_read_as_node_reads_it() {
             revision,
             transport,
             sid,
+            ..
         } = Query::parse(text);
         (revision, transport, sid)
     };
@@ -22,6 +23,9 @@ fn the_query_is_read_as_node_reads_it() {
     assert_eq!(query("EIO=3&EIO=4"), of("4", "", ""));
     assert_eq!(query(""), of("", "", ""));
     assert_eq!(query("&&sid&=4"), of("", "", ""));
+    let base64 = ["b64=1", "b64=0", "b64=1&b64=", "b64", "", "b=64"];
+    let base64 = base64.map(|text| Query::parse(text).base64);
+    assert_eq!(base64, [true, true, false, false, false, false]);
 }
 
 #[test]

@@ -168,13 +168,16 @@ impl Memory {
             let contest = &auth["contest"];
             return json!({ "contest": { "socket": id, "owner": contest["owner"], "relay": contest["relay"] } });
         }
+        if auth["anew"] == true && event["owner"] != "answers" {
+            return json!({ "anew": { "socket": id } });
+        }
         if auth["refuse"] == true {
             return json!({ "refuse": { "socket": id, "message": "no", "data": { "code": 7 } } });
         }
         let headers = event["handshake"]["headers"].as_array().unwrap().len();
         let state = json!({ "lane": lane, "agent": headers });
         let mut accept = json!({ "socket": id, "state": state });
-        if auth["contest"].is_object() {
+        if auth["contest"].is_object() || auth["anew"] == true {
             accept["state"] = json!({ "owner": event["owner"], "secret": event["secret"] });
         }
         accept["expires"] = auth["expires"].clone();

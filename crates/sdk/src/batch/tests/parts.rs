@@ -197,9 +197,10 @@ fn who_asks_to_enter_and_is_put_off_is_known_when_it_comes_again() {
     let found = answer(Policy::none(), &memory, register, &batch(json!(rest[1..])));
     assert_eq!(found["commands"][0]["refuse"]["message"], "no");
     assert_eq!(
-        found["commands"][1]["refuse"]["data"]["code"],
-        "session_over"
+        found["commands"][1],
+        json!({ "anew": { "socket": found["commands"][1]["anew"]["socket"] } })
     );
+    assert!(found["commands"][1]["anew"]["socket"].is_string());
 }
 
 #[test]
@@ -269,15 +270,12 @@ fn a_session_is_given_what_it_has_missed_in_pages_and_is_back_with_the_last() {
         "as the middleware has said at first"
     );
     assert!(memory.tables.borrow().sockets.contains_key("old"));
-    // The session is over between two pages: what was sent counts for nothing, and it must not enter as another.
+    // The session is over between two pages: what was sent counts for nothing, and it is judged as another.
     let progress = json!({ "claims": "ann", "after": 3 });
     let event = connect(
         0,
         json!({ "auth": { "pid": "unknown", "offset": "1" }, "progress": progress }),
     );
     let found = answer(RECOVERING, &memory, register, &one("new", json!([event])));
-    assert_eq!(
-        found["commands"][0]["refuse"]["data"]["code"],
-        "session_over"
-    );
+    assert_eq!(found["commands"], json!([{ "anew": { "socket": "new" } }]));
 }

@@ -3,14 +3,15 @@
 
 use std::sync::Arc;
 
-use hyper::upgrade::OnUpgrade;
 use parlour_protocol::engine::{self, Packet};
 use tokio::io::AsyncReadExt;
+use tokio::sync::oneshot;
 
-use super::reading::{self, raw};
+use super::reading;
 use crate::connection::Connection;
 use crate::core::config::RELEASE_EVERY;
 use crate::core::ledger::Hold;
+use crate::server::takeover::Raw;
 use crate::shared::Shared;
 use crate::wire::flow::Flow;
 use crate::wire::outbox::Outbox;
@@ -20,9 +21,14 @@ use crate::wire::ws::{self, Handler, Reader, code};
 const PROBE: &str = "probe";
 const PROBE_ANSWER: &str = "3probe";
 
-pub async fn run(shared: Arc<Shared>, connection: Arc<Connection>, upgraded: OnUpgrade) {
+pub async fn run(
+    shared: Arc<Shared>,
+    connection: Arc<Connection>,
+    raw: oneshot::Receiver<Raw>,
+    base64: bool,
+) {
     let begun = connection.begin_upgrade();
-    let Some((mut stream, received)) = raw(upgraded).await else {
+    let Ok((mut stream, received)) = raw.await else {
         if begun {
             connection.upgrade_failed();
         }
@@ -39,7 +45,7 @@ pub async fn run(shared: Arc<Shared>, connection: Arc<Connection>, upgraded: OnU
         return turn_away(stream.writer());
     }
     let (read, write) = stream.into_split();
-    match connection.complete_upgrade(&shared, write) {
+    match connection.complete_upgrade(&shared, write, base64) {
         Ok(()) => {
             tokio::spawn(reading::run(shared, connection, read, reader));
         }

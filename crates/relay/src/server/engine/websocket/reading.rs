@@ -6,8 +6,6 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use hyper::upgrade::OnUpgrade;
 use parlour_protocol::engine::{self, Packet};
 use tokio::io::ReadBuf;
 
@@ -20,7 +18,7 @@ use crate::server::engine::packet;
 use crate::session::{close, close_over_limit};
 use crate::shared::Shared;
 use crate::wire::flow::Flow;
-use crate::wire::stream::{HttpIo, ReadHalf, Stream};
+use crate::wire::stream::ReadHalf;
 use crate::wire::ws::{End, Handler, Reader};
 
 /// Bytes that one read takes. Every thread has one buffer of this size, for all its connections.
@@ -28,13 +26,6 @@ const READ_BYTES: usize = 64 * 1024;
 
 thread_local! {
     static RECEIVED: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
-}
-
-/// The raw socket, and what the client sent already.
-pub async fn raw(upgraded: OnUpgrade) -> Option<(Stream, Bytes)> {
-    let upgraded = upgraded.await.ok()?;
-    let parts = upgraded.downcast::<HttpIo>().ok()?;
-    Some((parts.io.into_inner().into_inner(), parts.read_buf))
 }
 
 /// Reads a WebSocket until its end.
@@ -99,6 +90,7 @@ fn poll_read(
             return Poll::Ready(Ok(Flow::Stop));
         }
         shared.metrics.received_bytes.add(received.len());
+        connection.moved(received.len());
         Poll::Ready(reader.feed(received, max_payload, &mut session))
     })
 }
