@@ -29,6 +29,8 @@ pub const FIXTURES: &[&str] = &[
     "conformance-client-suite",
     "late-handshake",
     "features",
+    "from-socket-io",
+    "get-started",
     "api-key",
 ];
 

@@ -1,5 +1,7 @@
 //! The arguments of events and acks: from JSON to a handler's types and back.
 
+use std::any::TypeId;
+
 use serde::{Serialize, Serializer, de::DeserializeOwned, ser::SerializeSeq};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -9,45 +11,80 @@ use crate::{
     error::{Error, Result, unwritable},
 };
 
-/// Several arguments where there is not exactly one: `Args((room, typing)): Args<(String, bool)>`
-/// in a handler, `Args((1, "two"))` in an `emit`, `Args(())` for none, `Args<Vec<Raw>>` for all that come.
+/// Several arguments where there is not exactly one: `Args((1, "two"))` in an `emit` or an acknowledgement,
+/// `Args<(String, bool)>` in a reply. In a handler, `Args<Vec<Raw>>` takes all arguments that come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Args<T>(pub T);
 
-/// What an event handler can take: one argument that serde can read (missing counts as `null`), or
-/// several in [`Args`]. Arguments beyond those asked for are ignored.
+/// What can be read from arguments: one that serde can read (a missing one counts as `null`), several in
+/// [`Args`], or `()` for none. Arguments beyond those asked for are ignored.
 pub trait FromArgs: Sized {
     /// The error says what was expected.
-    fn from_args(args: &[&RawValue]) -> Result<Self, String>;
+    fn from_args(args: &mut Arguments<'_>) -> Result<Self, String>;
 }
 
-/// What can be emitted or acked: one argument that serde can write, or several in [`Args`].
+/// What can be emitted or acked: one argument that serde can write, several in [`Args`], or `()` for none.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be sent to clients",
+    note = "what is emitted or acknowledged is one value that serde can write, several in `Args((…))`, or `()` for none"
+)]
 pub trait ToArgs {
     fn write<S: SerializeSeq>(&self, args: &mut S) -> Result<(), S::Error>;
 }
 
 impl<T: DeserializeOwned> FromArgs for T {
-    fn from_args(args: &[&RawValue]) -> Result<Self, String> {
-        argument(args, 0)
+    fn from_args(args: &mut Arguments<'_>) -> Result<Self, String> {
+        args.next()
     }
 }
 
 impl<T: Serialize> ToArgs for T {
     fn write<S: SerializeSeq>(&self, args: &mut S) -> Result<(), S::Error> {
-        args.serialize_element(self)
+        match is_unit::<T>() {
+            true => Ok(()),
+            false => args.serialize_element(self),
+        }
     }
 }
 
-fn argument<T: DeserializeOwned>(args: &[&RawValue], index: usize) -> Result<T, String> {
-    let json = args.get(index).copied().unwrap_or(RawValue::NULL);
-    decode(json).map_err(|error| format!("argument {}: {error}", index + 1))
+/// Whether a type is `()`, which stands for no arguments at all.
+pub(crate) fn is_unit<T>() -> bool {
+    typeid::of::<T>() == TypeId::of::<()>()
+}
+
+/// The arguments of an event or an ack, from which each reader takes the next.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Arguments<'a> {
+    all: &'a [&'a RawValue],
+    taken: usize,
+}
+
+impl<'a> Arguments<'a> {
+    pub(crate) fn new(all: &'a [&'a RawValue]) -> Self {
+        Self { all, taken: 0 }
+    }
+
+    /// Reads the next argument. The error says which it was.
+    fn next<T: DeserializeOwned>(&mut self) -> Result<T, String> {
+        if is_unit::<T>() {
+            return decode(RawValue::NULL).map_err(|problem| problem.to_string());
+        }
+        let json = self.all.get(self.taken).copied();
+        self.taken += 1;
+        decode(json.unwrap_or(RawValue::NULL))
+            .map_err(|problem| format!("argument {}: {problem}", self.taken))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.taken >= self.all.len()
+    }
 }
 
 macro_rules! several {
     ($($name:ident $index:tt),*) => {
         impl<$($name: DeserializeOwned),*> FromArgs for Args<($($name,)*)> {
-            fn from_args(_args: &[&RawValue]) -> Result<Self, String> {
-                Ok(Args(($(argument::<$name>(_args, $index)?,)*)))
+            fn from_args(_args: &mut Arguments<'_>) -> Result<Self, String> {
+                Ok(Args(($(_args.next::<$name>()?,)*)))
             }
         }
 
@@ -67,14 +104,14 @@ several!(A 0, B 1, C 2);
 several!(A 0, B 1, C 2, D 3);
 several!(A 0, B 1, C 2, D 3, E 4);
 
-/// All arguments, however many.
+/// All arguments that are left, however many.
 impl<T: DeserializeOwned> FromArgs for Args<Vec<T>> {
-    fn from_args(args: &[&RawValue]) -> Result<Self, String> {
-        let read = |index| argument(args, index);
-        (0..args.len())
-            .map(read)
-            .collect::<Result<_, _>>()
-            .map(Args)
+    fn from_args(args: &mut Arguments<'_>) -> Result<Self, String> {
+        let mut all = Vec::with_capacity(args.all.len());
+        while !args.is_empty() {
+            all.push(args.next()?);
+        }
+        Ok(Args(all))
     }
 }
 
@@ -132,7 +169,8 @@ mod tests {
     use super::*;
 
     fn parse<A: FromArgs>(json: &str) -> Result<A, String> {
-        A::from_args(&serde_json::from_str::<Vec<&RawValue>>(json).unwrap())
+        let args: Vec<&RawValue> = serde_json::from_str(json).unwrap();
+        A::from_args(&mut Arguments::new(&args))
     }
 
     #[test]
@@ -141,6 +179,8 @@ mod tests {
         assert_eq!(parse(r#"["a", true]"#), Ok(Args(("a".to_owned(), true))));
         assert_eq!(parse("[]"), Ok(None::<String>));
         assert_eq!(parse("[1, 2]"), Ok(Args(())));
+        assert_eq!(parse("[1, 2]"), Ok(()));
+        assert_eq!(parse("[1, 2]"), Ok(Args(vec![1, 2])));
     }
 
     #[test]
@@ -175,6 +215,9 @@ mod tests {
         let json = |rendered: Result<Rendered>| rendered.unwrap().json.get().to_owned();
         assert_eq!(json(render(Some("a"), &1)), r#"["a",1]"#);
         assert_eq!(json(render(None, &Args((1, "b")))), r#"[1,"b"]"#);
-        assert_eq!(json(render(Some("a"), &Args(()))), r#"["a"]"#);
+        assert_eq!(json(render(Some("a"), &())), r#"["a"]"#);
+        assert_eq!(json(render(None, &Args(()))), "[]");
+        assert_eq!(json(render(None, &None::<u8>)), "[null]");
+        assert_eq!(json(render(None, &serde_json::Value::Null)), "[null]");
     }
 }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::{
-    args::FromArgs,
+    args::{Arguments, FromArgs},
     binary::reading,
     decode::decode_text,
     error::{Error, Result},
@@ -68,6 +68,11 @@ impl Acks {
         }
     }
 
+    /// What each of those who answered said, in the order in which the answers came.
+    pub fn answers<A: FromArgs>(&self) -> Result<Vec<A>> {
+        self.replies.iter().map(Reply::args).collect()
+    }
+
     /// What was given when asking.
     pub fn context<T: DeserializeOwned>(&self) -> Result<T> {
         let context = self
@@ -87,7 +92,9 @@ impl Reply {
     pub fn args<A: FromArgs>(&self) -> Result<A> {
         let args: Vec<&RawValue> = serde_json::from_str(self.data.get())
             .map_err(|error| Error::bad_request(format!("an ack that is no array: {error}")))?;
-        reading(&self.attachments, || A::from_args(&args))
-            .map_err(|what| Error::bad_request(format!("ack: {what}")))
+        reading(&self.attachments, || {
+            A::from_args(&mut Arguments::new(&args))
+        })
+        .map_err(|what| Error::bad_request(format!("ack: {what}")))
     }
 }

@@ -18,14 +18,16 @@ use parlour_protocol::relay::{self, Batch, Event, MAX_ANSWER_BYTES};
 use serde_json::value::RawValue;
 
 use crate::{
-    ack::Ack,
+    ack::{Ack, Shared},
+    args::Arguments,
     asked::Acks,
     binary::{Raw, reading},
     context::{Context, Part, Scope},
     error::Error,
+    extract::{About, Call},
     interface,
-    namespace::{Namespace, Packet},
-    nsp::Nsp,
+    namespace::Namespace,
+    packet::Packet,
     peer::Peer,
     socket::Socket,
     store::Store,
@@ -196,32 +198,40 @@ async fn on_packet(
         return Ok(());
     }
     let socket = Socket::new(context, packet.socket);
-    let ack = Ack {
+    let shared: Option<Rc<Shared>> = (handlers.len() > 1).then(Rc::default);
+    let mut ack = Some(Ack {
         context: context.clone(),
         index: packet.socket,
         id: packet.id,
-        sent: (handlers.len() > 1).then(Rc::default),
+        shared: shared.clone(),
         noted: None,
-    };
+    });
     let attachments: Vec<String> = packet
         .attachments
         .into_iter()
         .map(Cow::into_owned)
         .collect();
+    let event = name.as_deref().unwrap_or_default();
     let outcome = async {
         if !namespace.first.is_empty() {
             // In a box, or the future of every event would be as large.
-            let name = name.as_deref().unwrap_or_default();
-            Box::pin(first(namespace, &socket, name, &array[1..], &attachments)).await?;
+            Box::pin(first(namespace, &socket, event, &array[1..], &attachments)).await?;
         }
-        let Some((last, others)) = handlers.split_last() else {
-            return Ok(());
-        };
-        for handler in others {
-            let (socket, ack) = (socket.clone(), ack.clone());
-            reading(&attachments, || handler(socket, &array[1..], ack))?.await?;
+        for (place, handler) in handlers.iter().enumerate() {
+            let is_last = place + 1 == handlers.len();
+            let call = Call {
+                args: Arguments::new(&array[1..]),
+                ack: if is_last { ack.take() } else { ack.clone() },
+                ..Call::of(&socket, event)
+            };
+            reading(&attachments, || handler(call))?.await?;
         }
-        reading(&attachments, || last(socket, &array[1..], ack))?.await
+        match (&shared, packet.id) {
+            (Some(shared), Some(id)) if shared.is_owed.get() && !shared.is_sent.get() => {
+                context.ack(packet.socket, id, &())
+            }
+            _ => Ok(()),
+        }
     };
     match outcome.await {
         Ok(()) => Ok(()),
@@ -229,9 +239,8 @@ async fn on_packet(
             context.abandon_event().await?;
             if error.is_internal() || packet.id.is_none() {
                 // The client is not told the reason, so the log has it.
-                let name = name.as_deref().unwrap_or_default();
                 let namespace = &context.scope.namespace;
-                context.log.failed(namespace, name, &error.to_string());
+                context.log.failed(namespace, event, &error.to_string());
             }
             answer_error(context, packet.socket, packet.id, &error)
         }
@@ -253,7 +262,11 @@ async fn first(
         args: args.iter().map(arg).collect(),
     };
     for step in &namespace.first {
-        step(socket.clone(), packet.clone()).await?;
+        let call = Call {
+            about: About::Packet(&packet),
+            ..Call::of(socket, name)
+        };
+        step(call)?.await?;
     }
     Ok(())
 }
@@ -269,10 +282,17 @@ async fn on_acks(
         failed("there is no such handler");
         return Ok(());
     };
-    let nsp = Nsp {
-        context: context.clone(),
+    let acks = Acks::new(acks);
+    let call = Call {
+        context,
+        socket: None,
+        event: &name,
+        args: Arguments::default(),
+        ack: None,
+        about: About::Acks(&acks),
     };
-    if let Err(error) = handler(nsp, Acks::new(acks)).await {
+    let outcome = async { handler(call)?.await };
+    if let Err(error) = outcome.await {
         failed(&error.to_string());
         context.abandon_event().await?;
     }

@@ -310,7 +310,7 @@ impl Context {
 
     /// Replaces what the middleware said of a socket. Its event must not fail after that.
     pub fn set_claims(&self, socket: usize, claims: Box<RawValue>) {
-        self.sockets[socket].state().borrow_mut().claims = Some(claims);
+        self.sockets[socket].set_claims(claims);
     }
 
     /// Changes a socket's rooms, remembering how they were.

@@ -9,7 +9,7 @@ use serde_json::value::{RawValue, to_raw_value};
 const INTERNAL: &str = "internal";
 
 /// What handlers return.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
 /// A failure with a code that programs read and a message that people read.
 ///

@@ -6,13 +6,16 @@ use parlour_protocol::relay;
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned, ser::SerializeMap};
 use serde_json::value::RawValue;
 
-use crate::decode::decode;
+use crate::{
+    decode::{decode, decode_text},
+    error::{Error, Result},
+};
 
 /// The HTTP request a client opened its connection with, and what it said to this namespace.
 ///
 /// Written as JSON it is Socket.IO's `socket.handshake`: `{headers, time, address, xdomain, secure,
 /// issued, url, query, auth}`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Handshake {
     /// Path and query.
     pub url: String,
@@ -43,10 +46,14 @@ impl Handshake {
         }
     }
 
-    /// The client's `auth` object; none if it sent none. The error says in words what is wrong with it, and where.
-    pub fn auth<T: DeserializeOwned>(&self) -> Result<Option<T>, serde_json::Error> {
-        let auth = self.auth.as_deref().map(decode).transpose();
-        auth.map_err(serde::de::Error::custom)
+    /// The client's `auth` object, which is `{}` if it sent none. The error says in words what is wrong with it, and
+    /// where.
+    pub fn auth<T: DeserializeOwned>(&self) -> Result<T> {
+        let auth = match &self.auth {
+            Some(auth) => decode(auth),
+            None => decode_text("{}"),
+        };
+        auth.map_err(|problem| Error::bad_request(format!("`auth`: {problem}")))
     }
 
     /// The first header of that name (in lower case).
@@ -61,6 +68,28 @@ impl Handshake {
     pub fn query(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
         let query = self.url.split_once('?').map_or("", |(_, query)| query);
         form_urlencoded::parse(query.as_bytes())
+    }
+
+    /// As it was [kept](Self::kept).
+    pub(crate) fn of_kept(json: &str) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Kept {
+            url: String,
+            headers: Vec<(String, String)>,
+            address: String,
+            secure: bool,
+            time: u64,
+            auth: Option<Box<RawValue>>,
+        }
+        let kept: Kept = serde_json::from_str(json).ok()?;
+        Some(Self {
+            url: kept.url,
+            headers: kept.headers,
+            address: kept.address,
+            secure: kept.secure,
+            time: kept.time,
+            auth: kept.auth,
+        })
     }
 
     /// As it is kept for later events.
@@ -203,7 +232,7 @@ mod tests {
             "headers": [["host", "x"], ["origin", "http://y"]],
             "address": "::1", "secure": false, "time": 0, "auth": { "token": "t" },
         });
-        let handshake: Handshake = serde_json::from_value(text).unwrap();
+        let handshake = Handshake::of_kept(&text.to_string()).unwrap();
         let json = serde_json::to_value(&handshake).unwrap();
         assert_eq!(
             json["headers"],
@@ -223,7 +252,7 @@ mod tests {
         let headers = json!([["cookie", "a=1"], ["cookie", "b=2"], ["x", "1"], ["x", "2"]]);
         let text = json!({ "url": "/?a=1&a=2&b=3", "headers": headers, "address": "::1",
                            "secure": false, "time": 0, "auth": null });
-        let handshake: Handshake = serde_json::from_value(text).unwrap();
+        let handshake = Handshake::of_kept(&text.to_string()).unwrap();
         let text = serde_json::to_string(&handshake).unwrap();
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["query"], json!({ "a": ["1", "2"], "b": "3" }));

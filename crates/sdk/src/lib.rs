@@ -1,21 +1,17 @@
 //! What a namespace is written with: Socket.IO's server API for a Spin component.
 //!
 //! ```no_run
-//! use parlour_sdk::{Ack, Namespace, Result, Socket, json};
-//! use spin_sdk::{http::{IntoResponse, Request}, http_service};
+//! use parlour_sdk::{Io, Nsp, Reason, Socket, json};
 //!
-//! #[http_service]
-//! async fn handle(request: Request) -> impl IntoResponse {
-//!     parlour_sdk::serve(echo, request).await
-//! }
+//! parlour_sdk::main!(app);
 //!
-//! fn echo(ns: &mut Namespace) {
-//!     ns.on_connect(async |socket| socket.join("everybody"));
-//!     ns.on("say", async |socket, text: String, ack| {
-//!         socket.to("everybody").emit("said", &text)?; // stored, then delivered
-//!         ack.send(json!({ "length": text.len() }))
+//! fn app(io: &mut Io) {
+//!     io.on_connect(async |socket: Socket| socket.join("everybody"));
+//!     io.on("say", async |io: Nsp, text: String| {
+//!         io.to("everybody").emit("said", &text)?; // stored, then delivered
+//!         Ok(json!({ "length": text.len() })) // the acknowledgement
 //!     });
-//!     ns.on_disconnecting(async |socket, reason| {
+//!     io.on_disconnecting(async |socket: Socket, reason: Reason| {
 //!         for room in socket.rooms() {
 //!             socket.to(room).emit("gone", &reason)?;
 //!         }
@@ -24,6 +20,8 @@
 //! }
 //! # fn main() {}
 //! ```
+//!
+//! A handler takes what it names: see [`Handler`].
 //!
 //! Nothing a handler does happens at once: it is recorded, committed with everything else of the
 //! batch, and only then carried out. A handler that fails leaves no trace, and its sender gets an
@@ -34,17 +32,24 @@ mod args;
 mod asked;
 mod batch;
 mod binary;
+mod claims;
 mod context;
 mod decode;
 mod emit;
+mod entry;
 mod error;
+mod extract;
+mod extractors;
+mod handler;
 mod handshake;
+mod io;
 mod log;
 mod members;
 #[cfg(test)]
 mod memory;
 mod namespace;
 mod nsp;
+mod packet;
 mod peer;
 mod remote;
 mod replay;
@@ -74,14 +79,21 @@ pub use ack::Ack;
 pub use args::{Args, FromArgs, ToArgs};
 pub use asked::{Acks, DEFAULT_TIMEOUT, Reply};
 pub use binary::{Binary, Raw};
+pub use claims::{Auth, Claims};
 pub use emit::{BroadcastOperator, Named, Once, Own};
+#[doc(hidden)]
+pub use entry::__entry;
 pub use error::{Error, Result};
+pub use extract::{Call, Extract, ViaArgs, ViaContext, ViaData, on};
+pub use handler::{Handler, Outcome};
 pub use handshake::Handshake;
 pub use interface::{Position, Room};
-pub use namespace::{Namespace, Packet};
+pub use io::Io;
+pub use namespace::Namespace;
 pub use nsp::{Entry, Nsp};
+pub use packet::{Packet, Reason};
 pub use remote::{Page, RemoteSocket};
 pub use rooms::RoomNames;
-pub use serde_json::json;
+pub use serde_json::{Value, json};
 pub use serve::serve;
 pub use socket::Socket;

@@ -1,15 +1,17 @@
 //! A socket of the batch: what the relay said of it, and what the batch has changed since.
 
 use std::{
+    any::Any,
     borrow::Cow,
     cell::{Cell, OnceCell, RefCell},
+    rc::Rc,
 };
 
 use parlour_protocol::relay;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::handshake::Handshake;
+use crate::{decode::decode, handshake::Handshake};
 
 /// What the relay keeps for us between events.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -38,6 +40,8 @@ pub(crate) struct Peer {
     given: Option<Box<RawValue>>,
     state: OnceCell<RefCell<State>>,
     handshake: OnceCell<Option<Handshake>>,
+    /// As a handler has read them last.
+    claims: RefCell<Option<Rc<dyn Any>>>,
 }
 
 impl Peer {
@@ -52,6 +56,7 @@ impl Peer {
             given: socket.state.map(RawValue::to_owned),
             state: OnceCell::new(),
             handshake: OnceCell::new(),
+            claims: RefCell::default(),
         }
     }
 
@@ -90,9 +95,30 @@ impl Peer {
         let kept = self.handshake.get_or_init(|| {
             let state = self.state().borrow();
             let json = state.handshake.as_ref()?;
-            serde_json::from_str(json.get()).ok()
+            Handshake::of_kept(json.get())
         });
         kept.as_ref()
+    }
+
+    /// What the middleware said of the client, read once; none if it said nothing.
+    pub fn claims<T: DeserializeOwned + 'static>(&self) -> Result<Option<Rc<T>>, String> {
+        let known = self.claims.borrow().clone();
+        if let Some(known) = known.and_then(|known| known.downcast().ok()) {
+            return Ok(Some(known));
+        }
+        let state = self.state().borrow();
+        let Some(json) = &state.claims else {
+            return Ok(None);
+        };
+        let claims = Rc::new(decode::<T>(json).map_err(|problem| problem.to_string())?);
+        self.claims.replace(Some(claims.clone()));
+        Ok(Some(claims))
+    }
+
+    /// Replaces what the middleware said of the client.
+    pub fn set_claims(&self, claims: Box<RawValue>) {
+        self.claims.take();
+        self.state().borrow_mut().claims = Some(claims);
     }
 
     /// The public data as JSON.
@@ -123,6 +149,7 @@ impl Peer {
     pub fn restore(&self, data: &str, private: Option<&str>) {
         let kept: Option<State> = private.and_then(|text| serde_json::from_str(text).ok());
         let data = (data != "null").then(|| RawValue::from_string(data.to_owned()).ok());
+        self.claims.take();
         *self.state().borrow_mut() = State {
             data: data.flatten(),
             ..kept.unwrap_or_default()

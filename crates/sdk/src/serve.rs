@@ -18,22 +18,19 @@ use crate::{
     batch::{self, Committed},
     context::Scope,
     interface::{self, Begun, Transaction},
-    namespace::Namespace,
+    io::Io,
     replay, settings,
 };
 
 /// Where the middleware leaves what it knows of the client: base64url of JSON.
 const CLAIMS: &str = "parlour-claims";
 
-/// Answers a request of the router with the handlers that `register` registers.
-pub async fn serve(
-    register: impl FnOnce(&mut Namespace),
-    request: Request,
-) -> Response<Full<Bytes>> {
+/// Answers a request of the router with the handlers that the app has.
+pub async fn serve(app: impl FnOnce(&mut Io), request: Request) -> Response<Full<Bytes>> {
     let path = request.uri().path();
     let outcome = match (request.method(), path) {
         (&Method::POST, "/connect") => claims(request.headers()).map(answer),
-        (&Method::POST, "/events") => events(register, request).await,
+        (&Method::POST, "/events") => events(app, request).await,
         (&Method::POST, "/recover") => recoverable(request).await.map(answer),
         (&Method::POST, "/probe") => probe().await.map(answer),
         (method, path) => Err(Failure::NotFound(format!("{method} {path}"))),
@@ -146,7 +143,7 @@ fn claims(headers: &HeaderMap) -> Result<Vec<u8>, Failure> {
 }
 
 async fn events(
-    register: impl FnOnce(&mut Namespace),
+    app: impl FnOnce(&mut Io),
     request: Request,
 ) -> Result<Response<Full<Bytes>>, Failure> {
     let key = key(request.headers())?;
@@ -173,8 +170,9 @@ async fn events(
         }
         Begun::Done(response) => Ok(answer(with_replay(response))),
         Begun::Fresh(transaction) => {
-            let mut namespace = Namespace::new(&scope.namespace);
-            register(&mut namespace);
+            let mut io = Io::new(&scope.namespace);
+            app(&mut io);
+            let namespace = io.into_asked();
             let batch = batch::run(&namespace, scope, batch, Box::new(transaction)).await?;
             Ok(committed(Committed {
                 response: with_replay(batch.response),

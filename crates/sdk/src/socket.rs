@@ -8,6 +8,7 @@ use serde_json::value::to_raw_value;
 
 use crate::{
     args::ToArgs,
+    claims::Claims,
     context::Context,
     decode::{canonical, decode_text},
     emit::BroadcastOperator,
@@ -56,8 +57,8 @@ impl Socket {
         &self.peer().connection
     }
 
-    /// Only in `on_connect`: put what is needed later into [`set_data`](Self::set_data). Or everywhere,
-    /// if the namespace asked for that by [`keep_handshake`](crate::Namespace::keep_handshake).
+    /// Only in `on_connect`: put what is needed later into [`set_data`](Self::set_data). Or everywhere, if a handler
+    /// takes a [`Handshake`] or the namespace asked for it by [`keep_handshake`](crate::Namespace::keep_handshake).
     pub fn handshake(&self) -> Option<&Handshake> {
         match &self.handshake {
             Some(handshake) => Some(handshake),
@@ -78,12 +79,22 @@ impl Socket {
         self.recovered.is_some_and(|recovered| recovered.had_left)
     }
 
-    /// What the namespace's middleware said of this client; none if it said nothing.
-    pub fn claims<T: DeserializeOwned>(&self) -> Result<Option<T>> {
-        let state = self.peer().state().borrow();
-        let claims = state.claims.as_ref().map_or("null", |claims| claims.get());
-        decode_text(claims)
-            .map_err(|error| Error::internal(format!("the claims are not as expected: {error}")))
+    /// What the namespace's middleware said of this client. The error, which refuses the client or answers its
+    /// event, has the code `unauthorized`: nothing was said of it, or not what `T` wants.
+    pub fn claims<T: DeserializeOwned + 'static>(&self) -> Result<Claims<T>> {
+        let unauthorized = |message: String| Error::new("unauthorized", message);
+        match self.peer().claims() {
+            Ok(Some(claims)) => Ok(Claims(claims)),
+            Ok(None) => Err(unauthorized("Unauthorized".into())),
+            Err(problem) => Err(unauthorized(format!(
+                "Unauthorized: the claims are not as wanted: {problem}"
+            ))),
+        }
+    }
+
+    /// Whether the namespace's middleware said anything of this client.
+    pub(crate) fn has_claims(&self) -> bool {
+        self.peer().state().borrow().claims.is_some()
     }
 
     /// The data last set; none if there is none.
@@ -158,17 +169,21 @@ impl Socket {
         Ok(())
     }
 
-    /// Leaves a room; nothing happens if it is not there.
-    pub fn leave(&self, room: &str) -> Result<()> {
-        if !self.is_in(room) {
-            return Ok(());
+    /// Leaves a room, or several; nothing happens where it is not.
+    pub fn leave(&self, rooms: impl RoomNames) -> Result<()> {
+        for room in list(rooms) {
+            if !self.is_in(&room) {
+                continue;
+            }
+            let mut now = self.rooms();
+            now.retain(|known| *known != room);
+            self.context.set_rooms(self.index, now);
+            self.context
+                .change(self.index, Change::Leave(self.membership(&room)));
+            self.context
+                .command(&Command::Leave(self.one_room(&room)))?;
         }
-        let mut rooms = self.rooms();
-        rooms.retain(|known| known != room);
-        self.context.set_rooms(self.index, rooms);
-        self.context
-            .change(self.index, Change::Leave(self.membership(room)));
-        self.context.command(&Command::Leave(self.one_room(room)))
+        Ok(())
     }
 
     /// Emits to this socket.

@@ -1,6 +1,6 @@
 //! What is done to the sockets of another namespace, as an administrator's namespace does it.
 
-use parlour_sdk::{Args, BroadcastOperator, Named, Namespace, Result, Socket, json};
+use parlour_sdk::{Args, BroadcastOperator, Io, Named, Nsp, Result, json};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -15,26 +15,26 @@ struct There {
 }
 
 impl There {
-    fn of(&self, socket: &Socket) -> BroadcastOperator<Named> {
-        let there = socket.nsp().of(&self.of);
+    fn of(&self, io: &Nsp) -> BroadcastOperator<Named> {
+        let there = io.of(&self.of);
         there.to(&self.whom.to).except(&self.whom.except)
     }
 }
 
-pub fn register(ns: &mut Namespace) {
-    ns.on("fetch-elsewhere", async |socket, there: There, ack| {
+pub fn register(io: &mut Io) {
+    io.on("fetch-elsewhere", async |io: Nsp, there: There| {
         let mut found = Vec::new();
-        for other in there.of(&socket).fetch_sockets().await? {
+        for other in there.of(&io).fetch_sockets().await? {
             let mut rooms = other.rooms().await?;
             rooms.sort();
             found.push(json!({ "id": &*other.id, "data": other.data::<Value>()?, "rooms": rooms }));
         }
-        ack.send(found)
+        Ok(found)
     });
-    ns.on(
+    io.on(
         "remote-elsewhere",
-        async |socket, Args((there, what)): Args<(There, Remote)>, ack| {
-            for other in there.of(&socket).fetch_sockets().await? {
+        async |io: Nsp, there: There, what: Remote| {
+            for other in there.of(&io).fetch_sockets().await? {
                 match &what {
                     Remote::Emit(args) => other.emit("remote", Args(args.clone()))?,
                     Remote::Join(rooms) => other.join(rooms)?,
@@ -42,17 +42,17 @@ pub fn register(ns: &mut Namespace) {
                     Remote::Disconnect(close) => other.disconnect(*close)?,
                 }
             }
-            ack.send(Args(()))
+            Ok(())
         },
     );
     // All that is asked for at once, so that it is one batch's, in its order.
-    ns.on(
+    io.on(
         "all-elsewhere",
-        async |socket, Args((there, steps)): Args<(There, Vec<Remote>)>, ack| {
+        async |io: Nsp, there: There, steps: Vec<Remote>| {
             for what in &steps {
-                step(there.of(&socket), what)?;
+                step(there.of(&io), what)?;
             }
-            ack.send(Args(()))
+            Ok(())
         },
     );
 }

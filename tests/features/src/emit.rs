@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use parlour_sdk::{Acks, Args, BroadcastOperator, Error, Namespace, Nsp, Raw, Result, Socket};
+use parlour_sdk::{Acks, Args, BroadcastOperator, Error, Io, Nsp, Raw, Result, Socket};
 use serde::{Deserialize, Serialize};
 
 use crate::Whom;
@@ -44,13 +44,13 @@ struct Asker {
     socket: String,
 }
 
-pub fn register(ns: &mut Namespace) {
-    ns.on("emit", async |socket, order: Order, ack| {
+pub fn register(io: &mut Io) {
+    io.on("emit", async |socket: Socket, order: Order| {
         let target = order.target(&socket);
         target.emit(&order.event, Args(order.args))?;
-        ack.send(Args(()))
+        Ok(())
     });
-    ns.on("emit-to-me", async |socket, order: Order, ack| {
+    io.on("emit-to-me", async |socket: Socket, order: Order| {
         let Order {
             event, args, flags, ..
         } = order;
@@ -60,39 +60,36 @@ pub fn register(ns: &mut Namespace) {
             [Flag::Compress] => socket.compress(true).emit(&event, Args(args))?,
             _ => return Err(Error::bad_request("one socket has one flag")),
         }
-        ack.send(Args(()))
+        Ok(())
     });
-    ns.on("send", async |socket, text: String, ack| {
+    io.on("send", async |socket: Socket, text: String| {
         let (one, all) = (format!("{text} to one"), format!("{text} to all"));
         socket.send(&one)?;
         socket.write(&one)?;
         socket.nsp().send(&all)?;
         socket.nsp().write(&all)?;
-        ack.send(Args(()))
+        Ok(())
     });
-    ns.on(
+    io.on(
         "emit-elsewhere",
-        async |socket, Args((namespace, order)): Args<(String, Order)>, ack| {
+        async |socket: Socket, namespace: String, order: Order| {
             let elsewhere = socket.nsp().of(&namespace).to(&order.whom.to);
             elsewhere.emit(&order.event, Args(order.args))?;
-            ack.send(Args(()))
+            Ok(())
         },
     );
     // Asks those it is for; the answers come to the asker as `answers`.
-    ns.on(
-        "ask",
-        async |socket, Args((timeout, order)): Args<(u64, Order)>, ack| {
-            let asker = Asker {
-                socket: socket.id().to_owned(),
-            };
-            let target = order
-                .target(&socket)
-                .timeout(Duration::from_millis(timeout));
-            target.emit_with_ack(&order.event, Args(order.args), "tell", asker)?;
-            ack.send(Args(()))
-        },
-    );
-    ns.on_ack("tell", tell);
+    io.on("ask", async |socket: Socket, timeout: u64, order: Order| {
+        let asker = Asker {
+            socket: socket.id().to_owned(),
+        };
+        let target = order
+            .target(&socket)
+            .timeout(Duration::from_millis(timeout));
+        target.emit_with_ack(&order.event, Args(order.args), "tell", asker)?;
+        Ok(())
+    });
+    io.on_ack("tell", tell);
 }
 
 async fn tell(nsp: Nsp, acks: Acks) -> Result<()> {

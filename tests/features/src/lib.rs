@@ -4,16 +4,14 @@
 mod elsewhere;
 mod emit;
 
-use parlour_sdk::{Args, BroadcastOperator, Error, Namespace, Once, Raw, Result, Socket, json};
+use parlour_sdk::{
+    Args, BroadcastOperator, Claims, Error, Handshake, Io, Nsp, Once, Packet, Raw, Reason, Result,
+    Socket, json,
+};
 use serde::Deserialize;
 use serde_json::Value;
-use spin_sdk::http::{IntoResponse, Request};
-use spin_sdk::http_service;
 
-#[http_service]
-async fn handle(request: Request) -> impl IntoResponse {
-    parlour_sdk::serve(features, request).await
-}
+parlour_sdk::main!(features);
 
 /// Whom something is for.
 #[derive(Default, Deserialize)]
@@ -55,106 +53,107 @@ struct Auth {
     workspace: Option<String>,
 }
 
-fn features(ns: &mut Namespace) {
-    sockets(ns);
-    many(ns);
-    emit::register(ns);
-    elsewhere::register(ns);
-    failures(ns);
-    catch_all(ns);
+fn features(io: &mut Io) {
+    sockets(io);
+    many(io);
+    emit::register(io);
+    elsewhere::register(io);
+    failures(io);
+    catch_all(io);
 }
 
 /// Whoever asks for `/workspace-a` must know that it is `a`.
-fn admit(socket: &Socket) -> Result<()> {
-    let handshake = socket.handshake();
-    if handshake.is_some_and(|it| it.header("x-refuse").is_some()) {
+fn admit(io: &Nsp, handshake: &Handshake) -> Result<()> {
+    if handshake.header("x-refuse").is_some() {
         return Err(Error::new("refused", "not you").with_data(json!({ "why": "x-refuse" })));
     }
-    let nsp = socket.nsp();
-    let Some(workspace) = nsp.name().strip_prefix("/workspace-") else {
+    let Some(workspace) = io.name().strip_prefix("/workspace-") else {
         return Ok(());
     };
-    let auth = handshake.and_then(|it| it.auth::<Auth>().ok().flatten());
-    match auth.unwrap_or_default().workspace {
+    let auth: Auth = handshake.auth().unwrap_or_default();
+    match auth.workspace {
         Some(known) if known == workspace => Ok(()),
         _ => Err(Error::new("nowhere", "Invalid namespace")),
     }
 }
 
-fn sockets(ns: &mut Namespace) {
-    ns.on_connect(async |socket| {
-        admit(&socket)?;
-        let watchers = socket.nsp().to("watchers");
-        watchers.emit("saw", Args(("connect", socket.id(), socket.recovered())))
+fn sockets(io: &mut Io) {
+    io.on_connect(async |io: Nsp, socket: Socket, handshake: Handshake| {
+        admit(&io, &handshake)?;
+        io.to("watchers")
+            .emit("saw", Args(("connect", socket.id(), socket.recovered())))
     });
-    ns.on_disconnecting(async |socket, reason| {
+    io.on_disconnecting(async |socket: Socket, reason: Reason| {
         let what = ("disconnecting", socket.id(), socket.rooms(), reason);
         socket.to("watchers").emit("saw", Args(what))
     });
-    ns.on_disconnect(async |socket, reason| {
+    io.on_disconnect(async |socket: Socket, reason: Reason| {
         let what = ("disconnect", socket.id(), socket.rooms(), reason);
         socket.to("watchers").emit("saw", Args(what))
     });
-    ns.on("join", async |socket, rooms: Vec<String>, ack| {
+    io.on("join", async |socket: Socket, rooms: Vec<String>| {
         socket.join(&rooms)?;
-        ack.send(socket.rooms())
+        Ok(socket.rooms())
     });
-    ns.on("leave", async |socket, room: String, ack| {
+    io.on("leave", async |socket: Socket, room: String| {
         socket.leave(&room)?;
-        ack.send(socket.rooms())
+        Ok(socket.rooms())
     });
-    ns.on("set-data", async |socket, data: Value, ack| {
+    io.on("set-data", async |socket: Socket, data: Value| {
         socket.set_data(&data)?;
-        ack.send(data)
+        Ok(data)
     });
-    ns.on("about", async |socket, _: Args<()>, ack| {
-        ack.send(json!({
-            "id": socket.id(),
-            "nsp": socket.nsp().name(),
-            "rooms": socket.rooms(),
-            "data": socket.data::<Value>()?,
-            "claims": socket.claims::<Value>()?,
-        }))
-    });
-    ns.on("disconnect-me", async |socket, close: bool, _| {
+    io.on(
+        "about",
+        async |socket: Socket, claims: Option<Claims<Value>>| {
+            Ok(json!({
+                "id": socket.id(),
+                "nsp": socket.nsp().name(),
+                "rooms": socket.rooms(),
+                "data": socket.data::<Value>()?,
+                "claims": claims,
+            }))
+        },
+    );
+    io.on("disconnect-me", async |socket: Socket, close: bool| {
         socket.disconnect(close)
     });
 }
 
-fn many(ns: &mut Namespace) {
-    ns.on("fetch-sockets", async |socket, whom: Whom, ack| {
+fn many(io: &mut Io) {
+    io.on("fetch-sockets", async |socket: Socket, whom: Whom| {
         let mut found = Vec::new();
         for other in whom.of(&socket).fetch_sockets().await? {
             let mut rooms = other.rooms().await?;
             rooms.sort();
             found.push(json!({ "id": &*other.id, "data": other.data::<Value>()?, "rooms": rooms }));
         }
-        ack.send(found)
+        Ok(found)
     });
-    ns.on(
+    io.on(
         "sockets-join",
-        async |socket, Args((whom, rooms)): Args<(Whom, Vec<String>)>, ack| {
+        async |socket: Socket, whom: Whom, rooms: Vec<String>| {
             whom.of(&socket).sockets_join(&rooms)?;
-            ack.send(socket.rooms())
+            Ok(socket.rooms())
         },
     );
-    ns.on(
+    io.on(
         "sockets-leave",
-        async |socket, Args((whom, rooms)): Args<(Whom, Vec<String>)>, ack| {
+        async |socket: Socket, whom: Whom, rooms: Vec<String>| {
             whom.of(&socket).sockets_leave(&rooms)?;
-            ack.send(socket.rooms())
+            Ok(socket.rooms())
         },
     );
-    ns.on(
+    io.on(
         "disconnect-sockets",
-        async |socket, Args((whom, close)): Args<(Whom, bool)>, ack| {
+        async |socket: Socket, whom: Whom, close: bool| {
             whom.of(&socket).disconnect_sockets(close)?;
-            ack.send(Args(()))
+            Ok(())
         },
     );
-    ns.on(
+    io.on(
         "remote",
-        async |socket, Args((whom, what)): Args<(Whom, Remote)>, ack| {
+        async |socket: Socket, whom: Whom, what: Remote| {
             for other in whom.of(&socket).fetch_sockets().await? {
                 match &what {
                     Remote::Emit(args) => other.emit("remote", Args(args.clone()))?,
@@ -163,33 +162,35 @@ fn many(ns: &mut Namespace) {
                     Remote::Disconnect(close) => other.disconnect(*close)?,
                 }
             }
-            ack.send(Args(()))
+            Ok(())
         },
     );
-    ns.on("history", async |socket, room: String, ack| {
+    io.on("history", async |socket: Socket, room: String| {
         let end = parlour_sdk::Position::End;
         let page = socket.nsp().history(&room, "said", end, 100).await?;
         let texts: Vec<Raw> = page.iter().filter_map(|entry| entry.argument()).collect();
-        ack.send(texts)
+        Ok(texts)
     });
 }
 
-fn failures(ns: &mut Namespace) {
-    ns.use_packet(async |socket, packet| match packet.event.as_str() {
-        "forbidden" => Err(Error::new("forbidden", "this event is not for you")),
-        "seen" => socket.emit("seen", Args((packet.event, packet.args))),
-        _ => Ok(()),
-    });
-    ns.on("forbidden", async |_, _: Args<()>, ack| ack.send("it ran"));
-    ns.on("fail", async |socket, room: String, _| {
+fn failures(io: &mut Io) {
+    io.use_packet(
+        async |socket: Socket, packet: Packet| match packet.event.as_str() {
+            "forbidden" => Err(Error::new("forbidden", "this event is not for you")),
+            "seen" => socket.emit("seen", Args((packet.event, packet.args))),
+            _ => Ok(()),
+        },
+    );
+    io.on("forbidden", async || Ok("it ran"));
+    io.on("fail", async |socket: Socket, room: String| -> Result {
         socket.join(&room)?;
         socket.nsp().to(&room).emit("said", "never")?;
         Err(Error::new("failed", "as you wished"))
     });
-    ns.on("panic", async |_, _: Args<()>, _| panic!("as you wished"));
-    ns.on("loop", async |_, _: Args<()>, _| endless());
-    ns.on("trap", async |_, _: Args<()>, _| std::process::abort());
-    ns.on("allocate", async |_, _: Args<()>, _| {
+    io.on("panic", async || -> Result { panic!("as you wished") });
+    io.on("loop", async || endless());
+    io.on("trap", async || -> Result { std::process::abort() });
+    io.on("allocate", async || -> Result {
         let mut kept = Vec::new();
         loop {
             kept.push(vec![1_u8; 1 << 20]);
@@ -197,20 +198,20 @@ fn failures(ns: &mut Namespace) {
         }
     });
     // A retried order is one order.
-    ns.on_once(
+    io.on_once(
         "order",
-        |_, order: &Order| {
+        async |order: Order| {
             Ok(Once {
-                id: order.id.clone(),
-                sender: order.by.clone(),
+                id: order.id,
+                sender: order.by,
             })
         },
-        async |socket, order: Order, ack| {
+        async |socket: Socket, order: Order| {
             socket.nsp().emit("ordered", &order.id)?;
-            ack.send(json!({ "order": order.id, "socket": socket.id() }))
+            Ok(json!({ "order": order.id, "socket": socket.id() }))
         },
     );
-    ns.on("echo", async |_, args: Args<Vec<Raw>>, ack| ack.send(args));
+    io.on("echo", async |args: Args<Vec<Raw>>| Ok(args));
 }
 
 fn endless() -> Result<()> {
@@ -220,8 +221,8 @@ fn endless() -> Result<()> {
 }
 
 /// A client whose data is `listening` is told of every event that it sends.
-fn catch_all(ns: &mut Namespace) {
-    ns.on_any(async |socket, packet| {
+fn catch_all(io: &mut Io) {
+    io.on_any(async |socket: Socket, packet: Packet| {
         match socket.data::<Value>()?.as_ref().and_then(Value::as_str) {
             Some("listening") => socket.emit("any", Args((packet.event, packet.args))),
             _ => Ok(()),

@@ -1,8 +1,8 @@
 //! What is said: `message`, `typing`, `history`.
 
-use parlour_sdk::{Ack, Entry, Error, Namespace, Once, Position, Result, Socket, json};
+use parlour_sdk::{Ack, Entry, Error, Namespace, Nsp, Once, Position, Result, Socket, json};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use crate::{Member, RoomName, checked_text, id::message_id, now, require_joined};
 
@@ -42,7 +42,7 @@ struct Message<'a> {
     at: u64,
 }
 
-async fn message(socket: Socket, said: Said, ack: Ack) -> Result<()> {
+async fn message(io: Nsp, socket: Socket, said: Said, ack: Ack) -> Result<()> {
     #[derive(Serialize)]
     struct Answer<'a> {
         id: &'a str,
@@ -65,7 +65,7 @@ async fn message(socket: Socket, said: Said, ack: Ack) -> Result<()> {
         at,
     };
     let answer = Answer { id: &id, at };
-    let room = socket.nsp().to(said.room.key());
+    let room = io.to(said.room.key());
     if is_given {
         let once = Once {
             id: id.clone(),
@@ -84,12 +84,12 @@ struct Typing {
     typing: bool,
 }
 
-async fn typing(socket: Socket, typing: Typing, ack: Ack) -> Result<()> {
+async fn typing(socket: Socket, typing: Typing) -> Result<Value> {
     require_joined(&socket, &typing.room)?;
     let Typing { room, typing } = typing;
     let event = json!({ "room": room, "member": Member::of(&socket)?, "typing": typing });
     socket.to(room.key()).volatile().emit("typing", event)?;
-    ack.send(json!({}))
+    Ok(json!({}))
 }
 
 #[derive(Deserialize)]
@@ -108,19 +108,18 @@ enum Before {
     Id(String),
 }
 
-async fn history(socket: Socket, wanted: Wanted, ack: Ack) -> Result<()> {
+async fn history(io: Nsp, socket: Socket, wanted: Wanted) -> Result<Vec<Box<RawValue>>> {
     require_joined(&socket, &wanted.room)?;
     let limit = wanted.limit.unwrap_or(DEFAULT_HISTORY);
     if !(1..=MAX_HISTORY).contains(&limit) {
         let message = format!("`limit` is 1 to {MAX_HISTORY}, not {limit}");
         return Err(Error::bad_request(message));
     }
-    let nsp = socket.nsp();
     let key = wanted.room.key();
     let until = match wanted.before {
         None => Position::End,
         Some(Before::Offset(offset)) => Position::Before(offset),
-        Some(Before::Id(id)) => match *nsp.offsets_of(&key, EVENT, &id).await? {
+        Some(Before::Id(id)) => match *io.offsets_of(&key, EVENT, &id).await? {
             [] => {
                 let message = "`before` is not the id of a message in this room";
                 return Err(Error::new("not_found", message));
@@ -133,7 +132,7 @@ async fn history(socket: Socket, wanted: Wanted, ack: Ack) -> Result<()> {
             }
         },
     };
-    ack.send(told(&nsp.history(&key, EVENT, until, limit).await?))
+    Ok(told(&io.history(&key, EVENT, until, limit).await?))
 }
 
 /// Stored messages as they were sent, each with its offset in front: `history` goes on from there.

@@ -1,11 +1,9 @@
 //! Who is where: `join`, `leave`, `members`, `rooms`, `name`, and what others are told when somebody comes or
 //! goes. A member with several sockets comes with the first and goes with the last.
 
-use parlour_sdk::{
-    Ack, Args, Error, Namespace, Page, Position, RemoteSocket, Result, Socket, json,
-};
+use parlour_sdk::{Error, Namespace, Nsp, Page, Position, RemoteSocket, Result, Socket, json};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use crate::{
     Member, Nickname, RoomName,
@@ -23,7 +21,7 @@ pub fn register(ns: &mut Namespace) {
     ns.on("rooms", rooms);
     ns.on("name", name);
     ns.on("whoami", whoami);
-    ns.on_disconnecting(async |socket, _reason| {
+    ns.on_disconnecting(async |socket: Socket| {
         for key in socket.rooms() {
             announce_leaving(&socket, &key).await?;
         }
@@ -31,23 +29,24 @@ pub fn register(ns: &mut Namespace) {
     });
 }
 
-async fn join(socket: Socket, room: RoomName, ack: Ack) -> Result<()> {
-    #[derive(Serialize)]
-    struct Joined<'a> {
-        room: &'a RoomName,
-        #[serde(flatten)]
-        page: Listed,
-        messages: Vec<Box<RawValue>>,
-        offset: u64,
-    }
+/// What one who joins is told.
+#[derive(Serialize)]
+struct Joined {
+    room: RoomName,
+    #[serde(flatten)]
+    page: Listed,
+    messages: Vec<Box<RawValue>>,
+    offset: u64,
+}
+
+async fn join(io: Nsp, socket: Socket, room: RoomName) -> Result<Joined> {
     let key = room.key();
-    let nsp = socket.nsp();
     // All is read before anything is changed, so that a crowd that joins at once stays cheap.
-    let offset = nsp.last_offset().await?;
-    let messages = nsp
+    let offset = io.last_offset().await?;
+    let messages = io
         .history(&key, message::EVENT, Position::End, DEFAULT_HISTORY)
         .await?;
-    let page = nsp.members(&key, None, MAX_MEMBERS).await?;
+    let page = io.members(&key, None, MAX_MEMBERS).await?;
     let mut page = Listed::of(page)?;
     let member = Member::of(&socket)?;
     if !socket.is_in(&key) {
@@ -62,8 +61,8 @@ async fn join(socket: Socket, room: RoomName, ack: Ack) -> Result<()> {
     }
     page.include(member);
     let messages = message::told(&messages);
-    ack.send(Joined {
-        room: &room,
+    Ok(Joined {
+        room,
         page,
         messages,
         offset,
@@ -115,7 +114,7 @@ struct Wanted {
     limit: Option<u32>,
 }
 
-async fn members(socket: Socket, wanted: Wanted, ack: Ack) -> Result<()> {
+async fn members(io: Nsp, socket: Socket, wanted: Wanted) -> Result<Listed> {
     require_joined(&socket, &wanted.room)?;
     let limit = wanted.limit.unwrap_or(MAX_MEMBERS);
     if !(1..=MAX_MEMBERS).contains(&limit) {
@@ -123,27 +122,29 @@ async fn members(socket: Socket, wanted: Wanted, ack: Ack) -> Result<()> {
         return Err(Error::bad_request(message));
     }
     let (key, after) = (wanted.room.key(), wanted.after.as_deref());
-    let page = socket.nsp().members(&key, after, limit).await?;
-    ack.send(Listed::of(page)?)
+    let page = io.members(&key, after, limit).await?;
+    Listed::of(page)
 }
 
-async fn leave(socket: Socket, room: RoomName, ack: Ack) -> Result<()> {
+async fn leave(socket: Socket, room: RoomName) -> Result<Value> {
     require_joined(&socket, &room)?;
     let key = room.key();
     announce_leaving(&socket, &key).await?;
     socket.leave(&key)?;
-    ack.send(json!({ "room": room }))
+    Ok(json!({ "room": room }))
 }
 
-async fn rooms(socket: Socket, _: Args<()>, ack: Ack) -> Result<()> {
-    #[derive(Serialize)]
-    struct Counted {
-        name: RoomName,
-        members: u32,
-        messages: u64,
-    }
-    let rooms = socket.nsp().rooms(message::EVENT).await?;
-    let listed: Vec<_> = rooms
+/// A room, and how much there is in it.
+#[derive(Serialize)]
+struct Counted {
+    name: RoomName,
+    members: u32,
+    messages: u64,
+}
+
+async fn rooms(io: Nsp) -> Result<Vec<Counted>> {
+    let rooms = io.rooms(message::EVENT).await?;
+    let listed = rooms
         .into_iter()
         .filter_map(|room| {
             let name = RoomName::of_key(&room.name)?;
@@ -154,20 +155,20 @@ async fn rooms(socket: Socket, _: Args<()>, ack: Ack) -> Result<()> {
             })
         })
         .collect();
-    ack.send(listed)
+    Ok(listed)
 }
 
-async fn name(socket: Socket, name: Nickname, ack: Ack) -> Result<()> {
+async fn name(socket: Socket, name: Nickname) -> Result<Value> {
     let member = Member {
         name: name.into_inner(),
         ..Member::of(&socket)?
     };
     socket.set_data(&member)?;
-    ack.send(json!({ "name": member.name }))
+    Ok(json!({ "name": member.name }))
 }
 
-async fn whoami(socket: Socket, _: Args<()>, ack: Ack) -> Result<()> {
-    ack.send(Member::of(&socket)?)
+async fn whoami(socket: Socket) -> Result<Member> {
+    Member::of(&socket)
 }
 
 /// A socket whose session was recovered is in its rooms again: tells the others, if it had left.

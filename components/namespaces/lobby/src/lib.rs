@@ -1,50 +1,35 @@
 //! The namespace `/`: the public chat. Whoever connects is let in; this decides only who they are.
 
 use chat::{Member, Nickname};
-use parlour_sdk::{Error, Namespace, Result, Socket};
+use parlour_sdk::{Auth, Error, Io, Result, Socket};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use spin_sdk::{
-    http::{IntoResponse, Request},
-    http_service,
-};
 
 /// Characters of the secret by which a returning browser is known.
 const KEY_LENGTH: std::ops::RangeInclusive<usize> = 16..=128;
 
-#[http_service]
-async fn handle(request: Request) -> impl IntoResponse {
-    parlour_sdk::serve(lobby, request).await
-}
+parlour_sdk::main!(lobby);
 
-fn lobby(ns: &mut Namespace) {
-    ns.on_connect(async |socket| match socket.recovered() {
-        true => chat::come_back(&socket).await,
-        false => socket.set_data(guest(&socket)?),
-    });
-    chat::register(ns);
+fn lobby(io: &mut Io) {
+    io.on_connect(
+        async |socket: Socket, auth: Auth<Guest>| match socket.recovered() {
+            true => chat::come_back(&socket).await,
+            false => socket.set_data(member(auth.0, socket.id())?),
+        },
+    );
+    chat::register(io);
 }
 
 /// What a client may say of itself in `auth`.
-#[derive(Default, Deserialize)]
-struct Auth {
+#[derive(Deserialize)]
+#[serde(expecting = "an object {key?, name?}")]
+struct Guest {
     /// Only this client knows it: who has it is the same member again.
     key: Option<String>,
     name: Option<Nickname>,
 }
 
-fn guest(socket: &Socket) -> Result<Member> {
-    let auth: Auth = match socket.handshake() {
-        Some(handshake) => handshake.auth().map_err(|error| {
-            Error::bad_request(format!("`auth` may have {{key, name}}: {error}"))
-        })?,
-        None => None,
-    }
-    .unwrap_or_default();
-    member(auth, socket.id())
-}
-
-fn member(auth: Auth, socket: &str) -> Result<Member> {
+fn member(auth: Guest, socket: &str) -> Result<Member> {
     let id = match auth.key {
         Some(key) if KEY_LENGTH.contains(&key.chars().count()) => format!("u{}", digest(&key, 8)),
         Some(_) => {
@@ -76,7 +61,7 @@ mod tests {
     use super::*;
 
     fn id(key: Option<&str>, socket: &str) -> Result<String> {
-        let auth = Auth {
+        let auth = Guest {
             key: key.map(str::to_owned),
             name: None,
         };

@@ -2,61 +2,54 @@
 //! The middleware `auth` has judged whoever comes here; its claims say who it is.
 
 use chat::{Member, checked_text, now};
-use parlour_sdk::{Ack, Error, Namespace, Result, Socket, json};
+use parlour_sdk::{Claims, Io, Nsp, Result, Socket, Value, json};
 use serde::Deserialize;
-use spin_sdk::{
-    http::{IntoResponse, Request},
-    http_service,
-};
 
-#[http_service]
-async fn handle(request: Request) -> impl IntoResponse {
-    parlour_sdk::serve(members, request).await
-}
+parlour_sdk::main!(members);
 
-fn members(ns: &mut Namespace) {
-    ns.on_connect(async |socket| match socket.recovered() {
-        true => chat::come_back(&socket).await,
-        false => socket.set_data(member(&socket)?),
-    });
-    ns.on("announce", announce);
-    ns.on("shout", shout);
-    chat::register(ns);
+fn members(io: &mut Io) {
+    // Without claims the middleware is missing from spin.toml: better nobody than anybody.
+    io.on_connect(
+        async |socket: Socket, bearer: Claims<Bearer>| match socket.recovered() {
+            true => chat::come_back(&socket).await,
+            false => socket.set_data(bearer.member()),
+        },
+    );
+    io.on("announce", announce);
+    io.on("shout", shout);
+    chat::register(io);
 }
 
 /// What the token says of its bearer.
 #[derive(Deserialize)]
-struct Claims {
+struct Bearer {
     sub: String,
     name: Option<String>,
 }
 
-fn member(socket: &Socket) -> Result<Member> {
-    // Without claims the middleware is missing from spin.toml: better nobody than anybody.
-    let claims: Claims = socket.claims()?.ok_or_else(|| {
-        Error::new("unauthorized", "Unauthorized").with_data(json!({ "code": "unauthorized" }))
-    })?;
-    let name = claims.name.unwrap_or_else(|| claims.sub.clone());
-    Ok(Member {
-        id: claims.sub,
-        name,
-    })
+impl Bearer {
+    fn member(&self) -> Member {
+        Member {
+            id: self.sub.clone(),
+            name: self.name.as_ref().unwrap_or(&self.sub).clone(),
+        }
+    }
 }
 
 /// To every member, the sender included.
-async fn announce(socket: Socket, text: String, ack: Ack) -> Result<()> {
+async fn announce(io: Nsp, socket: Socket, text: String) -> Result<Value> {
     let text = checked_text(text)?;
     let at = now();
     let event = json!({ "text": text, "from": Member::of(&socket)?, "at": at });
-    socket.nsp().emit("announcement", event)?;
-    ack.send(json!({ "at": at }))
+    io.emit("announcement", event)?;
+    Ok(json!({ "at": at }))
 }
 
 /// To every member but the sender.
-async fn shout(socket: Socket, text: String, ack: Ack) -> Result<()> {
+async fn shout(socket: Socket, text: String) -> Result<Value> {
     let text = checked_text(text)?;
     let at = now();
     let event = json!({ "text": text, "from": Member::of(&socket)?, "at": at });
     socket.broadcast().emit("shout", event)?;
-    ack.send(json!({ "at": at }))
+    Ok(json!({ "at": at }))
 }

@@ -11,6 +11,7 @@ use crate::{
     context::Context,
     decode::decode,
     error::Error,
+    extract::Call,
     handshake::Handshake,
     interface::{self, Change, Claim, Newcomer, Recovery, Renewal, Session},
     namespace::Namespace,
@@ -33,6 +34,9 @@ pub(super) async fn run(
     connect: &relay::Connect<'_>,
     stale: &mut Stale,
 ) -> Result<(), interface::Error> {
+    if let Some(names) = &namespace.names_instead {
+        return refuse_all(context, connect.socket, names);
+    }
     let again = connect.progress.map(Progress::of);
     let connect = &*match &again {
         Some(progress) => Cow::Owned(progress.put_into(connect)),
@@ -106,10 +110,7 @@ pub(super) async fn run(
             }
         }
     };
-    let mut outcome = match &namespace.connect {
-        Some(handler) => handler(socket.clone()).await,
-        None => Ok(()),
-    };
+    let mut outcome = handled(namespace, &socket).await;
     if outcome.is_ok() {
         outcome = accept(&socket, &entrance);
     }
@@ -127,6 +128,29 @@ pub(super) async fn run(
             refuse_for(context, connect.socket, &error)
         }
     }
+}
+
+/// Runs the handlers, until one refuses.
+async fn handled(namespace: &Namespace, socket: &Socket) -> Result<(), Error> {
+    for handler in &namespace.connect {
+        handler(Call::of(socket, "connect"))?.await?;
+    }
+    Ok(())
+}
+
+/// Nobody may enter a namespace that the app does not have. Its log says which it has.
+fn refuse_all(context: &Context, socket: usize, names: &str) -> Result<(), interface::Error> {
+    let problem = format!(
+        "the app has no handlers for this namespace, but for {names}: name it by `io.of` in the app, or take it out of \
+         `namespaces` in spin.toml"
+    );
+    let namespace = &context.scope.namespace;
+    context.log.failed(namespace, "connect", &problem);
+    let refusal = Refusal {
+        message: "Invalid namespace".into(),
+        data: None,
+    };
+    refuse(context, socket, &refusal)
 }
 
 /// How a client comes in.
@@ -302,10 +326,10 @@ pub(crate) fn claims(auths: &[Option<&RawValue>]) -> Vec<Option<Claim>> {
 
 /// Notes what is new of the client: what the middleware said, if it was asked, and how it came.
 fn introduce(namespace: &Namespace, socket: &Socket, connect: &relay::Connect<'_>) {
-    let mut state = socket.peer().state().borrow_mut();
     if let Some(claims) = connect.claims.filter(|claims| claims.get() != "null") {
-        state.claims = Some(claims.to_owned());
+        socket.peer().set_claims(claims.to_owned());
     }
+    let mut state = socket.peer().state().borrow_mut();
     if namespace.keeps_handshake
         && let Some(handshake) = &socket.handshake
     {

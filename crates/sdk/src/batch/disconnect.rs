@@ -8,6 +8,8 @@ use parlour_protocol::relay::{self, Event};
 use crate::{
     context::Context,
     error::Error,
+    extract::{About, Call},
+    handler::Run,
     interface::{self, Change, Departure},
     namespace::Namespace,
     socket::Socket,
@@ -88,9 +90,7 @@ pub(super) async fn run(
     };
     // The relay says so after the handlers made the whole batch fail.
     let is_handled = !gone.unhandled;
-    if let Some(handler) = namespace.disconnecting.as_ref().filter(|_| is_handled)
-        && let Err(error) = handler(socket.clone(), reason.clone()).await
-    {
+    if is_handled && let Err(error) = handled(&namespace.disconnecting, &socket, &reason).await {
         failed("disconnecting", &error);
         context.abandon_event().await?;
     }
@@ -102,13 +102,25 @@ pub(super) async fn run(
     context.change(gone.socket, Change::Disconnect(departure));
     peer.is_in.set(false);
     peer.rooms.take();
-    if let Some(handler) = namespace.disconnect.as_ref().filter(|_| is_handled) {
+    if is_handled && !namespace.disconnect.is_empty() {
         // It has left: what fails here is not its leaving.
         context.begin_event();
-        if let Err(error) = handler(socket.clone(), reason).await {
+        if let Err(error) = handled(&namespace.disconnect, &socket, &reason).await {
             failed("disconnect", &error);
             context.abandon_event().await?;
         }
+    }
+    Ok(())
+}
+
+/// Runs handlers in their order, until one fails.
+async fn handled(handlers: &[Run], socket: &Socket, reason: &str) -> Result<(), Error> {
+    for handler in handlers {
+        let call = Call {
+            about: About::Reason(reason),
+            ..Call::of(socket, "disconnect")
+        };
+        handler(call)?.await?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use super::{
     connect,
 };
 use crate::{
+    claims::Claims,
     context::Context,
     decode::decode,
     error::{Error, Result},
@@ -39,11 +40,10 @@ fn renewed(context: &Rc<Context>, event: &relay::Renew<'_>) -> Result<Option<u64
         return Err(Error::new("not_judged", message));
     };
     let socket = Socket::new(context, event.socket);
-    let before = socket
-        .claims::<Subject>()
-        .ok()
-        .flatten()
-        .unwrap_or_default();
+    let before = socket.claims().map_or_else(
+        |_| Subject::default(),
+        |claims: Claims<Subject>| claims.0.as_ref().clone(),
+    );
     let now: Subject = decode(claims).unwrap_or_default();
     if before.sub != now.sub {
         // Its rooms, its data and what others know of it are those of the one who came in.
@@ -68,7 +68,7 @@ fn renewed(context: &Rc<Context>, event: &relay::Renew<'_>) -> Result<Option<u64
 }
 
 /// Whom claims are about.
-#[derive(Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 struct Subject {
     #[serde(default)]
     sub: Option<serde_json::Value>,

@@ -5,9 +5,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{Args, Binary, Once, Raw, interface::Policy, memory::Memory};
+use crate::{
+    Args, Binary, Claims, Handshake, Nsp, Once, Raw, Reason, interface::Policy, memory::Memory,
+};
 
 mod failures;
+mod handlers;
 mod identity;
 mod members;
 mod order;
@@ -92,7 +95,7 @@ fn connect(socket: usize, more: Value) -> Value {
 #[test]
 fn commands_come_in_the_order_in_which_handlers_gave_them() {
     fn register(ns: &mut Namespace) {
-        ns.on("go", async |socket, text: String, ack| {
+        ns.on("go", async |socket: Socket, text: String, ack: Ack| {
             socket.join("new")?;
             socket.to("new").except("old").emit("hi", &text)?;
             socket.leave("r")?;
@@ -124,7 +127,7 @@ fn a_repeated_emission_gets_the_first_answer() {
     fn register(ns: &mut Namespace) {
         ns.on(
             "say",
-            async |socket, Args((id, text)): Args<(String, String)>, ack| {
+            async |socket: Socket, Args((id, text)): Args<(String, String)>, ack: Ack| {
                 let once = Once {
                     id,
                     sender: "ada".into(),
@@ -135,7 +138,7 @@ fn a_repeated_emission_gets_the_first_answer() {
                     .emit_once(once, "said", &text, ack, text.len())
             },
         );
-        ns.on("read", async |socket, _: Args<()>, ack| {
+        ns.on("read", async |socket: Socket, ack: Ack| {
             let page = socket
                 .nsp()
                 .history("r", "said", crate::Position::End, 9)
@@ -166,12 +169,11 @@ fn a_repeated_emission_gets_the_first_answer() {
 #[test]
 fn connecting_accepts_with_state_before_anything_else() {
     #[derive(Deserialize)]
-    struct Claims {
+    struct User {
         sub: String,
     }
     fn register(ns: &mut Namespace) {
-        ns.on_connect(async |socket| {
-            let claims: Option<Claims> = socket.claims()?;
+        ns.on_connect(async |claims: Option<Claims<User>>, socket: Socket| {
             let claims = claims.ok_or_else(|| Error::new("nobody", "Who are you?"))?;
             socket.emit("hello", &claims.sub)?;
             socket.join("r")?;
@@ -206,7 +208,7 @@ fn connecting_accepts_with_state_before_anything_else() {
 #[test]
 fn a_socket_that_goes_still_has_its_rooms_and_then_none() {
     fn register(ns: &mut Namespace) {
-        ns.on_disconnecting(async |socket, reason| {
+        ns.on_disconnecting(async |socket: Socket, reason: Reason| {
             for room in socket.rooms() {
                 socket.to(room).emit("gone", &reason)?;
             }
@@ -236,19 +238,19 @@ fn a_socket_that_goes_still_has_its_rooms_and_then_none() {
 #[test]
 fn who_is_in_a_room_follows_what_the_batch_does() {
     fn register(ns: &mut Namespace) {
-        ns.on("in", async |socket, name: String, ack| {
+        ns.on("in", async |socket: Socket, name: String, ack: Ack| {
             socket.join("r")?;
             socket.set_data(name)?;
             who(&socket, ack).await
         });
-        ns.on("out", async |socket, fail: bool, ack| {
+        ns.on("out", async |socket: Socket, fail: bool, ack: Ack| {
             socket.leave("r")?;
             match fail {
                 true => Err(Error::internal("no")),
                 false => who(&socket, ack).await,
             }
         });
-        ns.on("who", async |socket, _: Args<()>, ack| {
+        ns.on("who", async |socket: Socket, ack: Ack| {
             who(&socket, ack).await
         });
     }
@@ -296,10 +298,13 @@ fn who_is_in_a_room_follows_what_the_batch_does() {
 #[test]
 fn a_socket_may_be_in_so_many_rooms_and_the_event_that_wants_more_changes_nothing() {
     fn register(ns: &mut Namespace) {
-        ns.on("join", async |socket, rooms: Vec<String>, ack| {
-            socket.join(&rooms)?;
-            ack.send(socket.rooms().len())
-        });
+        ns.on(
+            "join",
+            async |socket: Socket, rooms: Vec<String>, ack: Ack| {
+                socket.join(&rooms)?;
+                ack.send(socket.rooms().len())
+            },
+        );
     }
     let memory = Memory::default();
     let events = json!([
@@ -321,7 +326,7 @@ fn attachments_go_both_ways() {
     fn register(ns: &mut Namespace) {
         ns.on(
             "copy",
-            async |socket, Args((bytes, raw)): Args<(Binary, Raw)>, ack| {
+            async |socket: Socket, Args((bytes, raw)): Args<(Binary, Raw)>, ack: Ack| {
                 socket.emit("raw", &raw)?;
                 ack.send(bytes)
             },
@@ -346,7 +351,7 @@ fn attachments_go_both_ways() {
 #[test]
 fn flags_before_a_room_do_not_make_the_sender_a_receiver() {
     fn register(ns: &mut Namespace) {
-        ns.on("go", async |socket, _: Args<()>, _| {
+        ns.on("go", async |socket: Socket| {
             socket.volatile().to("r").emit("v", 1)?;
             socket.compress(true).to("r").emit("c", 1)?;
             socket.volatile().broadcast().emit("b", 1)?;
@@ -355,7 +360,7 @@ fn flags_before_a_room_do_not_make_the_sender_a_receiver() {
             asked.emit_with_ack("t", 1, "h", ())
         });
     }
-    let go = batch(json!([packet(0, 7, json!(["go"]))]));
+    let go = batch(json!([{ "packet": { "socket": 0, "data": ["go"] } }]));
     let found = commands(&Memory::default(), register, go);
     let targets: Vec<_> = found
         .iter()
@@ -369,7 +374,7 @@ fn flags_before_a_room_do_not_make_the_sender_a_receiver() {
 #[test]
 fn what_is_for_sockets_of_all_relays_cannot_be_local() {
     fn register(ns: &mut Namespace) {
-        ns.on("go", async |socket, _: Args<()>, _| {
+        ns.on("go", async |socket: Socket| {
             socket.nsp().local().disconnect_sockets(false)
         });
     }
@@ -382,9 +387,9 @@ fn what_is_for_sockets_of_all_relays_cannot_be_local() {
 #[test]
 fn several_handlers_of_one_event_run_in_their_order_and_the_first_answer_counts() {
     fn register(ns: &mut Namespace) {
-        ns.on("go", async |socket, _: Args<()>, _| socket.emit("first", 1));
-        ns.on("go", async |_, number: u32, ack| ack.send(number));
-        ns.on("go", async |socket, number: u32, ack| {
+        ns.on("go", async |socket: Socket| socket.emit("first", 1));
+        ns.on("go", async |number: u32, ack: Ack| ack.send(number));
+        ns.on("go", async |socket: Socket, number: u32, ack: Ack| {
             socket.emit("third", number)?;
             ack.send("too late")
         });

@@ -3,25 +3,19 @@
 
 mod main_namespace;
 
-use parlour_sdk::{Args, Error, Namespace};
-use spin_sdk::http::{IntoResponse, Request};
-use spin_sdk::http_service;
+use parlour_sdk::{Error, Handshake, Io, Socket};
 
-#[http_service]
-async fn handle(request: Request) -> impl IntoResponse {
-    parlour_sdk::serve(register, request).await
-}
+parlour_sdk::main!(suite);
 
-fn register(ns: &mut Namespace) {
-    match ns.name() {
-        "/" => main_namespace::register(ns),
-        "/foo" => ns.on("getId", async |socket, _: Args<()>, ack| {
-            ack.send(socket.id())
-        }),
-        "/abc" => ns.on_connect(async |socket| socket.emit("handshake", socket.handshake())),
-        "/no" => ns.on_connect(async |_| Err(refused("custom"))),
-        // The others are only entered.
-        _ => {}
+fn suite(io: &mut Io) {
+    main_namespace::register(io);
+    io.of("/foo")
+        .on("getId", async |socket: Socket| Ok(socket.id().to_owned()));
+    io.of("/abc")
+        .on_connect(async |socket: Socket, how: Handshake| socket.emit("handshake", how));
+    io.of("/no").on_connect(async || Err(refused("custom")));
+    for only_entered in ["/timeout_socket", "/valid", "/asd"] {
+        io.of(only_entered);
     }
 }
 

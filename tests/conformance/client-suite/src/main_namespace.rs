@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use parlour_sdk::{Args, Binary, Error, Namespace, Result, Socket, json};
+use parlour_sdk::{Acks, Args, Binary, Error, Handshake, Namespace, Nsp, Result, Socket, json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -37,10 +37,8 @@ struct Mixed {
 }
 
 pub fn register(ns: &mut Namespace) {
-    ns.keep_handshake();
-    ns.on_connect(async |socket| {
-        let handshake = socket.handshake();
-        match handshake.is_some_and(|handshake| handshake.query().any(|(name, _)| name == "fail")) {
+    ns.on_connect(async |handshake: Handshake| {
+        match handshake.query().any(|(name, _)| name == "fail") {
             true => Err(refused("main")),
             false => Ok(()),
         }
@@ -51,22 +49,18 @@ pub fn register(ns: &mut Namespace) {
 }
 
 fn acknowledgements(ns: &mut Namespace) {
-    ns.on("echo", async |_, argument: Value, ack| ack.send(argument));
-    ns.on("getId", async |socket, _: Args<()>, ack| {
-        ack.send(socket.id())
+    ns.on("echo", async |argument: Value| Ok(argument));
+    ns.on("getId", async |socket: Socket| Ok(socket.id().to_owned()));
+    ns.on("getHandshake", async |handshake: Handshake| Ok(handshake));
+    ns.on("getAckDate", async || Ok(date()));
+    ns.on("ack", async |socket: Socket| {
+        socket.emit_with_ack("ack", (), "acknowledged", ())
     });
-    ns.on("getHandshake", async |socket, _: Args<()>, ack| {
-        ack.send(socket.handshake())
-    });
-    ns.on("getAckDate", async |_, _: Args<()>, ack| ack.send(date()));
-    ns.on("ack", async |socket, _: Args<()>, _| {
-        socket.emit_with_ack("ack", Args(()), "acknowledged", ())
-    });
-    ns.on_ack("acknowledged", async |nsp, acks| {
+    ns.on_ack("acknowledged", async |nsp: Nsp, acks: Acks| {
         for reply in &acks.replies {
             let Args((number, object)): Args<(u64, Value)> = reply.args()?;
             if number == 5 && object["test"] == true {
-                nsp.to(&*reply.socket).emit("got it", Args(()))?;
+                nsp.to(&*reply.socket).emit("got it", ())?;
             }
         }
         Ok(())
@@ -74,19 +68,15 @@ fn acknowledgements(ns: &mut Namespace) {
 }
 
 fn values(ns: &mut Namespace) {
-    ns.on("hi", async |socket, _: Args<()>, _| {
-        socket.emit("hi", Args(()))
-    });
-    ns.on("false", async |socket, _: Args<()>, _| {
-        socket.emit("false", false)
-    });
-    ns.on("getDate", async |socket, _: Args<()>, _| {
+    ns.on("hi", async |socket: Socket| socket.emit("hi", ()));
+    ns.on("false", async |socket: Socket| socket.emit("false", false));
+    ns.on("getDate", async |socket: Socket| {
         socket.emit("takeDate", date())
     });
-    ns.on("getDateObj", async |socket, _: Args<()>, _| {
+    ns.on("getDateObj", async |socket: Socket| {
         socket.emit("takeDateObj", json!({ "date": date() }))
     });
-    ns.on("getUtf8", async |socket, _: Args<()>, _| {
+    ns.on("getUtf8", async |socket: Socket| {
         for text in TEXTS {
             socket.emit("takeUtf8", text)?;
         }
@@ -96,42 +86,42 @@ fn values(ns: &mut Namespace) {
 
 fn binary(ns: &mut Namespace) {
     let bytes = || Binary(BYTES.to_vec());
-    ns.on("doge", async move |socket, _: Args<()>, _| {
+    ns.on("doge", async move |socket: Socket| {
         socket.emit("doge", bytes())
     });
-    ns.on("getbin", async move |socket, _: Args<()>, _| {
+    ns.on("getbin", async move |socket: Socket| {
         socket.emit("takebin", bytes())
     });
-    ns.on("buffa", async |socket, _: Binary, _| {
-        socket.emit("buffack", Args(()))
+    ns.on("buffa", async |socket: Socket, _: Binary| {
+        socket.emit("buffack", ())
     });
-    ns.on("blob", async |socket, _: Binary, _| {
-        socket.emit("back", Args(()))
+    ns.on("blob", async |socket: Socket, _: Binary| {
+        socket.emit("back", ())
     });
     for (event, answer) in [("jsonbuff", "jsonbuff-ack"), ("jsonblob", "jsonblob-ack")] {
-        ns.on(event, async move |socket, mixed: Mixed, _| {
+        ns.on(event, async move |socket: Socket, mixed: Mixed| {
             if (&*mixed.hello, &*mixed.goodbye) != ("lol", "gotcha") {
                 return Err(Error::bad_request("other texts were due"));
             }
-            socket.emit(answer, Args(()))
+            socket.emit(answer, ())
         });
     }
-    ns.on("abuff1", async |socket, _: Binary, _| {
+    ns.on("abuff1", async |socket: Socket, _: Binary| {
         note(&socket, |sent| sent.abuff1 = true)
     });
-    ns.on("abuff2", async |socket, _: Value, _| {
+    ns.on("abuff2", async |socket: Socket, _: Value| {
         answer_in_order(&socket, "abuff2-ack", |sent| sent.abuff1)
     });
-    ns.on("blob1", async |socket, _: Binary, _| {
+    ns.on("blob1", async |socket: Socket, _: Binary| {
         note(&socket, |sent| sent.blob1 = true)
     });
-    ns.on("blob2", async |socket, text: String, _| {
+    ns.on("blob2", async |socket: Socket, text: String| {
         if text != "second" || !sent(&socket)?.blob1 {
             return Err(Error::bad_request("blob1 and `second` were due"));
         }
         note(&socket, |sent| sent.blob2 = true)
     });
-    ns.on("blob3", async |socket, _: Binary, _| {
+    ns.on("blob3", async |socket: Socket, _: Binary| {
         answer_in_order(&socket, "blob3-ack", |sent| sent.blob1 && sent.blob2)
     });
 }
@@ -148,7 +138,7 @@ fn note(socket: &Socket, what: impl FnOnce(&mut Sent)) -> Result<()> {
 
 fn answer_in_order(socket: &Socket, event: &str, is_due: impl FnOnce(&Sent) -> bool) -> Result<()> {
     if is_due(&sent(socket)?) {
-        socket.emit(event, Args(()))
+        socket.emit(event, ())
     } else {
         Err(Error::bad_request("something else was due before"))
     }

@@ -1,21 +1,9 @@
 //! The namespace `/custom` of the conformance application: tells each client what it sent as `auth`.
 
-use parlour_sdk::{Namespace, Raw, json};
-use spin_sdk::http::{IntoResponse, Request};
-use spin_sdk::http_service;
+use parlour_sdk::{Auth, Io, Raw, Socket};
 
-#[http_service]
-async fn handle(request: Request) -> impl IntoResponse {
-    parlour_sdk::serve(custom, request).await
-}
+parlour_sdk::main!(custom);
 
-fn custom(ns: &mut Namespace) {
-    ns.on_connect(async |socket| {
-        let handshake = socket.handshake();
-        let auth = handshake.and_then(|handshake| handshake.auth::<Raw>().ok().flatten());
-        match auth {
-            Some(auth) => socket.emit("auth", auth),
-            None => socket.emit("auth", json!({})),
-        }
-    });
+fn custom(io: &mut Io) {
+    io.on_connect(async |socket: Socket, auth: Auth<Raw>| socket.emit("auth", auth.0));
 }

@@ -3,15 +3,10 @@
 
 use std::time::Duration;
 
-use parlour_sdk::{Args, Namespace, Raw, json};
+use parlour_sdk::{Acks, Args, Auth, Io, Nsp, Raw, Result, Socket, json};
 use serde::Deserialize;
-use spin_sdk::http::{IntoResponse, Request};
-use spin_sdk::http_service;
 
-#[http_service]
-async fn handle(request: Request) -> impl IntoResponse {
-    parlour_sdk::serve(conformance, request).await
-}
+parlour_sdk::main!(conformance);
 
 /// How long clients may take to answer a question.
 const ASK_TIMEOUT: Duration = Duration::from_millis(500);
@@ -19,57 +14,52 @@ const ASK_TIMEOUT: Duration = Duration::from_millis(500);
 /// Any arguments, kept as they came.
 type All = Args<Vec<Raw>>;
 
-fn conformance(ns: &mut Namespace) {
-    ns.on_connect(async |socket| {
-        let handshake = socket.handshake();
-        let auth = handshake.and_then(|handshake| handshake.auth::<Raw>().ok().flatten());
-        match auth {
-            Some(auth) => socket.emit("auth", auth),
-            None => socket.emit("auth", json!({})),
-        }
-    });
+fn conformance(io: &mut Io) {
+    io.on_connect(async |socket: Socket, auth: Auth<Raw>| socket.emit("auth", auth.0));
 
-    ns.on("echo", async |_, args: All, ack| ack.send(args));
-    ns.on("message-with-ack", async |_, args: All, ack| ack.send(args));
+    io.on("echo", echo);
+    io.on("message-with-ack", echo);
 
     // Acknowledgements the other way: asks the sender, or everyone in a room, with the arguments it was sent, and
     // tells the sender what they answered.
-    ns.on("ask", async |socket, args: All, _| {
+    io.on("ask", async |socket: Socket, args: All| {
         let own = socket.timeout(ASK_TIMEOUT);
         own.emit_with_ack("question", args, "tell", socket.id())
     });
-    ns.on(
+    io.on(
         "ask-room",
-        async |socket, Args((room, question)): Args<(String, Raw)>, _| {
-            let room = socket.nsp().to(room).timeout(ASK_TIMEOUT);
+        async |io: Nsp, socket: Socket, room: String, question: Raw| {
+            let room = io.to(room).timeout(ASK_TIMEOUT);
             room.emit_with_ack("question", question, "tell", socket.id())
         },
     );
-    ns.on_ack("tell", async |nsp, acks| {
-        let mut answers = Vec::new();
-        for reply in &acks.replies {
-            answers.push(reply.args::<All>()?.0);
-        }
-        nsp.to(acks.context::<String>()?)
+    io.on_ack("tell", async |io: Nsp, acks: Acks| {
+        let answers: Vec<All> = acks.answers()?;
+        let answers: Vec<_> = answers.into_iter().map(|Args(answer)| answer).collect();
+        io.to(acks.context::<String>()?)
             .emit("answers", Args((answers, acks.missing.len())))
     });
 
-    ns.on("join", async |socket, room: String, ack| {
+    io.on("join", async |socket: Socket, room: String| {
         socket.join(&room)?;
-        ack.send(json!({ "room": room }))
+        Ok(json!({ "room": room }))
     });
-    ns.on("leave", async |socket, room: String, ack| {
+    io.on("leave", async |socket: Socket, room: String| {
         socket.leave(&room)?;
-        ack.send(json!({ "room": room }))
+        Ok(json!({ "room": room }))
     });
 
-    ns.on("message", async |socket, args: All, ack| {
-        match room_of(&args) {
-            Some(room) => socket.nsp().to(room).emit("message", args)?,
-            None => socket.emit("message-back", args)?,
-        }
-        ack.send(Args(()))
-    });
+    io.on(
+        "message",
+        async |io: Nsp, socket: Socket, args: All| match room_of(&args) {
+            Some(room) => io.to(room).emit("message", args),
+            None => socket.emit("message-back", args),
+        },
+    );
+}
+
+async fn echo(args: All) -> Result<All> {
+    Ok(args)
 }
 
 /// The room that a message names in its first argument, if it names one.

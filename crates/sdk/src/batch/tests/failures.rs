@@ -5,18 +5,21 @@ use super::*;
 #[test]
 fn a_failing_handler_leaves_no_trace_and_hurts_nobody_else() {
     fn register(ns: &mut Namespace) {
-        ns.on("fail", async |socket, after_reading: bool, ack| {
-            socket.join("x")?;
-            socket.set_data("changed")?;
-            socket.emit("noise", 1)?;
-            if after_reading {
-                assert_eq!(socket.nsp().to("x").fetch_sockets().await?.len(), 1);
-            }
-            socket.emit("more noise", 1)?;
-            ack.send("done")?;
-            Err(Error::new("no", "not today"))
-        });
-        ns.on("work", async |socket, _: Args<()>, ack| {
+        ns.on(
+            "fail",
+            async |socket: Socket, after_reading: bool, ack: Ack| -> crate::Result {
+                socket.join("x")?;
+                socket.set_data("changed")?;
+                socket.emit("noise", 1)?;
+                if after_reading {
+                    assert_eq!(socket.nsp().to("x").fetch_sockets().await?.len(), 1);
+                }
+                socket.emit("more noise", 1)?;
+                ack.send("done")?;
+                Err(Error::new("no", "not today"))
+            },
+        );
+        ns.on("work", async |socket: Socket, ack: Ack| {
             socket.nsp().to("r").emit("signal", 1)?;
             ack.send(Args((socket.rooms(), socket.data::<String>()?)))
         });
@@ -58,7 +61,7 @@ fn a_failing_handler_leaves_no_trace_and_hurts_nobody_else() {
 #[test]
 fn wrong_arguments_are_answered_and_unknown_events_are_not() {
     fn register(ns: &mut Namespace) {
-        ns.on("add", async |_, Args((a, b)): Args<(u8, u8)>, ack| {
+        ns.on("add", async |Args((a, b)): Args<(u8, u8)>, ack: Ack| {
             ack.send(a + b)
         });
     }
@@ -82,7 +85,7 @@ fn wrong_arguments_are_answered_and_unknown_events_are_not() {
 #[test]
 fn a_database_that_fails_fails_the_batch_even_if_the_handler_does_not_mind() {
     fn register(ns: &mut Namespace) {
-        ns.on("look", async |socket, _: Args<()>, ack| {
+        ns.on("look", async |socket: Socket, ack: Ack| {
             let _ = socket.nsp().to("r").fetch_sockets().await;
             ack.send("fine")
         });
@@ -113,10 +116,10 @@ fn a_batch_that_names_a_socket_it_does_not_have_is_refused() {
 #[test]
 fn what_fails_inside_is_for_the_log_and_the_client_hears_that_it_failed() {
     fn register(ns: &mut Namespace) {
-        ns.on("look", async |_, _: Args<()>, _| {
+        ns.on("look", async || -> crate::Result {
             Err(Error::internal("the password of the database is wrong"))
         });
-        ns.on_connect(async |_| Err(Error::internal("a secret")));
+        ns.on_connect(async || Err(Error::internal("a secret")));
     }
     let events = json!([packet(0, 1, json!(["look"])), connect(1, json!({}))]);
     let found = commands(&Memory::default(), register, batch(events));

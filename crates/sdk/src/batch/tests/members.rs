@@ -4,14 +4,14 @@ use super::*;
 
 /// Tells the others in a room only when a user comes with the first socket or goes with the last.
 fn presence(ns: &mut Namespace) {
-    ns.on("in", async |socket, room: String, ack| {
+    ns.on("in", async |socket: Socket, room: String| {
         if socket.other_sockets_in(&room).await? == 0 {
             socket.to(&room).emit("came", &room)?;
         }
         socket.join(&room)?;
-        ack.send(())
+        Ok(())
     });
-    ns.on_disconnecting(async |socket, reason| {
+    ns.on_disconnecting(async |socket: Socket, reason: Reason| {
         for room in socket.rooms() {
             if socket.other_sockets_in(&room).await? == 0 {
                 socket.to(&room).emit("gone", &reason)?;
@@ -103,7 +103,7 @@ fn a_room_is_read_in_pages() {
     fn register(ns: &mut Namespace) {
         ns.on(
             "page",
-            async |socket, Args((after, limit)): Args<(Option<String>, u32)>, ack| {
+            async |socket: Socket, Args((after, limit)): Args<(Option<String>, u32)>, ack: Ack| {
                 let page = socket.nsp().members("r", after.as_deref(), limit).await?;
                 let ids: Vec<_> = page
                     .members

@@ -18,7 +18,7 @@ fn with_others() -> Memory {
 }
 
 fn busy(ns: &mut Namespace) {
-    ns.on("go", async |socket, _: Args<()>, _| {
+    ns.on("go", async |socket: Socket| {
         let nsp = socket.nsp();
         socket.emit("direct", 1)?;
         socket.join("x")?;
@@ -35,11 +35,11 @@ fn busy(ns: &mut Namespace) {
         socket.leave("x")?;
         socket.disconnect(true)
     });
-    ns.on("emit", async |socket, _: Args<()>, _| {
+    ns.on("emit", async |socket: Socket| {
         socket.emit("direct", 1)?;
         socket.nsp().sockets_join("z")
     });
-    ns.on("read and emit", async |socket, _: Args<()>, _| {
+    ns.on("read and emit", async |socket: Socket| {
         socket.emit("direct", 1)?;
         socket.nsp().fetch_sockets().await?;
         socket.emit("direct", 2)
@@ -148,7 +148,7 @@ fn a_batch_that_stores_nothing_does_without_the_database_and_has_no_place_in_the
     let emit = batch(json!([{ "packet": { "socket": 0, "data": ["emit"] } }]));
     // To move sockets changes the database.
     let only_emit = |ns: &mut Namespace| {
-        ns.on("emit", async |socket, _: Args<()>, _| {
+        ns.on("emit", async |socket: Socket| {
             socket.emit("direct", 1)?;
             socket.nsp().disconnect_sockets(true)
         });

@@ -32,16 +32,19 @@ pub(super) fn answer(
 }
 
 fn megabytes(ns: &mut Namespace) {
-    ns.on("get", async |_, megabytes: usize, ack| {
+    ns.on("get", async |megabytes: usize, ack: Ack| {
         ack.send("x".repeat(megabytes * 1024 * 1024))
     });
-    ns.on("note", async |socket, megabytes: usize, ack| {
-        socket.join("noted")?;
-        // What the database has seen of it is undone, too.
-        socket.nsp().to("noted").fetch_sockets().await?;
-        ack.send("x".repeat(megabytes * 1024 * 1024))
-    });
-    ns.on_disconnect(async |socket, _| socket.nsp().emit("gone", "x".repeat(9 * 1024 * 1024)));
+    ns.on(
+        "note",
+        async |socket: Socket, megabytes: usize, ack: Ack| {
+            socket.join("noted")?;
+            // What the database has seen of it is undone, too.
+            socket.nsp().to("noted").fetch_sockets().await?;
+            ack.send("x".repeat(megabytes * 1024 * 1024))
+        },
+    );
+    ns.on_disconnect(async |socket: Socket| socket.nsp().emit("gone", "x".repeat(9 * 1024 * 1024)));
 }
 
 fn ids(answer: &Value) -> Vec<u64> {
@@ -78,12 +81,12 @@ fn a_batch_stops_when_its_answer_is_large_and_says_how_far_it_came() {
 #[test]
 fn what_is_read_counts_too() {
     fn register(ns: &mut Namespace) {
-        ns.on("count", async |socket, _: Args<()>, ack| {
+        ns.on("count", async |socket: Socket, ack: Ack| {
             let nsp = socket.nsp();
             let page = nsp.history("r", "said", crate::Position::End, 9).await?;
             ack.send(page.len())
         });
-        ns.on("say", async |socket, text: String, _| {
+        ns.on("say", async |socket: Socket, text: String| {
             socket.nsp().to("r").emit("said", text)
         });
     }
@@ -162,9 +165,9 @@ fn a_leaving_whose_answer_is_too_large_is_done_without_handlers() {
 #[test]
 fn who_asks_to_enter_and_is_put_off_is_known_when_it_comes_again() {
     fn register(ns: &mut Namespace) {
-        ns.on_connect(async |socket| {
-            let claims: Option<String> = socket.claims()?;
-            socket.emit("hello", (claims, "x".repeat(5 * 1024 * 1024)))
+        ns.on_connect(async |socket: Socket, claims: Option<Claims<String>>| {
+            let name = claims.as_ref().map(|claims| &**claims.0);
+            socket.emit("hello", (name, "x".repeat(5 * 1024 * 1024)))
         });
     }
     let memory = Memory::default();
@@ -211,11 +214,11 @@ fn a_session_is_given_what_it_has_missed_in_pages_and_is_back_with_the_last() {
         max_count: 0,
     };
     fn register(ns: &mut Namespace) {
-        ns.on_connect(async |socket| match socket.recovered() {
+        ns.on_connect(async |socket: Socket| match socket.recovered() {
             true => socket.to("r").emit("back", socket.id()),
             false => socket.join("r"),
         });
-        ns.on("say", async |socket, text: String, _| {
+        ns.on("say", async |socket: Socket, text: String| {
             socket.nsp().to("r").emit("said", text)
         });
     }

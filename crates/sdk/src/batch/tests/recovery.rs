@@ -13,30 +13,29 @@ pub(super) fn one(events: Value) -> Value {
 }
 
 pub(super) fn hall(ns: &mut Namespace) {
-    ns.on_connect(async |socket| {
+    ns.on_connect(async |socket: Socket| {
         if socket.recovered() {
             return socket.to("r").emit("back", socket.id());
         }
-        if let Ok(Some(name)) = socket.claims::<String>() {
+        if let Ok(name) = socket.claims::<String>() {
             socket.set_data(name)?;
         }
         socket.join("r")?;
         socket.emit("hello", 1)
     });
-    ns.on("say", async |socket, text: String, ack| {
+    ns.on("say", async |socket: Socket, text: String, ack: Ack| {
         socket.nsp().to("r").emit("said", &text)?;
         socket.emit("yours", &text)?;
         socket.nsp().volatile().emit("noise", 1)?;
         ack.send(1)
     });
-    ns.on("who", async |socket, _: Args<()>, ack| {
-        ack.send(Args((
-            socket.id(),
-            socket.rooms(),
-            socket.claims::<String>()?,
-        )))
-    });
-    ns.on_disconnecting(async |socket, reason| socket.to("r").emit("gone", reason));
+    ns.on(
+        "who",
+        async |socket: Socket, name: Option<Claims<String>>| {
+            Ok(Args((socket.id().to_owned(), socket.rooms(), name)))
+        },
+    );
+    ns.on_disconnecting(async |socket: Socket, reason: Reason| socket.to("r").emit("gone", reason));
 }
 
 /// Enters as `new` by the connection `C2`, with these claims.
@@ -222,22 +221,30 @@ fn a_disconnect_that_comes_late_does_not_hurt_the_socket_that_is_back() {
 #[test]
 fn an_event_that_happens_once_gets_its_first_answer() {
     fn register(ns: &mut Namespace) {
-        fn name(_: &Socket, order: &(String, u32)) -> crate::Result<Once> {
+        async fn name(order: (String, u32)) -> crate::Result<Once> {
             Ok(Once {
-                id: order.0.clone(),
+                id: order.0,
                 sender: "ada".into(),
             })
         }
-        ns.on_once("order", name, async |socket, order: (String, u32), ack| {
-            if order.1 == 0 {
-                return Err(Error::new("none", "nothing is ordered"));
-            }
-            socket.nsp().to("kitchen").emit("ordered", order.1)?;
-            ack.send(order.1)
-        });
-        ns.on_once("quiet", name, async |socket, order: (String, u32), _| {
-            socket.nsp().to("kitchen").emit("quiet", order.1)
-        });
+        ns.on_once(
+            "order",
+            name,
+            async |socket: Socket, order: (String, u32), ack: Ack| {
+                if order.1 == 0 {
+                    return Err(Error::new("none", "nothing is ordered"));
+                }
+                socket.nsp().to("kitchen").emit("ordered", order.1)?;
+                ack.send(order.1)
+            },
+        );
+        ns.on_once(
+            "quiet",
+            name,
+            async |socket: Socket, order: (String, u32)| {
+                socket.nsp().to("kitchen").emit("quiet", order.1)
+            },
+        );
     }
     let memory = Memory::default();
     let order = |id: u64, event: &str, name: &str, number: u32| {
@@ -276,15 +283,15 @@ fn an_event_that_happens_once_gets_its_first_answer() {
 #[test]
 fn what_sees_every_event_comes_first_and_can_stop_it() {
     fn register(ns: &mut Namespace) {
-        ns.use_packet(async |_, packet| match packet.event.as_str() {
+        ns.use_packet(async |packet: Packet| match packet.event.as_str() {
             "forbidden" => Err(Error::new("forbidden", "not that")),
             _ => Ok(()),
         });
-        ns.on_any(async |socket, packet| {
+        ns.on_any(async |socket: Socket, packet: Packet| {
             socket.emit("seen", Args((packet.event, packet.args.len())))
         });
-        ns.on("allowed", async |_, text: String, ack| ack.send(text));
-        ns.on("forbidden", async |_, _: Args<()>, ack| ack.send("oh"));
+        ns.on("allowed", async |text: String, ack: Ack| ack.send(text));
+        ns.on("forbidden", async |ack: Ack| ack.send("oh"));
     }
     let events = json!([
         packet(0, 1, json!(["allowed", "a"])),
@@ -305,7 +312,7 @@ fn what_sees_every_event_comes_first_and_can_stop_it() {
 #[test]
 fn many_sockets_are_moved_and_disconnected_at_once() {
     fn register(ns: &mut Namespace) {
-        ns.on("move", async |socket, _: Args<()>, ack| {
+        ns.on("move", async |socket: Socket, ack: Ack| {
             let nsp = socket.nsp();
             nsp.in_("r").except("b").sockets_join(["x", "y"])?;
             nsp.sockets_leave("r")?;
@@ -344,7 +351,7 @@ fn many_sockets_are_moved_and_disconnected_at_once() {
 #[test]
 fn reserved_names_cannot_be_emitted() {
     fn register(ns: &mut Namespace) {
-        ns.on("emit", async |socket, name: String, _| {
+        ns.on("emit", async |socket: Socket, name: String| {
             socket.emit(&name, 1)
         });
     }
@@ -367,10 +374,10 @@ fn reserved_names_cannot_be_emitted() {
 fn the_handshake_is_kept_where_it_is_wanted_later() {
     fn register(ns: &mut Namespace) {
         ns.keep_handshake();
-        ns.on("how", async |socket, _: Args<()>, ack| {
+        ns.on("how", async |socket: Socket, ack: Ack| {
             ack.send(socket.handshake())
         });
-        ns.on_disconnect(async |socket, reason| {
+        ns.on_disconnect(async |socket: Socket, reason: Reason| {
             socket
                 .broadcast()
                 .emit("left", Args((socket.rooms(), reason)))
