@@ -6,43 +6,14 @@ import { after, before, describe, test } from "node:test";
 import { DESKTOP, PHONE, openBrowser, screenshot } from "./harness/browser.mjs";
 import { ask, connected, newRoom, next } from "./harness/clients.mjs";
 import { freePort, newStateDir, startUp } from "./harness/parlour.mjs";
+import { message, offline, online, rename, say, visit as open } from "./harness/page.mjs";
 import { startWire } from "./harness/wire.mjs";
-
-/** How long the page may take for anything, milliseconds. */
-const PATIENCE = 20_000;
 
 let server, browser;
 before(async () => void ([server, browser] = await Promise.all([startUp(), openBrowser()])));
 after(() => Promise.all([server.stop(), browser.close()]));
 
-/** A person with a profile of their own, on the page, connected. */
-async function visit(t, { viewport = DESKTOP, url = server.url, ...options } = {}) {
-  const context = await browser.newContext({ viewport, ...options });
-  t.after(() => context.close());
-  const page = await context.newPage();
-  page.setDefaultTimeout(PATIENCE);
-  const faults = [];
-  page.on("pageerror", (error) => faults.push(String(error)));
-  page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
-  await page.goto(url);
-  await online(page);
-  return { page, faults };
-}
-
-const online = (page) => page.getByTestId("status").filter({ hasText: /^\s*(connected|online)/i }).first().waitFor();
-
-const message = (page, text) => page.getByTestId("message").filter({ hasText: text });
-
-async function say(page, text) {
-  await page.getByTestId("composer").fill(text);
-  await page.getByTestId("send").click();
-}
-
-async function rename(page, name) {
-  const field = page.getByTestId("name");
-  await field.fill(name);
-  await field.press("Enter");
-}
+const visit = (t, { url = server.url, ...options } = {}) => open(t, browser, url, options);
 
 describe("the page", () => {
   test("two pages chat; one reloads and sees the history", async (t) => {
@@ -245,7 +216,7 @@ describe("the page", () => {
     await message(page, "Before").waitFor();
 
     await first.kill9();
-    await page.getByTestId("status").filter({ hasNotText: /^\s*(connected|online)/i }).first().waitFor();
+    await offline(page);
     await say(page, "Meanwhile");
     await screenshot(page, "chat-disconnected");
     const second = await startUp({ stateDir, listen });
@@ -270,7 +241,7 @@ describe("the page", () => {
 
     wire.open = false;
     wire.tear();
-    await page.getByTestId("status").filter({ hasNotText: /^\s*(connected|online)/i }).first().waitFor();
+    await offline(page);
     for (let n = 1; n <= COUNT; n++) await ask(friend, "message", { room, text: `number ${n}` });
     wire.open = true;
 

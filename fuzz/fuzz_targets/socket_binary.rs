@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use parlour_protocol::socket::{Kind, Reassembler, decode};
+use parlour_protocol::socket::{Kind, Reassembler, decode, renumber};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -18,6 +18,19 @@ fn is_legal(value: &Value, attachments: usize) -> bool {
         Value::Object(fields) => fields.values().all(|item| is_legal(item, attachments)),
         _ => true,
     }
+}
+
+/// Numbers of placeholders can be written in several ways.
+fn normal(mut value: Value) -> Value {
+    match &mut value {
+        Value::Array(items) => items.iter_mut().for_each(|item| *item = normal(item.take())),
+        Value::Object(fields) => {
+            fields.values_mut().for_each(|item| *item = normal(item.take()));
+        }
+        Value::Number(number) => value = Value::from(number.as_f64()),
+        _ => {}
+    }
+    value
 }
 
 fuzz_target!(|input: &[u8]| {
@@ -40,9 +53,9 @@ fuzz_target!(|input: &[u8]| {
     let count = packet.attachments;
     // Only what such a parser takes at all can be compared.
     let value = packet.data.map(|data| serde_json::from_str::<Value>(data.get()));
-    let expected = match value {
+    let expected = match &value {
         None => true,
-        Some(Ok(value)) => is_legal(&value, count),
+        Some(Ok(value)) => is_legal(value, count),
         Some(Err(_)) => return drop(reassembler.finish()),
     };
     let finished = reassembler.finish();
@@ -51,5 +64,12 @@ fuzz_target!(|input: &[u8]| {
         assert_eq!(whole.attachments.len(), count);
         assert_eq!(&*whole.namespace, packet.namespace);
         assert_eq!(whole.data.as_deref().map(RawValue::get), packet.data.map(RawValue::get));
+        if let (Some(data), Some(Ok(value))) = (packet.data, value) {
+            let read = |json: &str| serde_json::from_str::<Value>(json).expect("it is JSON as before");
+            let moved = renumber(data.get(), count, |number| number + 1);
+            assert!(is_legal(&read(&moved), count + 1), "{moved:?}");
+            let same = renumber(data.get(), count, |number| number);
+            assert_eq!(normal(read(&same)), normal(value));
+        }
     }
 });

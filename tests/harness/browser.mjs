@@ -21,6 +21,7 @@ const FLAGS = [
 /** What the page is looked at with: width and height in CSS pixels. */
 export const DESKTOP = { width: 1280, height: 800 };
 export const PHONE = { width: 390, height: 844 };
+export const NARROW = { width: 320, height: 568 };
 
 /** A browser without a past: playwright gives it an empty profile and removes that afterwards. */
 export async function openBrowser() {

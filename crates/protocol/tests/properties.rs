@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use parlour_protocol::engine::{self, decode_payload, push_packet};
+use parlour_protocol::json;
 use parlour_protocol::relay::{self, *};
 use parlour_protocol::socket::{self, AckId, Head, Kind, MAX_ATTACHMENTS, Reassembler};
 use proptest::collection::vec;
@@ -255,6 +256,17 @@ fn command() -> impl Strategy<Value = Command<'static>> {
     ]
 }
 
+/// The same with all numbers as JavaScript has them.
+fn normal(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::Array(items) => items.into_iter().map(normal).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(key, value)| (key, normal(value))).collect(),
+        Value::Number(number) => Value::from(number.as_f64()),
+        other => other,
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -267,6 +279,18 @@ proptest! {
         let read: Vec<_> = decode_payload(&payload).map(Result::unwrap).collect();
         let expected: Vec<_> = packets.into_iter().map(|(_, packet)| packet).collect();
         prop_assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn what_serde_json_reads_is_read_alike_the_long_way(json in json()) {
+        // Half a surrogate pair makes serde_json refuse the whole.
+        let odd = raw(format!("[{json},\"\\ud83d\"]"));
+        let read: Result<(serde_json::Value, String), _> = json::decode(odd);
+        let (read, half) = read.unwrap();
+        prop_assert_eq!(half, "\u{fffd}");
+        if let Ok(expected) = serde_json::from_str(json.get()) {
+            prop_assert_eq!(normal(read), normal(expected));
+        }
     }
 
     #[test]

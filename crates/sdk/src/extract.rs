@@ -27,7 +27,7 @@ pub mod on {
 
     /// Acknowledgements of clients: `on_ack`.
     #[derive(Debug)]
-    pub enum Acks {}
+    pub enum Acknowledgements {}
 
     /// Calls that are about one socket.
     pub trait HasSocket {}

@@ -109,7 +109,7 @@ impl Extract<on::AnyEvent, ViaContext> for Packet {
     }
 }
 
-impl Extract<on::Acks, ViaContext> for Acks {
+impl Extract<on::Acknowledgements, ViaContext> for Acks {
     fn extract(call: &mut Call<'_>) -> Result<Self> {
         match call.about {
             About::Acks(acks) => Ok(acks.clone()),

@@ -135,7 +135,7 @@ impl Namespace {
     /// What came of an `emit_with_ack` that named this handler.
     pub fn on_ack<P, H>(&mut self, name: &str, handler: H)
     where
-        H: Handler<on::Acks, P, Value = ()>,
+        H: Handler<on::Acknowledgements, P, Value = ()>,
     {
         if !self.is_other {
             self.acks.insert(name.to_owned(), silent(handler));

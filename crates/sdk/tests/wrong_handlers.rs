@@ -79,7 +79,10 @@ fn a_wrong_handler_is_told_what_handlers_can_be() {
         ("Connect", "io.on_connect(async |text: String| {});"),
         ("Connect", "io.on_connect(async |ack: Ack| {});"),
         ("Disconnect", "io.on_disconnect(async |ack: Ack| {});"),
-        ("Acks", r#"io.on_ack("a", async |socket: Socket| {});"#),
+        (
+            "Acknowledgements",
+            r#"io.on_ack("a", async |socket: Socket| {});"#,
+        ),
         ("AnyEvent", "io.on_any(async |text: String| {});"),
     ] {
         let said = compiled(line).expect_err(line);

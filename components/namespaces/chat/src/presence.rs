@@ -1,5 +1,5 @@
-//! Who is where: `join`, `leave`, `members`, `rooms`, `name`, and what others are told when somebody comes or
-//! goes. A member with several sockets comes with the first and goes with the last.
+//! Who is where: `join`, `leave`, `members`, `rooms`, `name`, and what others are told when somebody comes,
+//! goes or changes the name. A member with several sockets comes with the first and goes with the last.
 
 use parlour_sdk::{Error, Namespace, Nsp, Page, Position, RemoteSocket, Result, Socket, json};
 use serde::{Deserialize, Serialize};
@@ -159,12 +159,32 @@ async fn rooms(io: Nsp) -> Result<Vec<Counted>> {
 }
 
 async fn name(socket: Socket, name: Nickname) -> Result<Value> {
+    let before = Member::of(&socket)?;
     let member = Member {
         name: name.into_inner(),
-        ..Member::of(&socket)?
+        ..before.clone()
     };
-    socket.set_data(&member)?;
+    if member != before {
+        socket.set_data(&member)?;
+        announce_name(&socket, &member)?;
+    }
     Ok(json!({ "name": member.name }))
+}
+
+/// Tells everybody who shares a room with this member what the member is called now. One emission to all the
+/// rooms, so that who shares several of them hears it once.
+fn announce_name(socket: &Socket, member: &Member) -> Result<()> {
+    let rooms: Vec<String> = socket
+        .rooms()
+        .into_iter()
+        .filter(|key| RoomName::of_key(key).is_some())
+        .collect();
+    if rooms.is_empty() {
+        return Ok(()); // To no room at all would be to everybody.
+    }
+    socket
+        .to(rooms)
+        .emit("renamed", json!({ "member": member }))
 }
 
 async fn whoami(socket: Socket) -> Result<Member> {

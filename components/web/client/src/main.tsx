@@ -7,8 +7,10 @@ import "./styles/sides.css";
 import "./styles/rooms.css";
 import "./styles/head.css";
 import "./styles/log.css";
+import "./styles/text.css";
 import "./styles/composer.css";
 import "./styles/dialog.css";
+import "./styles/contrast.css";
 import { App } from "./view/App.tsx";
 
 render(<App chat={new Chat()} />, document.getElementById("app")!);

@@ -3,11 +3,13 @@
 
 import type { Socket } from "socket.io-client";
 import type { Changes } from "./changes.ts";
+import { folded } from "./namesakes.ts";
 import { Room } from "./room.ts";
 import { type AreaName, FIRST_ROOM, type Settings, messageId } from "./settings.ts";
 import {
   type Call,
   type ClientEvents,
+  type Joined,
   type Member,
   type Message,
   type Problem,
@@ -17,6 +19,8 @@ import {
   isSame,
   problemOf,
 } from "./wire.ts";
+import { isMentioned } from "./text.ts";
+import type { Unsent } from "./unsent.ts";
 
 /** How long an answer may take before the question is asked again: milliseconds. */
 const PATIENCE = 10_000;
@@ -38,23 +42,28 @@ export class Area {
   /** Whether somebody looks at the current room. */
   isWatched: () => boolean = () => !document.hidden;
   onCall: (kind: "announcement" | "shout", call: Call) => void = () => {};
+  /** Others said something that nobody here looks at. */
+  onUnseen: (message: Message) => void = () => {};
   readonly #changes: Changes;
   readonly #settings: Settings;
+  readonly #unsent: Unsent;
   /** Rooms that were left without a connection: a session that is recovered is still in them. */
   readonly #left = new Set<string>();
   /** Messages that this page sent. */
   readonly #own = new Set<string>();
 
-  constructor(name: AreaName, socket: AreaSocket, changes: Changes, settings: Settings) {
+  constructor(name: AreaName, socket: AreaSocket, changes: Changes, settings: Settings, unsent: Unsent) {
     this.name = name;
     this.socket = socket;
     this.#changes = changes;
     this.#settings = settings;
+    this.#unsent = unsent;
     if (name === "lobby") this.me = settings.me;
     const place = settings.place(name);
     this.current = place.last;
-    for (const room of new Set([...place.rooms, place.last])) this.rooms.set(room, new Room(room));
+    for (const room of new Set([...place.rooms, place.last])) this.#enter(room);
     this.#listen();
+    changes.subscribe(() => this.#keepOutboxes());
   }
 
   get room(): Room {
@@ -65,19 +74,43 @@ export class Area {
     return [...this.rooms.values()].reduce((sum, room) => sum + room.unread, 0);
   }
 
-  isMine(message: { id: string; from: Member }): boolean {
+  /** Whether one of the unread messages mentions us. */
+  get isMentioned(): boolean {
+    return [...this.rooms.values()].some((room) => room.isMentioned);
+  }
+
+  readonly isMine = (message: { id: string; from: Member }): boolean => {
     // An id alone says nothing: others can use it for a message of theirs.
     return this.me === undefined ? this.#own.has(message.id) : message.from.id === this.me;
+  };
+
+  /** Whether this is what we are called in a room. */
+  isMyName(room: Room, name: string): boolean {
+    const me = this.me === undefined ? undefined : room.members.get(this.me);
+    return me !== undefined && folded(me.name) === folded(name);
   }
 
   /** Looks at a room, and enters it if need be. */
   open(name: string): void {
+    if (this.current !== name && this.isWatched()) this.lookAway();
     this.current = name;
     const room = this.#enter(name);
-    room.unread = 0;
+    room.look(this.isMine);
     this.#remember();
     if (this.socket.connected && !room.isJoined) void this.#join(room).then(() => this.refresh());
     this.#changes.notify();
+  }
+
+  /** Somebody looks at the current room again. */
+  look(): void {
+    this.room.look(this.isMine);
+    this.#changes.notify();
+  }
+
+  /** Nobody looks at the current room any more. */
+  lookAway(): void {
+    const until = this.rooms.get(this.current)?.lookAway();
+    if (until !== undefined) this.#settings.setReadUntil(this.name, this.current, until);
   }
 
   async leave(name: string): Promise<void> {
@@ -85,6 +118,7 @@ export class Area {
     if (!room) return;
     room.exit();
     this.rooms.delete(name);
+    this.#unsent.forget(this.name, name);
     if (this.current === name) this.open(this.rooms.keys().next().value ?? FIRST_ROOM);
     this.#remember();
     this.#changes.notify();
@@ -98,6 +132,8 @@ export class Area {
     const id = messageId();
     this.#own.add(id);
     room.outbox = [...room.outbox, { id, room: room.name, from: { id: this.me ?? "", name }, text, at: Date.now() }];
+    room.newSince = undefined;
+    this.#unsent.setOutbox(this.name, room.name, room.outbox);
     void this.#deliver(room, id);
     this.#changes.notify();
   }
@@ -174,9 +210,13 @@ export class Area {
 
   /** Forgets what was said and who said it. */
   forget(): void {
-    for (const name of this.rooms.keys()) this.rooms.set(name, new Room(name));
-    this.listed = [];
+    this.#unsent.forget(this.name);
     this.#own.clear();
+    this.listed = [];
+    for (const name of [...this.rooms.keys()]) {
+      this.rooms.delete(name);
+      this.#enter(name);
+    }
   }
 
   /** Asks which rooms there are. */
@@ -204,6 +244,10 @@ export class Area {
     socket.on("message", (message, offset) => this.#receive(offset === undefined ? message : { ...message, offset: Number(offset) }));
     socket.on("joined", ({ room, member }) => this.#in(room, (room) => room.memberCame(member)));
     socket.on("left", ({ room, member }) => this.#in(room, (room) => room.memberWent(member)));
+    socket.on("renamed", ({ member }) => {
+      for (const room of this.rooms.values()) room.memberRenamed(member);
+      this.#changes.notify();
+    });
     socket.on("typing", ({ room, member, typing }) =>
       this.#in(room, (room) => {
         if (member.id === this.me) return;
@@ -233,9 +277,22 @@ export class Area {
     const answer = await this.#ask(() => this.socket.timeout(PATIENCE).emitWithAck("join", room.name));
     if (!answer || this.rooms.get(room.name) !== room) return;
     if ("error" in answer) room.problem = answer.error.message;
-    else room.enter(answer);
+    else this.#entered(room, answer);
     this.#changes.notify();
     if (!wasIn) this.#deliverAll(room);
+  }
+
+  #entered(room: Room, answer: Joined): void {
+    room.enter(answer);
+    if (this.#isSeen(room)) {
+      room.look(this.isMine);
+      return;
+    }
+    const { newSince } = room;
+    if (newSince === undefined) return;
+    const unseen = room.messages.filter((message) => message.at > newSince && !this.isMine(message));
+    room.unread = unseen.length;
+    room.isMentioned = unseen.some(({ text }) => this.#mentionsUs(room, text));
   }
 
   #leaveForGood(): void {
@@ -273,9 +330,24 @@ export class Area {
     if (this.#own.has(message.id) && this.me === undefined) this.#learn(message.from.id);
     this.#in(message.room, (room) => {
       const isNews = room.receive(message);
-      const isSeen = this.current === room.name && this.isWatched();
-      if (isNews && !isSeen && !this.isMine(message)) room.unread += 1;
+      if (!isNews || this.#isSeen(room) || this.isMine(message)) return;
+      room.unread += 1;
+      room.isMentioned ||= this.#mentionsUs(room, message.text);
+      this.onUnseen(message);
     });
+  }
+
+  #isSeen(room: Room): boolean {
+    return this.current === room.name && this.isWatched();
+  }
+
+  #mentionsUs(room: Room, text: string): boolean {
+    const me = this.me === undefined ? undefined : room.members.get(this.me);
+    return me !== undefined && isMentioned(text, me.name);
+  }
+
+  #keepOutboxes(): void {
+    for (const room of this.rooms.values()) this.#unsent.setOutbox(this.name, room.name, room.outbox);
   }
 
   async #askWhoWeAre(): Promise<void> {
@@ -294,6 +366,9 @@ export class Area {
     let room = this.rooms.get(name);
     if (!room) {
       room = new Room(name);
+      room.outbox = this.#unsent.outbox(this.name, name);
+      for (const { id } of room.outbox) this.#own.add(id);
+      room.newSince = this.#settings.readUntil(this.name, name);
       this.rooms.set(name, room);
     }
     return room;

@@ -3,10 +3,12 @@
 
 import { Manager } from "socket.io-client";
 import { Area, type AreaSocket } from "./area.ts";
+import { Bell } from "./bell.ts";
 import { Changes } from "./changes.ts";
 import { type AreaName, Settings } from "./settings.ts";
 import { subjectOf } from "./token.ts";
-import type { Call } from "./wire.ts";
+import { Unsent } from "./unsent.ts";
+import type { Call, Message } from "./wire.ts";
 
 /** How often the list of rooms is asked for while somebody looks: milliseconds. */
 const REFRESH = 15_000;
@@ -28,6 +30,8 @@ export interface Notice {
 export class Chat {
   readonly changes = new Changes();
   readonly settings = new Settings();
+  readonly unsent = new Unsent();
+  readonly bell = new Bell(this.settings);
   readonly lobby: Area;
   readonly members: Area;
   notices: Notice[] = [];
@@ -39,15 +43,15 @@ export class Chat {
 
   constructor() {
     const manager = new Manager({ reconnectionDelay: 500, reconnectionDelayMax: 4000, autoConnect: false });
-    const { settings, changes } = this;
+    const { settings, changes, unsent } = this;
     const lobby = manager.socket("/", {
       auth: (give: (auth: object) => void) => give({ name: settings.name, key: settings.key }),
     } as object);
     const members = manager.socket("/members", {
       auth: (give: (auth: object) => void) => give({ token: settings.token }),
     } as object);
-    this.lobby = new Area("lobby", lobby as AreaSocket, changes, settings);
-    this.members = new Area("members", members as AreaSocket, changes, settings);
+    this.lobby = new Area("lobby", lobby as AreaSocket, changes, settings, unsent);
+    this.members = new Area("members", members as AreaSocket, changes, settings, unsent);
     this.#listen();
     this.#readAddress();
     lobby.connect();
@@ -74,6 +78,7 @@ export class Chat {
       this.askToken();
       return;
     }
+    if (this.shown !== area && this.area.isWatched()) this.area.lookAway();
     this.shown = area;
     this.area.open(room);
     this.#writeAddress();
@@ -103,7 +108,14 @@ export class Chat {
     this.changes.notify();
   }
 
+  async toggleBell(): Promise<void> {
+    await this.bell.toggle();
+    this.changes.notify();
+  }
+
   signIn(token: string): void {
+    // What somebody else has written and not sent is not to go out under this name.
+    if (subjectOf(token) !== this.members.me) this.members.forget();
     this.settings.token = token;
     this.members.refusal = undefined;
     this.members.socket.disconnect();
@@ -158,10 +170,18 @@ export class Chat {
       if (members.refusal && this.shown === "members") this.isSigningIn = true;
     });
     for (const area of [lobby, members]) area.isWatched = () => this.area === area && !document.hidden;
+    for (const area of [lobby, members]) area.onUnseen = (message) => this.#unseen(area, message);
+    this.settings.onRenamed((name) => {
+      void lobby.rename(name);
+      changes.notify();
+    });
     members.onCall = (kind, call) => this.#called(kind, call);
     for (const event of ["online", "offline"]) addEventListener(event, () => changes.notify());
     addEventListener("hashchange", () => this.#readAddress());
-    document.addEventListener("visibilitychange", () => this.#seen());
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.area.lookAway() : this.#seen()));
+    addEventListener("pagehide", () => {
+      if (!document.hidden) this.area.lookAway();
+    });
     setInterval(() => {
       if (!document.hidden) void this.area.refresh();
     }, REFRESH);
@@ -169,12 +189,18 @@ export class Chat {
 
   #called(kind: "announcement" | "shout", { from, text, at }: Call): void {
     const verb = kind === "announcement" ? "announces" : "shouts";
-    this.notify(kind, `${from.name} ${verb} to all members`, text, at);
+    const title = `${from.name} ${verb} to all members`;
+    this.notify(kind, title, text, at);
+    if (document.hidden) this.bell.ring(title, text, kind, () => this.open("members"));
+  }
+
+  #unseen(area: Area, { room, from, text }: Message): void {
+    if (!document.hidden) return;
+    this.bell.ring(`${from.name} in #${room}`, text, `${area.name} ${room}`, () => this.open(area.name, room));
   }
 
   #seen(): void {
-    if (document.hidden) return;
-    this.area.room.unread = 0;
+    this.area.look();
     void this.area.refresh();
     this.changes.notify();
   }

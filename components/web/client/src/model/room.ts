@@ -24,7 +24,7 @@ export class Room {
   /** Confirmed messages in the server's order. */
   messages: Message[] = [];
   /** Ours that wait for confirmation, oldest first. */
-  outbox: Outgoing[] = [];
+  outbox: readonly Outgoing[] = [];
   /** Those we know of. */
   members = new Map<string, Member>();
   /** How many there are in all. */
@@ -35,6 +35,10 @@ export class Room {
   /** The last that came while we were here, for those who listen instead of looking. */
   heard: Message[] = [];
   unread = 0;
+  /** Whether one of the unread ones mentions us. */
+  isMentioned = false;
+  /** Newer messages than this are new to us; undefined when none are: milliseconds since 1970. */
+  newSince: number | undefined;
   /** Whether the server has us in it, on this connection. */
   isJoined = false;
   /** Whether it had us in it on the last one: with the session recovered, it has again. */
@@ -83,6 +87,38 @@ export class Room {
     this.members.delete(member.id);
     this.count = Math.max(this.count - 1, this.members.size);
     this.stopTyping(member.id);
+  }
+
+  /** Somebody whom we know has another name now. */
+  memberRenamed(member: Member): void {
+    if (this.members.has(member.id)) this.members.set(member.id, member);
+    const typing = this.typing.get(member.id);
+    if (typing) typing.member = member;
+  }
+
+  /** Somebody looks at the room. If nothing is new in what the server sent, later messages are seen at once. */
+  look(isMine: (message: Message) => boolean): void {
+    this.unread = 0;
+    this.isMentioned = false;
+    if (this.isJoined && this.firstNew(isMine) === undefined) this.newSince = undefined;
+  }
+
+  /** Nobody looks any more: what comes after the newest message is new. When that one was sent. */
+  lookAway(): number | undefined {
+    if (this.messages.length > 0) this.newSince = Math.max(...this.messages.map(({ at }) => at));
+    return this.newSince;
+  }
+
+  /** The first message of others that we have not seen. */
+  firstNew(isMine: (message: Message) => boolean): Message | undefined {
+    const { newSince } = this;
+    if (newSince === undefined) return undefined;
+    return this.messages.find((message) => message.at > newSince && !isMine(message));
+  }
+
+  /** Everybody we know of: who is here, and who has said what is loaded. */
+  known(): Member[] {
+    return [...this.members.values(), ...this.messages.map(({ from }) => from)];
   }
 
   /** The session was recovered: what was missed has come already. Whether we are in the room as before. */

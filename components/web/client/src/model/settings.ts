@@ -15,6 +15,8 @@ interface Place {
   rooms: string[];
   /** The room one looked at last. */
   last: string;
+  /** When the newest message was sent that one has seen in each room: milliseconds since 1970. */
+  read?: Record<string, number>;
 }
 
 interface Stored {
@@ -22,6 +24,7 @@ interface Stored {
   key: string;
   /** The member id that the server made of the key, once it is known. */
   me?: string;
+  wantsNotifications?: boolean;
   places: Record<AreaName, Place>;
 }
 
@@ -60,6 +63,17 @@ export class Settings {
     this.#save();
   }
 
+  /** Tells when another tab of this browser has changed the name. */
+  onRenamed(changed: (name: string) => void): void {
+    addEventListener("storage", ({ key, newValue }) => {
+      if (key !== KEY || newValue === null) return;
+      const { name } = JSON.parse(newValue) as Stored;
+      if (name === this.#stored.name) return;
+      this.#stored.name = name;
+      changed(name);
+    });
+  }
+
   get key(): string {
     return this.#stored.key;
   }
@@ -83,12 +97,33 @@ export class Settings {
     this.#save();
   }
 
+  get wantsNotifications(): boolean {
+    return this.#stored.wantsNotifications ?? false;
+  }
+
+  set wantsNotifications(wanted: boolean) {
+    this.#stored.wantsNotifications = wanted;
+    this.#save();
+  }
+
   place(area: AreaName): Readonly<Place> {
     return this.#stored.places[area];
   }
 
-  remember(area: AreaName, place: Place): void {
-    this.#stored.places[area] = place;
+  remember(area: AreaName, { rooms, last }: { rooms: string[]; last: string }): void {
+    const { read = {} } = this.#stored.places[area];
+    const kept = Object.fromEntries(Object.entries(read).filter(([room]) => rooms.includes(room)));
+    this.#stored.places[area] = { rooms, last, read: kept };
+    this.#save();
+  }
+
+  readUntil(area: AreaName, room: string): number | undefined {
+    return this.#stored.places[area].read?.[room];
+  }
+
+  setReadUntil(area: AreaName, room: string, at: number): void {
+    const place = this.#stored.places[area];
+    place.read = { ...place.read, [room]: at };
     this.#save();
   }
 

@@ -57,6 +57,7 @@ export interface ServerEvents {
   message: (message: Message, offset?: string) => void;
   joined: (event: { room: string; member: Member }) => void;
   left: (event: { room: string; member: Member }) => void;
+  renamed: (event: { member: Member }) => void;
   typing: (event: { room: string; member: Member; typing: boolean }) => void;
   announcement: (call: Call) => void;
   shout: (call: Call) => void;

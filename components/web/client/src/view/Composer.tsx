@@ -1,29 +1,30 @@
-// Where one writes, and who else is writing. Enter sends, Shift+Enter begins a line; among members,
-// what one writes can also go to everybody.
+// Where one writes. Enter sends, Shift+Enter begins a line; on a phone, whose keyboard has no such pair, Enter
+// begins a line. Among members, what one writes can also go to everybody.
 
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Area } from "../model/area.ts";
 import type { Chat } from "../model/chat.ts";
 import type { Room } from "../model/room.ts";
-import { MAX_TEXT_BYTES } from "../model/wire.ts";
-import { Dots } from "./People.tsx";
+import { type Member, MAX_TEXT_BYTES } from "../model/wire.ts";
 import { Icon } from "./icons.tsx";
+import { Offered, useMentioning } from "./mentioning.tsx";
+import { WhoTypes, useTyping } from "./typing.tsx";
+import { useMedia } from "./hooks.ts";
 
-/** While one types, it is said again this often: milliseconds. */
-const SAY_TYPING = 3000;
 /** The bytes left at which one is warned. */
 const NEARLY_FULL = 1000;
+/** Between the key down of an input method and its end, browsers that know no `isComposing` say this. */
+const COMPOSING = 229;
 
 type To = "room" | "announce" | "shout";
 
-/** What was written and not sent, by room. */
-const drafts = new WeakMap<Room, string>();
-
 export function Composer({ chat, area, room }: { chat: Chat; area: Area; room: Room }) {
   const field = useRef<HTMLTextAreaElement>(null);
-  const [text, setText] = useState(drafts.get(room) ?? "");
+  const [text, setText] = useState(() => chat.unsent.draft(area.name, room.name));
   const [to, setTo] = useState<To>("room");
+  const isPhone = useMedia("(pointer: coarse) and (hover: none)");
   const typing = useTyping(area);
+  const mentioning = useMentioning([...room.members.values()].filter(({ id }) => id !== area.me));
   const left = MAX_TEXT_BYTES - new TextEncoder().encode(text).length;
   const canSend = text.trim() !== "" && left >= 0;
 
@@ -36,9 +37,10 @@ export function Composer({ chat, area, room }: { chat: Chat; area: Area; room: R
     element.style.height = `${element.scrollHeight}px`;
   }, [text]);
 
-  const write = (text: string) => {
-    drafts.set(room, text);
+  const write = (text: string, caret = text.length) => {
+    chat.unsent.setDraft(area.name, room.name, text);
     setText(text);
+    mentioning.look(text, caret);
     typing(to === "room" && text.trim() !== "");
   };
   const send = (event?: Event) => {
@@ -50,14 +52,30 @@ export function Composer({ chat, area, room }: { chat: Chat; area: Area; room: R
     setTo("room");
     field.current?.focus();
   };
+  const mention = (member: Member) => {
+    const completed = mentioning.complete(text, member);
+    write(completed.text, completed.caret);
+    const element = field.current!;
+    element.value = completed.text;
+    element.setSelectionRange(completed.caret, completed.caret);
+    element.focus();
+  };
   const onKey = (event: KeyboardEvent) => {
-    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) send(event);
+    if (event.isComposing || event.keyCode === COMPOSING) return;
+    const offered = mentioning.offered[mentioning.chosen];
+    if (mentioning.key(event.key)) event.preventDefault();
+    else if (offered && (event.key === "Enter" || event.key === "Tab")) {
+      event.preventDefault();
+      mention(offered);
+    } else if (event.key === "Enter" && !event.shiftKey && !isPhone) send(event);
   };
 
+  const isOffering = mentioning.offered.length > 0;
   return (
     <footer class="foot">
       <WhoTypes room={room} />
       <form class="composer" data-to={to} onSubmit={send}>
+        <Offered mentioning={mentioning} onTake={mention} />
         {area.name === "members" && (
           <select aria-label="To whom" data-testid="to" value={to} onChange={(event) => setTo(event.currentTarget.value as To)}>
             <option value="room">#{room.name}</option>
@@ -70,13 +88,20 @@ export function Composer({ chat, area, room }: { chat: Chat; area: Area; room: R
           id="composer"
           data-testid="composer"
           rows={1}
+          dir="auto"
           aria-label={to === "room" ? `Message to ${room.name}` : "Message to all members"}
-          placeholder={to === "room" ? `Say something in #${room.name}` : "Say something to all members"}
-          enterkeyhint="send"
+          aria-autocomplete="list"
+          aria-controls={isOffering ? "offered" : undefined}
+          aria-activedescendant={isOffering ? `offered-${mentioning.chosen}` : undefined}
+          placeholder={to === "room" ? `Message #${room.name}` : "Message to all members"}
+          enterkeyhint={isPhone ? "enter" : "send"}
           value={text}
-          onInput={(event) => write(event.currentTarget.value)}
+          onInput={({ currentTarget }) => write(currentTarget.value, currentTarget.selectionStart)}
           onKeyDown={onKey}
-          onBlur={() => typing(false)}
+          onBlur={() => {
+            typing(false);
+            mentioning.look("", 0);
+          }}
         />
         {left < NEARLY_FULL && (
           <span class="left" data-over={left < 0} role="status">
@@ -97,37 +122,4 @@ async function callOut(chat: Chat, area: Area, kind: "announce" | "shout", text:
   if (problem !== undefined) chat.notify("error", "That was not sent", `${problem} (“${text}”)`);
   // An announcement comes back to its sender; a shout does not.
   else if (kind === "shout") chat.notify("shout", "You shouted to all other members", text);
-}
-
-/** Says that one types: at once, then now and then; and that one has stopped. */
-function useTyping(area: Area): (isTyping: boolean) => void {
-  const said = useRef({ isTyping: false, at: 0 });
-  const say = (isTyping: boolean) => {
-    const { current } = said;
-    const isNews = isTyping !== current.isTyping || (isTyping && Date.now() - current.at > SAY_TYPING);
-    if (!isNews) return;
-    said.current = { isTyping, at: Date.now() };
-    area.type(isTyping);
-  };
-  return say;
-}
-
-function WhoTypes({ room }: { room: Room }) {
-  const names = [...room.typing.values()].map(({ member }) => member.name);
-  return (
-    <p class="typing" aria-live="off" data-testid="typing">
-      {names.length > 0 && (
-        <>
-          <Dots /> {sentence(names)}
-        </>
-      )}
-    </p>
-  );
-}
-
-function sentence(names: string[]): string {
-  const [first = "", second = ""] = names;
-  if (names.length === 1) return `${first} is typing…`;
-  if (names.length === 2) return `${first} and ${second} are typing…`;
-  return `${names.length} people are typing…`;
 }

@@ -34,7 +34,7 @@ export function Header({ chat, hasMenu, hasPeople, onOpen }: Props) {
       <div class="where">
         <h1>
           <span class="hash" aria-hidden="true">#</span>
-          {room.name}
+          <bdi>{room.name}</bdi>
         </h1>
         <p>
           {area.name === "lobby" ? "Lobby" : "Members"}
@@ -47,7 +47,7 @@ export function Header({ chat, hasMenu, hasPeople, onOpen }: Props) {
         <span>{LINES[line]}</span>
       </p>
       {hasPeople && (
-        <button class="quiet" type="button" onClick={() => onOpen("people")} aria-label={`People, ${people} here`}>
+        <button class="quiet" type="button" onClick={() => onOpen("people")} aria-label={room.isJoined ? `People, ${people} here` : "People"}>
           <Icon name="people" />
         </button>
       )}

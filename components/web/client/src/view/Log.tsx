@@ -1,13 +1,15 @@
 // What was said in a room. Stays at the newest while one is there; loads older messages as one scrolls
 // up, without moving what one reads.
 
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Area } from "../model/area.ts";
+import { tagsOf } from "../model/namesakes.ts";
 import type { Room } from "../model/room.ts";
 import { Bubble } from "./Bubble.tsx";
 import { Icon } from "./icons.tsx";
-import { rowsOf } from "./rows.ts";
-import { dayOf } from "./time.ts";
+import { type Row, rowsOf } from "./rows.ts";
+import { Start } from "./Start.tsx";
+import { dayOf, timeOf } from "./time.ts";
 
 /** Who is this near to the end reads the newest: pixels. */
 const NEAR_END = 80;
@@ -16,7 +18,9 @@ const NEAR_START = 400;
 
 export function Log({ area, room }: { area: Area; room: Room }) {
   const log = useRef<HTMLDivElement>(null);
-  const isAtEnd = useRef(true);
+  const end = useRef(true);
+  /** As last drawn: at the end or not. */
+  const [isAtEnd, setAtEnd] = useState(true);
   const [seen, setSeen] = useState<string>();
   const newest = room.messages.at(-1)?.id;
   const oldest = room.messages[0]?.id;
@@ -25,9 +29,10 @@ export function Log({ area, room }: { area: Area; room: Room }) {
 
   const onScroll = () => {
     const { scrollTop, scrollHeight, clientHeight } = log.current!;
-    isAtEnd.current = scrollHeight - scrollTop - clientHeight < NEAR_END;
+    end.current = scrollHeight - scrollTop - clientHeight < NEAR_END;
+    setAtEnd(end.current);
     height.current = { oldest: room.messages[0]?.id, fromEnd: scrollHeight - scrollTop };
-    if (isAtEnd.current) setSeen(room.messages.at(-1)?.id);
+    if (end.current) setSeen(room.messages.at(-1)?.id);
     if (scrollTop < NEAR_START) void area.loadMore();
   };
   const toEnd = () => {
@@ -36,12 +41,12 @@ export function Log({ area, room }: { area: Area; room: Room }) {
 
   // One's own message is always followed.
   useLayoutEffect(() => {
-    if (sending !== undefined) isAtEnd.current = true;
+    if (sending !== undefined) end.current = true;
   }, [sending]);
 
   useLayoutEffect(() => {
     const element = log.current!;
-    if (isAtEnd.current) {
+    if (end.current) {
       if (room.trim()) height.current.oldest = room.messages[0]?.id;
       toEnd();
       setSeen(newest);
@@ -55,12 +60,14 @@ export function Log({ area, room }: { area: Area; room: Room }) {
 
   // A keyboard that opens on a phone, or a composer that grows, must not hide the newest.
   useEffect(() => {
-    const observer = new ResizeObserver(() => isAtEnd.current && toEnd());
+    const observer = new ResizeObserver(() => end.current && toEnd());
     observer.observe(log.current!);
     return () => observer.disconnect();
   }, []);
 
-  const isBehind = !isAtEnd.current && newest !== undefined && seen !== newest;
+  const known = room.known();
+  const tags = tagsOf(known);
+  const names = useSame([...new Set(known.map(({ name }) => name))]);
   return (
     <div class="log-frame">
       <div
@@ -74,24 +81,58 @@ export function Log({ area, room }: { area: Area; room: Room }) {
       >
         <Start room={room} />
         <ol>
-          {rowsOf(room).map((row) =>
-            row.kind === "day" ? (
-              <li key={row.key} class="day">
-                <span>{dayOf(row.at)}</span>
-              </li>
+          {rowsOf(room, area.isMine).map((row) =>
+            row.kind === "message" ? (
+              <Bubble key={row.key} row={row} area={area} room={room} names={names} tag={tags.get(row.message.from.id)} />
             ) : (
-              <Bubble key={row.key} row={row} area={area} />
+              <Divider key={row.key} row={row} />
             ),
           )}
         </ol>
       </div>
       <ReadOut area={area} room={room} />
-      {isBehind && (
-        <button class="to-end" type="button" onClick={toEnd}>
-          <Icon name="down" /> New messages
-        </button>
-      )}
+      {!isAtEnd && <ToEnd count={countAfter(room, seen, area)} onClick={toEnd} />}
     </div>
+  );
+}
+
+/** The list as it was, while it has the same elements: what depends on it need not be worked out again. */
+function useSame(list: readonly string[]): readonly string[] {
+  return useMemo(() => list, [list.join("\n")]);
+}
+
+/** How many messages of others came after that one. */
+function countAfter(room: Room, seen: string | undefined, area: Area): number {
+  const at = room.messages.findLastIndex(({ id }) => id === seen);
+  return at < 0 ? 0 : room.messages.slice(at + 1).filter((message) => !area.isMine(message)).length;
+}
+
+function Divider({ row }: { row: Exclude<Row, { kind: "message" }> }) {
+  if (row.kind === "day") {
+    return (
+      <li class="day">
+        <span>{dayOf(row.at)}</span>
+      </li>
+    );
+  }
+  return (
+    <li class="day new" data-testid="new-since">
+      <span>
+        New since {dayOf(row.at) === "Today" ? "" : `${dayOf(row.at)}, `}
+        {timeOf(row.at)}
+      </span>
+    </li>
+  );
+}
+
+/** The way back to the newest message, and how many came meanwhile. */
+function ToEnd({ count, onClick }: { count: number; onClick: () => void }) {
+  const news = count === 1 ? "1 new message" : `${count.toLocaleString()} new messages`;
+  return (
+    <button class="to-end" type="button" data-testid="to-end" data-new={count > 0} onClick={onClick} aria-label={count > 0 ? undefined : "To the newest message"}>
+      <Icon name="down" />
+      {count > 0 && news}
+    </button>
   );
 }
 
@@ -106,25 +147,6 @@ function ReadOut({ area, room }: { area: Area; room: Room }) {
             {from.name}: {text}
           </p>
         ))}
-    </div>
-  );
-}
-
-/** What stands above the oldest message. */
-function Start({ room }: { room: Room }) {
-  const isEmpty = room.messages.length + room.outbox.length === 0;
-  if (room.problem) return <p class="start problem">You cannot enter #{room.name}: {room.problem}</p>;
-  if (room.isLoading) return <p class="start">Loading older messages…</p>;
-  if (room.hasMore) return <p class="start" />;
-  if (!room.isJoined && isEmpty) return <p class="start">Opening the door…</p>;
-  if (!room.isJoined) return <p class="start" />;
-  return (
-    <div class="start welcome" data-empty={isEmpty}>
-      <span aria-hidden="true">#</span>
-      <p>
-        <strong>{isEmpty ? `Nobody has said anything in ${room.name} yet` : `This is where ${room.name} began`}</strong>
-        {isEmpty && <small>Break the ice: whatever you say is kept for those who come later.</small>}
-      </p>
     </div>
   );
 }

@@ -15,9 +15,10 @@ export function Me({ chat }: { chat: Chat }) {
       <div class="me">
         <Avatar member={{ id: me, name }} />
         <p class="who">
-          {name}
+          <bdi>{name}</bdi>
           <small>Signed in</small>
         </p>
+        <BellButton chat={chat} />
         <button class="quiet" type="button" onClick={() => chat.signOut()} aria-label="Sign out" title="Sign out">
           <Icon name="leave" />
         </button>
@@ -28,7 +29,33 @@ export function Me({ chat }: { chat: Chat }) {
     <div class="me">
       <Avatar member={{ id: area.me ?? "", name: settings.name }} />
       <NameField chat={chat} />
+      <BellButton chat={chat} />
     </div>
+  );
+}
+
+const BELLS = {
+  on: "Notifications are on",
+  off: "Notify me of new messages while I am elsewhere",
+  blocked: "Notifications are blocked in the browser’s settings of this page",
+};
+
+function BellButton({ chat }: { chat: Chat }) {
+  const { state } = chat.bell;
+  if (state === "unavailable") return null;
+  return (
+    <button
+      class="quiet"
+      type="button"
+      data-testid="bell"
+      aria-pressed={state === "on"}
+      aria-label={state === "blocked" ? BELLS.blocked : "Notify me of new messages"}
+      title={BELLS[state]}
+      disabled={state === "blocked"}
+      onClick={() => void chat.toggleBell()}
+    >
+      <Icon name={state === "on" ? "bell" : "silent"} />
+    </button>
   );
 }
 
@@ -51,6 +78,7 @@ function NameField({ chat }: { chat: Chat }) {
       <small>Your name</small>
       <input
         data-testid="name"
+        dir="auto"
         value={name}
         maxLength={MAX_NAME_CHARS}
         autocomplete="nickname"

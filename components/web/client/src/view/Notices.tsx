@@ -22,9 +22,9 @@ function Card({ notice, onClose }: { notice: Notice; onClose: () => void }) {
       <Icon name={kind === "error" ? "warning" : "horn"} />
       <div>
         <p class="title">
-          {title} <time dateTime={new Date(at).toISOString()} title={fullTimeOf(at)}>{timeOf(at)}</time>
+          <bdi>{title}</bdi> <time dateTime={new Date(at).toISOString()} title={fullTimeOf(at)}>{timeOf(at)}</time>
         </p>
-        <p>{text}</p>
+        <p dir="auto">{text}</p>
       </div>
       <button class="quiet" type="button" onClick={onClose} aria-label="Dismiss">
         <Icon name="close" />

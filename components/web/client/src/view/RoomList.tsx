@@ -44,19 +44,24 @@ function RoomItem({ chat, name, onChoose }: Props & { name: string }) {
   const { area } = chat;
   const room = area.rooms.get(name);
   const listed = area.listed.find((listed) => listed.name === name);
-  const people = room?.isJoined ? room.count : (listed?.members ?? 0);
+  // Without a connection nobody knows who is where.
+  const people = room?.isJoined ? room.count : area.socket.connected ? listed?.members : undefined;
   const isCurrent = area.current === name;
   const unread = room?.unread ?? 0;
   return (
     <li data-testid="room" data-current={isCurrent} data-own={room !== undefined}>
       <button type="button" aria-current={isCurrent ? "true" : undefined} onClick={() => onChoose(name)}>
         <span class="hash" aria-hidden="true">#</span>
-        <span class="name">{name}</span>
-        {unread > 0 && <Count unread={unread} />}
-        <span class="people" title={`${people} here`}>
-          {people}
-          <span class="hidden"> here</span>
+        <span class="name">
+          <bdi>{name}</bdi>
         </span>
+        {unread > 0 && <Count unread={unread} isMentioned={room?.isMentioned} />}
+        {people !== undefined && (
+          <span class="people" title={`${people} here`}>
+            {people}
+            <span class="hidden"> here</span>
+          </span>
+        )}
       </button>
       {room && area.rooms.size > 1 && (
         <button class="quiet leave" type="button" onClick={() => void chat.leave(name)} aria-label={`Leave ${name}`} title={`Leave ${name}`}>
@@ -81,6 +86,7 @@ export function NewRoom({ onChoose }: { onChoose: (room: string) => void }) {
       <input
         data-testid="new-room"
         aria-label="Name of a room to open"
+        dir="auto"
         placeholder="Open a room…"
         maxLength={MAX_ROOM_CHARS}
         autocomplete="off"

@@ -38,7 +38,7 @@ export function Sidebar({ chat, onChosen }: Props) {
 }
 
 function AreaButton({ chat, name, label }: { chat: Chat; name: AreaName; label: string }) {
-  const { unread } = chat[name];
+  const { unread, isMentioned } = chat[name];
   const isShown = chat.shown === name;
   const isLocked = name === "members" && !chat.isSignedIn;
   return (
@@ -46,7 +46,7 @@ function AreaButton({ chat, name, label }: { chat: Chat; name: AreaName; label: 
       {isLocked && <Icon name="lock" />}
       {label}
       {isLocked && <span class="hidden">, sign in</span>}
-      {unread > 0 && !isShown && <Count unread={unread} />}
+      {unread > 0 && !isShown && <Count unread={unread} isMentioned={isMentioned} />}
     </button>
   );
 }

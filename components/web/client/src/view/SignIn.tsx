@@ -28,7 +28,9 @@ export function SignIn({ chat }: { chat: Chat }) {
         <h2 id="sign-in-title">Members only</h2>
         <p>
           The members’ rooms are for people with a token. On your own server, make one with:
-          <code>parlour token --sub ann --name Ann</code>
+          <code>
+            parlour token <span>--sub ann</span> <span>--name Ann</span>
+          </code>
         </p>
         <label>
           Your token

@@ -1,4 +1,4 @@
-// What stands under what in a room's log: a line where a day begins, and messages, of which those by
+// What stands under what in a room's log: a line where a day begins, one where the new messages begin, and messages, of which those by
 // one person in a row belong together.
 
 import type { Outgoing, Room } from "../model/room.ts";
@@ -14,6 +14,16 @@ export interface DayRow {
   at: number;
 }
 
+/** Above the first message that one has not seen. */
+export interface NewRow {
+  kind: "new";
+  key: string;
+  /** Until when one has seen all. */
+  at: number;
+}
+
+export type Row = DayRow | NewRow | MessageRow;
+
 export interface MessageRow {
   kind: "message";
   key: string;
@@ -25,8 +35,9 @@ export interface MessageRow {
   isLast: boolean;
 }
 
-export function rowsOf(room: Room): (DayRow | MessageRow)[] {
-  const rows: (DayRow | MessageRow)[] = [];
+export function rowsOf(room: Room, isMine: (message: Message) => boolean): Row[] {
+  const rows: Row[] = [];
+  const firstNew = room.firstNew(isMine);
   const all = [...room.messages, ...room.outbox];
   for (const [index, message] of all.entries()) {
     const before = all[index - 1];
@@ -34,13 +45,14 @@ export function rowsOf(room: Room): (DayRow | MessageRow)[] {
     if (!before || dayKey(before.at) !== dayKey(message.at)) {
       rows.push({ kind: "day", key: `day ${message.at}`, at: message.at });
     }
+    if (message === firstNew) rows.push({ kind: "new", key: "new", at: room.newSince ?? message.at });
     rows.push({
       kind: "message",
       key: message.id,
       message,
       isPending: index >= room.messages.length,
-      isFirst: !before || !areTogether(before, message),
-      isLast: !after || !areTogether(message, after),
+      isFirst: !before || message === firstNew || !areTogether(before, message),
+      isLast: !after || after === firstNew || !areTogether(message, after),
     });
   }
   return rows;

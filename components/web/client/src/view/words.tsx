@@ -1,27 +1,46 @@
-// What somebody wrote, as text; only addresses of pages become links.
+// What somebody wrote, as text: addresses are links, code is set as code, and who is mentioned stands out.
 
-import type { ComponentChildren } from "preact";
+import { useMemo } from "preact/hooks";
+import { type Part, parse } from "../model/text.ts";
 
-const ADDRESS = /\bhttps?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]}]/gi;
+interface Props {
+  text: string;
+  /** Those who can be mentioned. */
+  names: readonly string[];
+  isMe: (name: string) => boolean;
+}
 
-/** One to three emoji and nothing else are shown large. */
-const ONLY_EMOJI = /^(?:\p{Extended_Pictographic}(?:\p{Emoji_Modifier}|\uFE0F|\u200D\p{Extended_Pictographic})*\s?){1,3}$/u;
+export function Words({ text, names, isMe }: Props) {
+  const parts = useMemo(() => parse(text, names), [text, names]);
+  return (
+    <>
+      {parts.map((part, index) => (typeof part === "string" ? part : <Piece key={index} part={part} isMe={isMe} />))}
+    </>
+  );
+}
 
-export const isOnlyEmoji = (text: string): boolean => ONLY_EMOJI.test(text);
-
-export function Words({ text }: { text: string }) {
-  const parts: ComponentChildren[] = [];
-  let end = 0;
-  for (const match of text.matchAll(ADDRESS)) {
-    const [address] = match;
-    parts.push(
-      text.slice(end, match.index),
-      <a href={address} target="_blank" rel="noopener noreferrer nofollow">
-        {address}
-      </a>,
-    );
-    end = match.index + address.length;
+function Piece({ part, isMe }: { part: Exclude<Part, string>; isMe: (name: string) => boolean }) {
+  switch (part.kind) {
+    case "code":
+      return <code dir="ltr">{part.text}</code>;
+    case "block":
+      return (
+        <pre dir="ltr" tabIndex={0} role="group" aria-label={part.language ? `Code, ${part.language}` : "Code"}>
+          {part.language && <small aria-hidden="true">{part.language}</small>}
+          <code>{part.text}</code>
+        </pre>
+      );
+    case "link":
+      return (
+        <a href={part.href} dir="ltr" target="_blank" rel="noopener noreferrer nofollow">
+          {part.text}
+        </a>
+      );
+    case "mention":
+      return (
+        <strong class="mention" data-me={isMe(part.name)}>
+          <bdi>{part.text}</bdi>
+        </strong>
+      );
   }
-  parts.push(text.slice(end));
-  return <>{parts}</>;
 }
