@@ -189,7 +189,7 @@ test("a state directory has one `parlour up`", async (t) => {
   const stateDir = await newStateDir();
   const server = await started(t, { stateDir });
   const up = ["up", "-f", join(ROOT, "spin.toml"), "--listen", "127.0.0.1:0", "--state-dir", stateDir];
-  assert.match(await refused(...up), /another `parlour up` uses the state directory .*--state-dir/);
+  assert.match(await refused(...up), /another `parlour up` \(process \d+\) uses the state directory .*--state-dir/);
   await ask(await connected(t, server.url), "rooms");
   await server.kill9();
   await ask(await connected(t, (await started(t, { stateDir })).url), "rooms");

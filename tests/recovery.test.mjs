@@ -319,11 +319,14 @@ describe("limits", () => {
   });
 
   test("a variable that is wrong is named, and nobody enters", async (t) => {
-    const server = await startUp({ manifest, args: ["--variable", "recovery_duration=2 minutes"] });
-    t.after(() => server.kill9());
-    const socket = client(t, server.url, { reconnection: false });
+    const env = secrets();
+    const app = await startApp({ manifest, env, args: ["--variable", "recovery_duration=2 minutes"] });
+    t.after(() => app.kill9());
+    const relay = await startRelay({ origin: app.url, env });
+    t.after(() => relay.kill9());
+    const socket = client(t, relay.url, { reconnection: false });
     await next(socket, "connect_error");
-    assert.match(server.logs, /recovery_duration is \\?"2 minutes\\?"/);
+    assert.match(app.logs, /recovery_duration is \\?"2 minutes\\?"/);
   });
 });
 

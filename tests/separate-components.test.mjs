@@ -5,7 +5,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { ask, connected } from "./harness/clients.mjs";
-import { freePort, newStateDir, ROOT, secrets, startApp, startRelay, startUp } from "./harness/parlour.mjs";
+import { freePort, newStateDir, ROOT, secrets, startApp, startRelay } from "./harness/parlour.mjs";
 import { http } from "./harness/raw.mjs";
 
 const [HANDSHAKE, ROUTER] = ["/relay/handshake", "/relay"];
@@ -104,14 +104,17 @@ async function changed(before, after) {
 
 describe("a server is not ready", () => {
   for (const [what, before, after, said] of [
-    ["handshake does not know its origins", 'allowed_origins = "{{ allowed_origins }}"\n', "", /500.* at \/relay\/handshake: .*allowed_origins/],
+    ["handshake does not know the secret", 'relay_secret = "{{ relay_secret }}"\nallowed', "allowed", /500.* at \/relay\/handshake: .*relay_secret/],
     ["router does not know its namespaces", /** @type {string} */ ("namespaces = '''{"), "nobody = '''{", /500.* at \/relay: .*namespaces/],
   ]) {
     test(`while ${what}`, async (t) => {
       const control = `127.0.0.1:${await freePort()}`;
       const manifest = await changed(before, after);
-      const server = await startUp({ manifest, args: ["--control", control] });
-      t.after(() => server.kill9());
+      const env = secrets();
+      const app = await startApp({ manifest, env });
+      t.after(() => app.kill9());
+      const relay = await startRelay({ origin: app.url, env, control });
+      t.after(() => relay.kill9());
       const answer = await http(`http://${control}`, "/readyz");
       assert.equal(answer.status, 503, answer.body);
       assert.match(answer.body, said);

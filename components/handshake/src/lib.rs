@@ -4,6 +4,7 @@
 mod origins;
 
 use parlour_envelope::{self as envelope, Envelope, Failure, Lane};
+use parlour_protocol::relay::check::Report;
 use spin_sdk::http::{Request, Result};
 use spin_sdk::http_service;
 use spin_sdk::wasip3::http::types;
@@ -21,10 +22,17 @@ async fn answer(request: Request) -> Result<types::Response, Failure> {
     if let Lane::Namespace(_) = lane {
         return Err(lane.elsewhere());
     }
-    let allowed = envelope::variable("allowed_origins").await?;
+    let allowed = envelope::optional_variable("allowed_origins").await?;
+    let allowed = allowed.as_deref().unwrap_or(origins::ANY);
     let body = envelope::body(request).await?;
     match lane {
-        Lane::Handshake => envelope::json(origins::answer(&body, &allowed)?),
+        Lane::Handshake => envelope::json(origins::answer(&body, allowed)?),
+        Lane::Check => envelope::report(&Report {
+            component: "handshake".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            findings: origins::findings(allowed),
+            namespaces: Vec::new(),
+        }),
         // It has come this far, so it can do its work.
         _ => envelope::ready(),
     }

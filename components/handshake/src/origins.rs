@@ -3,12 +3,16 @@
 use std::borrow::Cow;
 
 use parlour_envelope::Failure;
+use parlour_protocol::relay::check::Finding;
 use parlour_protocol::relay::{
     self, Admit, Batch, Command, Event, Handshake, Open, Reject, Response,
 };
 
 /// Engine.IO's error code for a client that is not wanted.
 const FORBIDDEN: u8 = 4;
+
+/// What `allowed_origins` says where every page may connect: also where there is no such variable.
+pub const ANY: &str = "*";
 
 /// Answers every `open` of the batch. `allowed` is the variable `allowed_origins`.
 pub fn answer(body: &[u8], allowed: &str) -> Result<Vec<u8>, Failure> {
@@ -50,10 +54,31 @@ fn origin<'h>(handshake: &'h Handshake<'_>) -> Option<&'h str> {
 }
 
 fn is_allowed(origin: &str, allowed: &str) -> bool {
-    allowed
-        .split(',')
-        .map(|entry| entry.trim().trim_end_matches('/'))
-        .any(|entry| entry == "*" || entry.eq_ignore_ascii_case(origin))
+    entries(allowed).any(|entry| entry == ANY || entry.eq_ignore_ascii_case(origin))
+}
+
+fn entries(allowed: &str) -> impl Iterator<Item = &str> {
+    let entries = allowed.split(',');
+    entries.map(|entry| entry.trim().trim_end_matches('/'))
+}
+
+/// What of `allowed_origins` no browser ever sends.
+pub fn findings(allowed: &str) -> Vec<Finding> {
+    let is_origin = |entry: &str| {
+        let host = entry.split_once("://").map_or("", |(_, host)| host);
+        !host.is_empty() && !host.contains(['/', '?', '#', '*', ' '])
+    };
+    let wrong =
+        entries(allowed).filter(|entry| !entry.is_empty() && *entry != ANY && !is_origin(entry));
+    let wrong: Vec<String> = wrong.map(|entry| format!("{entry:?}")).collect();
+    if wrong.is_empty() {
+        return Vec::new();
+    }
+    vec![Finding::error(format!(
+        "the variable allowed_origins has {}, which no browser sends as its origin: write *, or origins such as \
+         https://chat.example, separated by commas",
+        wrong.join(" and ")
+    ))]
 }
 
 #[cfg(test)]
@@ -91,6 +116,29 @@ mod tests {
         );
         assert!(opened(PAGE, "https://chat.example.evil")["commands"][0]["reject"].is_object());
         assert!(opened(PAGE, "")["commands"][0]["reject"].is_object());
+    }
+
+    #[test]
+    fn what_is_no_origin_is_named() {
+        for good in [
+            "*",
+            "",
+            "https://a.example, http://b.example:8080/",
+            "null://x",
+        ] {
+            assert_eq!(findings(good), [], "{good}");
+        }
+        let all = findings("https://a.example,chat.example, https://*.b.example");
+        let [finding] = &all[..] else {
+            panic!("{all:?}");
+        };
+        assert!(
+            finding
+                .message
+                .contains("\"chat.example\" and \"https://*.b.example\""),
+            "{}",
+            finding.message
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod question;
 mod recovery;
+mod trial;
 mod verdict;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -18,6 +19,9 @@ use crate::failure::Failure;
 use crate::{forward, refuse};
 use question::Question;
 use verdict::Verdict;
+
+pub use recovery::is_wanted as skips_recovered;
+pub use trial::trial;
 
 /// The path of a namespace that judges.
 const CONNECT: &str = "/connect";

@@ -1,6 +1,7 @@
 //! Routes the batches of a namespace to the namespace's component, after that component's middleware has judged who
 //! connects. It never runs a handler and never touches the database.
 
+mod check;
 mod config;
 mod excerpt;
 mod failure;
@@ -34,6 +35,7 @@ async fn answer(request: Request) -> Result<types::Response, Failure> {
             envelope::body(request).await?;
             return probe::answer().await;
         }
+        Lane::Check => return check::answer(&envelope::body(request).await?).await,
         Lane::Handshake => return Err(lane.elsewhere().into()),
     };
     let config = Config::known(envelope::variable("namespaces").await?)?;

@@ -8,13 +8,15 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use parlour_relay::{AllowedOrigins, Cors, Tls, Transports};
 
-use crate::variables::Source;
-
+use crate::address::address;
+use crate::duration::{milliseconds, seconds, ten_milliseconds};
 use crate::limits::LimitFlags;
+use crate::variables::Source;
+use crate::version;
 
 /// A Socket.IO server whose logic is a Spin application.
 #[derive(Parser)]
-#[command(name = "parlour", version, max_term_width = 100)]
+#[command(name = "parlour", version, long_version = version::long(), max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -44,6 +46,8 @@ pub enum Command {
     App(App),
     /// Run the relay alone, in front of an app that runs elsewhere
     Relay(Relay),
+    /// Say whether an app is set up as it must be
+    Check(Check),
     /// Copy the database of a server, which may be running, into a file
     Backup(crate::backup::Flags),
     /// Put a backup in the place of a stopped server's database
@@ -56,11 +60,12 @@ pub enum Command {
 pub struct Up {
     #[command(flatten)]
     pub application: Application,
-    /// Where clients connect; port 0 picks a free one
-    #[arg(long, default_value = "127.0.0.1:3000")]
+    /// Where clients connect: an address or a name with a port, or a port alone, which is 127.0.0.1's; port 0 picks a
+    /// free one
+    #[arg(long, default_value = "127.0.0.1:3000", value_name = "ADDRESS", value_parser = address)]
     pub listen: SocketAddr,
     /// A private listener for /healthz, /readyz, /metrics and /publish
-    #[arg(long)]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub control: Option<SocketAddr>,
     #[command(flatten)]
     pub bus: Bus,
@@ -73,7 +78,7 @@ pub struct App {
     #[command(flatten)]
     pub application: Application,
     /// Where the app answers HTTP; port 0 picks a free one
-    #[arg(long, default_value = "127.0.0.1:3000")]
+    #[arg(long, default_value = "127.0.0.1:3000", value_name = "ADDRESS", value_parser = address)]
     pub listen: SocketAddr,
     #[command(flatten)]
     pub stall: Stall,
@@ -81,9 +86,8 @@ pub struct App {
 
 #[derive(Args)]
 pub struct Stall {
-    /// Milliseconds for which an HTTP exchange may stall, be it the request, the app, or who should read the
-    /// answer
-    #[arg(id = "stall_timeout", long = "stall-timeout", default_value_t = 30_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    /// How long an HTTP exchange may stall, be it the request, the app, or who should read the answer
+    #[arg(id = "stall_timeout", long = "stall-timeout", default_value = "30s", value_name = "TIME", value_parser = milliseconds)]
     millis: u64,
 }
 
@@ -95,14 +99,17 @@ impl Stall {
 
 #[derive(Args)]
 pub struct Relay {
-    /// Where the app answers HTTP
+    /// Where the app answers: http://host:port, or https://host
     #[arg(long, value_name = "URL")]
     pub origin: String,
+    /// The authorities that may vouch for an app at https://…, in PEM, instead of those that this machine trusts
+    #[arg(long, value_name = "FILE")]
+    pub origin_ca: Option<PathBuf>,
     /// Where clients connect; port 0 picks a free one
-    #[arg(long, default_value = "127.0.0.1:8000")]
+    #[arg(long, default_value = "127.0.0.1:8000", value_name = "ADDRESS", value_parser = address)]
     pub listen: SocketAddr,
     /// A private listener for /healthz, /readyz, /metrics and /publish
-    #[arg(long, default_value = "127.0.0.1:8001")]
+    #[arg(long, default_value = "127.0.0.1:8001", value_name = "ADDRESS", value_parser = address)]
     pub control: SocketAddr,
     /// A directory whose kept secrets are used where SPIN_VARIABLE_RELAY_SECRET is not set
     #[arg(long, default_value = ".spin", value_name = "DIR")]
@@ -111,6 +118,25 @@ pub struct Relay {
     pub bus: Bus,
     #[command(flatten)]
     pub engine: Engine,
+}
+
+#[derive(Args)]
+pub struct Check {
+    #[command(flatten)]
+    pub origin: Elsewhere,
+    #[command(flatten)]
+    pub application: Application,
+}
+
+/// An app that runs already.
+#[derive(Args)]
+pub struct Elsewhere {
+    /// Where the app answers: http://host:port, or https://host. Without it, the app of the manifest is loaded and asked
+    #[arg(long = "origin", value_name = "URL", conflicts_with_all = ["manifest", "variables", "runtime_config"])]
+    pub url: Option<String>,
+    /// The authorities that may vouch for an app at https://…, in PEM, instead of those that this machine trusts
+    #[arg(long = "origin-ca", value_name = "FILE", requires = "url")]
+    pub authorities: Option<PathBuf>,
 }
 
 /// How several relays of one app are one server.
@@ -132,17 +158,17 @@ pub struct Bus {
         default_value = "parlour"
     )]
     pub subject: String,
-    /// There are other relays before the app, and no broker: ask the app what they have emitted, in milliseconds
-    /// since it last said so [default: 1000]
+    /// There are other relays before the app, and no broker: ask the app what they have emitted, when it has not
+    /// said so for this long [default: 1s]
     #[arg(
         id = "relays_without_bus",
         long = "relays-without-bus",
-        value_name = "MS",
+        value_name = "TIME",
         num_args = 0..=1,
         require_equals = true,
-        default_missing_value = "1000",
+        default_missing_value = "1s",
         conflicts_with = "url",
-        value_parser = clap::value_parser!(u64).range(10..)
+        value_parser = ten_milliseconds
     )]
     ask_every: Option<u64>,
 }
@@ -167,12 +193,13 @@ pub struct Token {
     /// The member's name
     #[arg(long)]
     pub name: Option<String>,
-    /// Seconds until it expires
+    /// How long it is good: 15m, 30d, …; a bare number is in seconds
     #[arg(
         long,
-        default_value_t = 86_400,
-        value_name = "SECONDS",
-        allow_negative_numbers = true
+        default_value = "24h",
+        value_name = "TIME",
+        allow_hyphen_values = true,
+        value_parser = seconds
     )]
     pub ttl: i64,
     /// A token that never expires, which auth refuses unless auth_allow_unlimited is true
@@ -218,20 +245,21 @@ pub struct Application {
 /// Options of the Socket.IO server, with its names and defaults.
 #[derive(Args)]
 pub struct Engine {
-    /// Milliseconds between the server's pings
-    #[arg(long, default_value_t = 25_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    /// The time between the server's pings: 25s, 500ms, 2m, …; here as for the other times, a bare number is in
+    /// milliseconds
+    #[arg(long, default_value = "25s", value_name = "TIME", value_parser = milliseconds)]
     pub ping_interval: u64,
-    /// Milliseconds to wait for a pong before the connection counts as lost
-    #[arg(long, default_value_t = 20_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    /// How long a pong is waited for before the connection counts as lost
+    #[arg(long, default_value = "20s", value_name = "TIME", value_parser = milliseconds)]
     pub ping_timeout: u64,
     /// The most bytes one message may have
     #[arg(long, default_value_t = 1_000_000, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_payload: u64,
-    /// Milliseconds within which a client must have joined a namespace
-    #[arg(long, default_value_t = 45_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    /// The time within which a client must have joined a namespace
+    #[arg(long, default_value = "45s", value_name = "TIME", value_parser = milliseconds)]
     pub connect_timeout: u64,
-    /// Milliseconds within which a transport upgrade must be complete
-    #[arg(long, default_value_t = 10_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    /// The time within which a transport upgrade must be complete
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = milliseconds)]
     pub upgrade_timeout: u64,
     /// What clients may connect with: polling, websocket, or both
     #[arg(long, default_value = "polling,websocket", value_name = "TRANSPORTS", value_parser = transports)]

@@ -7,6 +7,8 @@ use parlour_host::{App, Front};
 use parlour_protocol::relay;
 use parlour_protocol::routes::{self, Middleware, Route};
 
+use crate::nearest::instead;
+
 /// Says what is wrong with an application before anybody can connect to it.
 pub fn check(app: &App) -> Result<()> {
     let fronts = app.fronts();
@@ -21,17 +23,35 @@ pub fn check(app: &App) -> Result<()> {
     let routes = routes::parse(&text)
         .map_err(|problem| anyhow!("the router's variable namespaces {problem}"))?;
     for (namespace, route) in &routes {
-        check_route(namespace, route, fronts)?;
+        check_route(namespace, route, fronts, app.components())?;
     }
     Ok(())
 }
 
-fn check_route(namespace: &str, route: &Route, fronts: &[Front]) -> Result<()> {
+fn check_route(
+    namespace: &str,
+    route: &Route,
+    fronts: &[Front],
+    components: &[String],
+) -> Result<()> {
     for component in route.components() {
+        if !components.iter().any(|one| one == component) {
+            bail!(
+                "the router's variable namespaces gives {namespace} the component {component}, and there is no \
+                 [component.{component}] in the manifest: {}",
+                instead(component, components.iter().map(String::as_str))
+            );
+        }
         let own: Vec<&Front> = fronts
             .iter()
             .filter(|front| front.component == component)
             .collect();
+        if own.is_empty() {
+            bail!(
+                "the namespace {namespace} is the component {component}, which no request can reach: add \
+                 [[trigger.http]] with route = {{ private = true }} and component = \"{component}\""
+            );
+        }
         let [front] = own[..] else {
             bail!(
                 "the namespace {namespace} is the component {component}, which has {} entries [[trigger.http]]: it must \
@@ -90,7 +110,8 @@ mod tests {
     fn problem(route: &str, fronts: &[Front]) -> Option<String> {
         let routes = routes::parse(&format!("{{\"/n\":{route}}}")).unwrap();
         let (namespace, route) = &routes[0];
-        let checked = check_route(namespace, route, fronts);
+        let components = ["a", "b"].map(str::to_owned);
+        let checked = check_route(namespace, route, fronts, &components);
         checked.err().map(|error| error.to_string())
     }
 
@@ -128,6 +149,21 @@ mod tests {
         assert!(public.contains("/a"), "{public}");
         let two = [front("a", None, &[]), front("a", None, &["auth"])];
         assert!(problem(open, &two).unwrap().contains("2 entries"));
-        assert!(problem(open, &[]).unwrap().contains("0 entries"));
+        let none = problem(open, &[]).unwrap();
+        assert!(none.contains("route = { private = true }"), "{none}");
+    }
+
+    #[test]
+    fn a_component_that_does_not_exist_is_said_to_be_that() {
+        let misspelt = r#"{"component": "aa", "middleware": false}"#;
+        let said = problem(misspelt, &[front("a", None, &[])]).unwrap();
+        assert!(said.contains("there is no [component.aa]"), "{said}");
+        assert!(said.contains("there are a, b"), "{said}");
+        let door = r#"{"component": "a", "door": "c", "middleware": "key"}"#;
+        assert!(
+            problem(door, &[front("a", None, &[])])
+                .unwrap()
+                .contains("[component.c]")
+        );
     }
 }

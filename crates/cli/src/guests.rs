@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::duration::limit;
+
 #[derive(Args)]
 pub struct Guests {
-    /// How long a component may take to answer a request, waiting or computing: 20s, 500ms, …, or none.
-    /// Less than the 30 s that a relay waits for an answer
+    /// How long a component may take to answer a request, waiting or computing: 20s, 500ms, 2m, …, or none; a bare
+    /// number is in seconds, as Spin has it. Less than the 30 s that a relay waits for an answer
     #[arg(long, default_value = "20s", value_name = "TIME", value_parser = timeout)]
     request_timeout: Timeout,
     /// Bytes of memory that one instance of a component may have
@@ -29,40 +31,6 @@ impl Guests {
 #[derive(Clone)]
 struct Timeout(Option<Duration>);
 
-/// As Spin reads times: a number of seconds, or one with a unit.
 fn timeout(text: &str) -> Result<Timeout, String> {
-    if text == "none" {
-        return Ok(Timeout(None));
-    }
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let time = digits.parse().ok().and_then(|number: u64| {
-        Some(match &text[digits.len()..] {
-            "" | "s" => Duration::from_secs(number),
-            "ms" => Duration::from_millis(number),
-            "us" | "μs" => Duration::from_micros(number),
-            "ns" => Duration::from_nanos(number),
-            _ => return None,
-        })
-    });
-    match time {
-        Some(time) if !time.is_zero() => Ok(Timeout(Some(time))),
-        _ => Err("write it as 30s, 500ms, … or none".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_read_as_spin_reads_them() {
-        let read = |text| timeout(text).map(|it| it.0);
-        assert_eq!(read("30"), Ok(Some(Duration::from_secs(30))));
-        assert_eq!(read("30s"), Ok(Some(Duration::from_secs(30))));
-        assert_eq!(read("500ms"), Ok(Some(Duration::from_millis(500))));
-        assert_eq!(read("none"), Ok(None));
-        for wrong in ["", "0", "s", "1m", "-1", "1.5s"] {
-            assert!(read(wrong).is_err(), "{wrong}");
-        }
-    }
+    limit(text).map(Timeout)
 }

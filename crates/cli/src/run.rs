@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use http::HeaderValue;
 use parlour_bus_nats::Nats;
-use parlour_host as host;
+use parlour_host::{self as host, state_dir::Lock};
 use parlour_relay::{Config, HttpOrigin, Limits, Origin, Relay};
 use tokio::net::TcpListener;
 
@@ -19,6 +19,7 @@ use crate::flags::{self, Application};
 use crate::guard;
 use crate::identity;
 use crate::secrets::{self, Secret};
+use crate::setup;
 use crate::signals::Stop;
 use crate::variables;
 
@@ -31,13 +32,13 @@ pub async fn up(flags: flags::Up) -> Result<()> {
     let secrets = secrets::keep(&state_dir)?;
     enough_descriptors(&flags.engine)?;
     let app = load(&flags.application, secrets).await?;
-    let secret = app
-        .variable(Secret::Relay.variable())?
-        .context("the application has no variable relay_secret; it needs it to know the relay")?;
-    let config = flags
-        .engine
-        .config(identity.name.clone(), sendable(secret)?)?;
+    let secret = relay_secret(&app)?;
     let origin = Arc::new(Embedded(app.clone()));
+    if let Err(wrong) = setup::before_serving(&*origin, &secret).await {
+        app.shutdown().await;
+        return Err(wrong);
+    }
+    let config = flags.engine.config(identity.name.clone(), secret)?;
     let served = serve_relay(
         config,
         origin,
@@ -79,12 +80,13 @@ pub async fn relay(flags: flags::Relay) -> Result<()> {
         flags.listen,
         &flags.state_dir,
     )?;
-    let origin: Arc<dyn Origin> = Arc::new(HttpOrigin::new(&flags.origin)?);
-    let config = flags
-        .engine
-        .config(identity.name.clone(), sendable(secret)?)?;
+    let secret = sendable(secret)?;
+    let origin = HttpOrigin::trusting(&flags.origin, flags.origin_ca.as_deref())?;
+    let origin: Arc<dyn Origin> = Arc::new(origin);
+    let config = flags.engine.config(identity.name.clone(), secret.clone())?;
     let control = Some(flags.control);
     enough_descriptors(&flags.engine)?;
+    tokio::spawn(setup::when_it_answers(origin.clone(), secret));
     serve_relay(config, origin, &flags.bus, flags.listen, control, stop).await
 }
 
@@ -146,8 +148,18 @@ async fn serve(
     }
 }
 
+/// The secret that an application shares with its relay.
+pub fn relay_secret(app: &host::App) -> Result<String> {
+    let secret = app.variable(Secret::Relay.variable())?.context(
+        "the application has no variable relay_secret, by which it knows its relay: add `relay_secret = { required = \
+         true, secret = true }` to [variables] in its manifest, and `relay_secret = \"{{ relay_secret }}\"` to the \
+         variables of the components handshake and router",
+    )?;
+    sendable(secret)
+}
+
 /// The relay's secret, which travels in a header.
-fn sendable(secret: String) -> Result<String> {
+pub fn sendable(secret: String) -> Result<String> {
     match HeaderValue::from_str(&secret) {
         Ok(_) if secret.trim() == secret => Ok(secret),
         _ => bail!(
@@ -157,7 +169,8 @@ fn sendable(secret: String) -> Result<String> {
     }
 }
 
-async fn load(flags: &Application, secrets: Vec<(String, String)>) -> Result<Arc<host::App>> {
+pub async fn load(flags: &Application, secrets: Vec<(String, String)>) -> Result<Arc<host::App>> {
+    variables::warn_of_unknown(&flags.manifest)?;
     let app = host::App::load(host::Options {
         manifest: flags.manifest.clone(),
         state_dir: Some(state_dir(flags)),
@@ -187,18 +200,23 @@ fn only_server(state_dir: &Path, bus: &flags::Bus) -> Result<Option<File>> {
     if bus.is_shared() {
         return Ok(None);
     }
-    let lock = host::state_dir::lock(state_dir, "up")?.with_context(|| {
-        format!(
-            "another `parlour up` uses the state directory {}: stop it, give this one a directory of \
-             its own with --state-dir, or join the two with --bus or --relays-without-bus",
-            state_dir.display()
-        )
-    })?;
-    Ok(Some(lock))
+    match host::state_dir::lock(state_dir, "up")? {
+        Lock::Taken(lock) => Ok(Some(lock)),
+        Lock::Held { by } => {
+            let whose = by
+                .map(|pid| format!(" (process {pid})"))
+                .unwrap_or_default();
+            bail!(
+                "another `parlour up`{whose} uses the state directory {}: stop it, give this one a directory of \
+                 its own with --state-dir, or join the two with --bus or --relays-without-bus",
+                state_dir.display()
+            )
+        }
+    }
 }
 
 /// The flag, or `.spin` beside the manifest, as Spin has it.
-fn state_dir(flags: &Application) -> PathBuf {
+pub fn state_dir(flags: &Application) -> PathBuf {
     flags.state_dir.clone().unwrap_or_else(|| {
         let folder = flags
             .manifest

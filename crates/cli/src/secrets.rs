@@ -103,6 +103,11 @@ pub fn keep(state_dir: &Path) -> Result<Vec<(String, String)>> {
     Ok(kept.variables())
 }
 
+/// As [`kept`], but makes random secrets for this process alone where there are none.
+pub fn kept_or_passing(state_dir: &Path) -> Result<Vec<(String, String)>> {
+    Ok(read(state_dir)?.unwrap_or_else(Kept::random).variables())
+}
+
 /// Written under another name and then linked into place, so that nobody reads half a file and the
 /// first of two writers wins.
 fn write_new(state_dir: &Path, kept: &Kept) -> Result<()> {

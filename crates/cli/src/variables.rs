@@ -8,6 +8,7 @@ use std::str::FromStr;
 use anyhow::{Context as _, Result, bail};
 use parlour_host as host;
 
+use crate::nearest::instead;
 use crate::secrets::Secret;
 
 /// Where values of variables come from.
@@ -66,7 +67,43 @@ pub fn read(sources: &[Source], manifest: &Path) -> Result<Vec<(String, String)>
             Source::Table(path, format) => values.extend(table(path, *format)?),
         }
     }
+    let known = host::variable_names(manifest)?;
+    for (key, _) in &values {
+        if !known.contains(key) {
+            let known = known.iter().map(String::as_str);
+            let manifest = manifest.display();
+            bail!(
+                "--variable {key}: the application {manifest} has no such variable: {}",
+                instead(key, known)
+            );
+        }
+    }
     Ok(values)
+}
+
+/// The environment may have variables for other applications, too; so one that this application has not is only worth
+/// a line.
+pub fn warn_of_unknown(manifest: &Path) -> Result<()> {
+    let known = host::variable_names(manifest)?;
+    let ours = [Secret::Relay, Secret::Auth].map(|it| it.variable().to_owned());
+    for (key, _) in std::env::vars_os() {
+        let Some(name) = key
+            .to_str()
+            .and_then(|key| key.strip_prefix(host::ENVIRONMENT_PREFIX))
+        else {
+            continue;
+        };
+        let name = name.to_ascii_lowercase();
+        if !known.contains(&name) && !ours.contains(&name) {
+            let known = known.iter().map(String::as_str);
+            tracing::warn!(
+                "{} is set, and the application has no variable {name}: {}",
+                host::environment_key(&name),
+                instead(&name, known)
+            );
+        }
+    }
+    Ok(())
 }
 
 fn refuse(key: &str) -> Result<()> {
@@ -152,6 +189,18 @@ mod tests {
                 ("limit", "")
             ])
         );
+    }
+
+    #[test]
+    fn a_variable_that_there_is_not_is_named_with_the_one_that_was_meant() {
+        let files = [("more.json", r#"{"limitt": "2"}"#)];
+        for given in ["limitt=1", "@{dir}/more.json"] {
+            let error = format!("{:#}", values(&[given], &files).unwrap_err());
+            assert!(
+                error.contains("--variable limitt") && error.contains("did you mean limit?"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use parlour_protocol::relay::{HANDSHAKE_LANE, HANDSHAKE_PATH, PATH, PROBE_LANE, VERSION, header};
+use parlour_protocol::relay::{
+    CHECK_LANE, HANDSHAKE_LANE, HANDSHAKE_PATH, PATH, PROBE_LANE, VERSION, header,
+};
 use percent_encoding::percent_decode_str;
 use spin_sdk::http::HeaderMap;
 
@@ -19,6 +21,8 @@ pub enum Lane {
     Handshake,
     /// None: the relay asks whether the component can do its work.
     Probe,
+    /// None: somebody asks whether the application is set up as it must be.
+    Check,
     Namespace(String),
 }
 
@@ -28,6 +32,7 @@ impl Lane {
         let (whose, path) = match self {
             Self::Handshake => ("handshakes".to_owned(), HANDSHAKE_PATH),
             Self::Probe => ("a probe".to_owned(), PATH),
+            Self::Check => ("a check".to_owned(), PATH),
             Self::Namespace(name) => (format!("the namespace {name:?}"), PATH),
         };
         Failure::Elsewhere { whose, path }
@@ -76,6 +81,7 @@ fn lane(value: &str) -> Result<Lane, Failure> {
     match value {
         HANDSHAKE_LANE => return Ok(Lane::Handshake),
         PROBE_LANE => return Ok(Lane::Probe),
+        CHECK_LANE => return Ok(Lane::Check),
         _ => {}
     }
     let namespace = percent_decode_str(value)
@@ -85,7 +91,8 @@ fn lane(value: &str) -> Result<Lane, Failure> {
         return Err(wrong(
             header::LANE,
             format!(
-                "is {value:?}: neither {HANDSHAKE_LANE} nor {PROBE_LANE} nor a namespace, which begins with /"
+                "is {value:?}: neither {HANDSHAKE_LANE}, {PROBE_LANE} nor {CHECK_LANE}, nor a namespace, which begins \
+                 with /"
             ),
         ));
     }
@@ -162,9 +169,11 @@ mod tests {
     }
 
     #[test]
-    fn probes_have_one_too() {
+    fn probes_and_checks_have_one_too() {
         let envelope = Envelope::read(&headers(header::LANE, Some("probe"))).unwrap();
         assert_eq!(envelope.lane, Lane::Probe);
+        let envelope = Envelope::read(&headers(header::LANE, Some("check"))).unwrap();
+        assert_eq!(envelope.lane, Lane::Check);
     }
 
     #[test]
@@ -199,7 +208,7 @@ mod tests {
             (
                 header::LANE,
                 Some("lobby"),
-                "neither handshake nor probe nor",
+                "neither handshake, probe nor check",
             ),
             (header::LANE, Some("/%FF"), "no UTF-8"),
         ] {

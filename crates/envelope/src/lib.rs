@@ -6,6 +6,7 @@ mod headers;
 mod secret;
 
 use bytes::Bytes;
+use parlour_protocol::relay::check::Report;
 use spin_sdk::http::body::IncomingBodyExt as _;
 use spin_sdk::http::{FullBody, IntoResponse as _, Method, Request, Response, StatusCode};
 use spin_sdk::variables;
@@ -28,9 +29,12 @@ impl Envelope {
 
 /// A variable of the component, which it must have.
 pub async fn variable(name: &'static str) -> Result<String, Failure> {
-    variables::get(name)
-        .await
-        .map_err(|error| unreadable(name, error))
+    optional_variable(name)
+        .await?
+        .ok_or_else(|| Failure::Variable {
+            name,
+            problem: "is missing: add it to the component's variables in spin.toml".to_owned(),
+        })
 }
 
 /// None where the component has no such variable.
@@ -57,6 +61,11 @@ pub async fn body(request: Request) -> Result<Bytes, Failure> {
 /// 200 with these bytes of JSON.
 pub fn json(body: Vec<u8>) -> Result<types::Response, Failure> {
     answer(StatusCode::OK, Bytes::from(body))
+}
+
+/// The answer to a check.
+pub fn report(report: &Report) -> Result<types::Response, Failure> {
+    json(serde_json::to_vec(report).map_err(Failure::Encode)?)
 }
 
 /// The answer to a probe: 200 without commands.

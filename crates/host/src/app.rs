@@ -31,7 +31,7 @@ use crate::{
     manifest::{ComponentRef, Dependency, DependencySource, HttpTrigger, Manifest, Route},
     names::ComponentId,
     outbound::Client,
-    plan::{ComponentPlan, Plan, Target},
+    plan::{Plan, Target},
     routes::Router,
     runtime_config::RuntimeConfig,
     service::{ComponentService, Life, Service, State},
@@ -39,6 +39,7 @@ use crate::{
     sqlite::{Databases, SqliteData},
     state_dir::{self, InUse},
     stdio::ComponentOutput,
+    unmet,
     variables::{Given, Variables},
 };
 
@@ -56,6 +57,7 @@ const STATE_DIRECTORY: &str = ".spin";
 /// A running application.
 pub struct App {
     fronts: Vec<Front>,
+    components: Vec<String>,
     services: Arc<Services>,
     variables: Arc<Variables>,
     databases: Arc<Databases>,
@@ -162,6 +164,11 @@ impl App {
         &self.fronts
     }
 
+    /// The names of all components of the manifest.
+    pub fn components(&self) -> &[String] {
+        &self.components
+    }
+
     /// The resolved value of a component's variable; none if it has none of that name.
     pub fn component_variable(&self, component: &str, name: &str) -> Option<String> {
         let component = ComponentId::try_from(component.to_owned()).ok()?;
@@ -199,11 +206,13 @@ impl Loader {
         let wrong = || format!("the application {}", path.display());
         let manifest = Manifest::read(path)?;
         let fronts = Front::all(&manifest);
+        let components = manifest.components.keys();
+        let components = components.map(ToString::to_string).collect();
         let plan = Plan::new(manifest).with_context(wrong)?;
-        self.start(&plan, fronts).with_context(wrong)
+        self.start(&plan, fronts, components).with_context(wrong)
     }
 
-    fn start(&self, plan: &Plan, fronts: Vec<Front>) -> Result<App> {
+    fn start(&self, plan: &Plan, fronts: Vec<Front>, components: Vec<String>) -> Result<App> {
         let variables = Arc::new(self.variables(plan)?);
         let config = RuntimeConfig::read(self.options.runtime_config.as_deref())?;
         let max_memory = self
@@ -225,7 +234,7 @@ impl Loader {
         let mut mounted = Vec::new();
         for id in reached(plan) {
             let component = &plan.components[&id];
-            let pre = self.compile(&engine, &linker, &id, component)?;
+            let pre = self.compile(&engine, &linker, &id, plan)?;
             let files = files::mount(&self.base, &component.files, &component.exclude_files)
                 .with_context(|| format!("[component.{id}]"))?;
             parts.push((id, pre, files.as_ref().map(|files| files.path().to_owned())));
@@ -292,6 +301,7 @@ impl Loader {
         }
         Ok(App {
             fronts,
+            components,
             services,
             variables,
             databases,
@@ -345,9 +355,9 @@ impl Loader {
         engine: &Engine,
         linker: &Linker<State>,
         id: &ComponentId,
-        plan: &ComponentPlan,
+        plan: &Plan,
     ) -> Result<ProxyPre<State>> {
-        let bytes = compose::compose(&self.base, id, plan)?;
+        let bytes = compose::compose(&self.base, id, &plan.components[id])?;
         tracing::debug!(component = %id, bytes = bytes.len(), "compiling");
         let wrong = || format!("[component.{id}] source");
         let component = Component::new(engine, bytes)
@@ -360,7 +370,10 @@ impl Loader {
         let pre = linker
             .instantiate_pre(&component)
             .map_err(engine::error)
-            .with_context(|| format!("[component.{id}] needs something this host does not have"))?;
+            .with_context(|| match unmet::import(engine, &component) {
+                Some(import) => unmet::remedy(&self.base, plan, id, &import),
+                None => format!("[component.{id}] needs something this host does not have"),
+            })?;
         if let Ok(pre) = p3::bindings::ServicePre::new(pre.clone()) {
             return Ok(ProxyPre::P3(pre));
         }

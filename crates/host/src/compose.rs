@@ -53,6 +53,23 @@ fn read(base: &Path, source: &Source) -> Result<Vec<u8>> {
     }
 }
 
+/// The names that a component imports and exports, if it can be read.
+pub struct Names {
+    pub imports: Vec<String>,
+    pub exports: Vec<String>,
+}
+
+pub fn names(base: &Path, source: &Source) -> Option<Names> {
+    let bytes = read(base, source).ok()?;
+    let mut graph = CompositionGraph::new();
+    let package = Package::from_bytes("component", None, bytes, graph.types_mut()).ok()?;
+    let world = &graph.types()[package.ty()];
+    Some(Names {
+        imports: world.imports.keys().cloned().collect(),
+        exports: world.exports.keys().cloned().collect(),
+    })
+}
+
 /// Reads a dependency and takes away what it does not inherit.
 fn read_dependency(base: &Path, dependency: &DependencyPlan) -> Result<Vec<u8>> {
     let label = &dependency.label;

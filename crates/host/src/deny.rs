@@ -76,10 +76,33 @@ fn is_denied(import: &str, inherit: &Inherit) -> bool {
         .any(|(_, interfaces)| interfaces.contains(&interface))
 }
 
+/// The capabilities that these imports need, of those that a dependency cannot do without: what Rust's standard library
+/// imports in passing (the environment, files) is answered without them.
+pub fn needed(imports: &[String]) -> Vec<&'static str> {
+    const IN_PASSING: [&str; 2] = ["environment", "files"];
+    let interface = |import: &String| import.split('@').next().unwrap_or(import).to_owned();
+    let imports: Vec<String> = imports.iter().map(interface).collect();
+    let is_needed = |interfaces: &[&str]| {
+        interfaces
+            .iter()
+            .any(|one| imports.iter().any(|import| import == one))
+    };
+    CAPABILITIES
+        .iter()
+        .filter(|(name, interfaces)| !IN_PASSING.contains(name) && is_needed(interfaces))
+        .map(|(name, _)| *name)
+        .collect()
+}
+
 /// The id of a component's import section in the binary format.
 const IMPORT_SECTION: u8 = 10;
 /// A component begins with a magic number and a version.
 const PREAMBLE_BYTES: usize = 8;
+
+/// Whether this is the name of an import behind which stands a host that refuses.
+pub fn is_refused(import: &str) -> bool {
+    import.starts_with(DENIED)
+}
 
 /// Renames the imports of a component that it must not have.
 pub fn deny(component: &[u8], inherit: &Inherit) -> Result<Vec<u8>> {
@@ -250,6 +273,12 @@ fn refusal(interface: &str, function: &str, arguments: &[Val]) -> Option<Val> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_component_needs_is_known_by_its_imports() {
+        let imports = ["wasi:cli/environment@0.2.6", "spin:sqlite/sqlite@3.1.0"];
+        assert_eq!(needed(&imports.map(str::to_owned)), ["sqlite_databases"]);
+    }
 
     #[test]
     fn only_what_is_inherited_is_kept() {

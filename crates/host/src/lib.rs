@@ -27,6 +27,7 @@ mod sqlite;
 pub mod state_dir;
 mod stdio;
 mod template;
+mod unmet;
 mod variables;
 
 use std::{path::PathBuf, time::Duration};
@@ -34,7 +35,10 @@ use std::{path::PathBuf, time::Duration};
 pub use app::{App, Front};
 pub use backup::{Copied, back_up, restore};
 pub use serve::serve;
-pub use variables::{environment_key, secret_variables};
+pub use variables::{ENVIRONMENT_PREFIX, environment_key, secret_variables, variable_names};
+
+/// The version of the Wasmtime that runs the application.
+pub const WASMTIME_VERSION: &str = env!("WASMTIME_VERSION");
 
 /// The body of requests and responses.
 pub type Body = http_body_util::combinators::UnsyncBoxBody<bytes::Bytes, std::io::Error>;

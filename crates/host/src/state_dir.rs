@@ -3,7 +3,7 @@
 
 use std::{
     fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError},
-    io::ErrorKind,
+    io::{ErrorKind, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     thread::sleep,
@@ -212,22 +212,47 @@ impl Alone {
     }
 }
 
-/// A lock that one process of a kind holds as long as it lives. None if another has it.
-pub fn lock(directory: &Path, kind: &str) -> Result<Option<File>> {
+/// What came of an attempt to take a lock.
+pub enum Lock {
+    Taken(File),
+    /// Another process has it: which one, as far as it could say.
+    Held {
+        by: Option<u32>,
+    },
+}
+
+/// A lock that one process of a kind holds as long as it lives.
+pub fn lock(directory: &Path, kind: &str) -> Result<Lock> {
     let path = directory.join(format!("{kind}.lock"));
-    let file = open(&path)?;
+    let mut file = open(&path)?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
+        Ok(()) => {
+            // For whoever comes next. A full disk is no reason not to serve.
+            let said = file
+                .set_len(0)
+                .and_then(|()| write!(file, "{}", std::process::id()));
+            if let Err(error) = said {
+                tracing::debug!("{} does not say whose it is: {error}", path.display());
+            }
+            Ok(Lock::Taken(file))
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let by = file.read_to_string(&mut holder).ok();
+            Ok(Lock::Held {
+                by: by.and_then(|_| holder.parse().ok()),
+            })
+        }
         Err(TryLockError::Error(error)) => {
             tracing::warn!("cannot lock {}: {error}", path.display());
-            Ok(Some(file))
+            Ok(Lock::Taken(file))
         }
     }
 }
 
 fn open(path: &Path) -> Result<File> {
     OpenOptions::new()
+        .read(true)
         .write(true)
         .create(true)
         .truncate(false)

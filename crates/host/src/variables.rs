@@ -14,13 +14,22 @@ use crate::{
 };
 
 /// Environment variables that begin with this give application variables values.
-const ENVIRONMENT_PREFIX: &str = "SPIN_VARIABLE_";
+pub const ENVIRONMENT_PREFIX: &str = "SPIN_VARIABLE_";
 
 /// The names of those that a manifest declares to be secret.
 pub fn secret_variables(manifest: &Path) -> Result<Vec<String>> {
     let variables = Manifest::read(manifest)?.variables;
     let secret = variables.iter().filter(|(_, variable)| variable.secret);
     Ok(secret.map(|(name, _)| name.as_str().to_owned()).collect())
+}
+
+/// The names of all variables of an application.
+pub fn variable_names(manifest: &Path) -> Result<Vec<String>> {
+    let variables = Manifest::read(manifest)?.variables;
+    Ok(variables
+        .into_keys()
+        .map(|name| name.as_str().to_owned())
+        .collect())
 }
 
 /// All values of an application, resolved once, when it is loaded.

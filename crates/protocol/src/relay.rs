@@ -4,6 +4,7 @@
 //! The types borrow: a payload is a [`RawValue`], copied from the socket to the database and back
 //! without being parsed in between.
 
+pub mod check;
 mod command;
 
 use std::borrow::Cow;
@@ -32,6 +33,10 @@ pub const HANDSHAKE_LANE: &str = "handshake";
 
 /// The lane by which the relay asks, at either path, whether the app can do its work. No namespace has this name.
 pub const PROBE_LANE: &str = "probe";
+
+/// The lane by which whoever starts a server asks, at either path, whether the app is set up as it must be. No
+/// namespace has this name.
+pub const CHECK_LANE: &str = "check";
 
 /// The most bytes one batch's body has, unless a single event is larger. Spin and Akamai Functions
 /// take 10 MiB.
@@ -75,8 +80,8 @@ pub mod header {
     /// Which life of that relay: milliseconds since 1970 when it started. A greater epoch declares
     /// every socket of the smaller ones gone.
     pub const EPOCH: &str = "parlour-epoch";
-    /// [`HANDSHAKE_LANE`](super::HANDSHAKE_LANE), [`PROBE_LANE`](super::PROBE_LANE) or a namespace, percent-encoded
-    /// UTF-8.
+    /// [`HANDSHAKE_LANE`](super::HANDSHAKE_LANE), [`PROBE_LANE`](super::PROBE_LANE),
+    /// [`CHECK_LANE`](super::CHECK_LANE) or a namespace, percent-encoded UTF-8.
     pub const LANE: &str = "parlour-lane";
     /// Rises from batch to batch of a lane within an epoch. The same number is the same batch.
     pub const SEQUENCE: &str = "parlour-sequence";

@@ -15,6 +15,9 @@ pub use reassemble::{Complete, Reassembler};
 
 use serde_json::value::RawValue;
 
+/// The protocol's revision.
+pub const REVISION: &str = "5";
+
 /// The namespace that a packet without one is for.
 pub const MAIN_NAMESPACE: &str = "/";
 

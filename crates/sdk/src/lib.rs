@@ -32,6 +32,7 @@ mod args;
 mod asked;
 mod batch;
 mod binary;
+mod check;
 mod claims;
 mod context;
 mod decode;

@@ -1,5 +1,5 @@
-//! The HTTP contract of a namespace (`docs/http-contract.md`): `POST /connect`, `POST /recover`, `POST /events` and
-//! `POST /probe`.
+//! The HTTP contract of a namespace (`docs/http-contract.md`): `POST /connect`, `POST /recover`, `POST /events`,
+//! `POST /probe` and `POST /check`.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use spin_sdk::http::Request;
 
 use crate::{
     batch::{self, Committed},
+    check,
     context::Scope,
     interface::{self, Begun, Transaction},
     io::Io,
@@ -33,6 +34,7 @@ pub async fn serve(app: impl FnOnce(&mut Io), request: Request) -> Response<Full
         (&Method::POST, "/events") => events(app, request).await,
         (&Method::POST, "/recover") => recoverable(request).await.map(answer),
         (&Method::POST, "/probe") => probe().await.map(answer),
+        (&Method::POST, "/check") => Ok(answer(json!(check::report().await).to_string())),
         (method, path) => Err(Failure::NotFound(format!("{method} {path}"))),
     };
     match outcome {
@@ -44,7 +46,7 @@ pub async fn serve(app: impl FnOnce(&mut Io), request: Request) -> Response<Full
 /// Why a request was not done.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("a namespace has POST /connect, POST /events, POST /recover and POST /probe, not {0}")]
+    #[error("a namespace has POST /connect, POST /events, POST /recover, POST /probe and POST /check, not {0}")]
     NotFound(String),
     #[error("{0}")]
     Misconfigured(String),

@@ -35,6 +35,16 @@ pub(crate) async fn policy() -> Result<Policy, String> {
     Ok(policy)
 }
 
+/// What is wrong with the variables: all of it, not only what is found first.
+pub(crate) async fn problems() -> Vec<String> {
+    let all = [
+        read(RECOVERY, duration).await,
+        read(AGE, duration).await,
+        read(COUNT, count).await,
+    ];
+    all.into_iter().filter_map(Result::err).collect()
+}
+
 /// 0 where the component has no such variable.
 async fn read(name: &str, parse: fn(&str) -> Result<u64, &'static str>) -> Result<u64, String> {
     match variables::get(name).await {

@@ -17,6 +17,9 @@ use crate::token::Token;
 /// The bytes of an Ed25519 public key (RFC 8032).
 const PUBLIC_KEY_BYTES: usize = 32;
 
+/// Bytes of a secret that are enough (RFC 7518, section 3.2).
+const MIN_SECRET_BYTES: usize = 32;
+
 /// Keys that are tried for a token which does not say by which it is signed.
 const MAX_TRIED: usize = 8;
 
@@ -45,6 +48,13 @@ impl Keys {
         let unnamed = |kind| Key { name: None, kind };
         let mut keys = Vec::new();
         if !secret.is_empty() {
+            if secret.len() < MIN_SECRET_BYTES {
+                return Err(format!(
+                    "the variable auth_secret has {} bytes, and HS256 needs {MIN_SECRET_BYTES} at least, or it can be \
+                     guessed: make one with `openssl rand -base64 32`",
+                    secret.len()
+                ));
+            }
             keys.push(unnamed(Kind::Hs256(secret.as_bytes().to_vec())));
         }
         if !public_key.trim().is_empty() {
@@ -181,6 +191,16 @@ mod tests {
             let problem = Keys::parse("", wrong, "").err().unwrap();
             assert!(problem.contains("auth_public_key"), "{problem}");
         }
+    }
+
+    #[test]
+    fn a_secret_that_could_be_guessed_is_refused_with_the_way_to_make_one() {
+        let problem = Keys::parse(&"x".repeat(31), "", "").err().unwrap();
+        assert!(
+            problem.contains("auth_secret has 31 bytes") && problem.contains("openssl rand"),
+            "{problem}"
+        );
+        assert!(Keys::parse(&"x".repeat(32), "", "").is_ok());
     }
 
     #[test]

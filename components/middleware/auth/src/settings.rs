@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_mistake_in_a_variable_is_named() {
-        let secret = || "s".to_owned();
+        let secret = || "s".repeat(32);
         for (texts, said) in [
             (Texts::default(), "auth_secret"),
             (

@@ -13,7 +13,7 @@ use spin_sdk::http::HeaderMap;
 use crate::refusal::Refusal;
 use crate::settings::{Settings, Texts};
 
-const SECRET: &str = "a secret of the tests";
+const SECRET: &str = "a secret of the tests, and a long one";
 const NOW: f64 = 1_764_000_000.5;
 
 fn signing_key() -> SigningKey {

@@ -2,21 +2,25 @@
 //! is the second. Neither knows what it carries.
 
 mod quickack;
+mod tls;
 
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, header};
 use http_body_util::BodyExt;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use quickack::QuickAck;
+use tls::Secure;
 
 /// A request's or response's body, whoever makes it.
 pub type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, std::io::Error>;
@@ -37,6 +41,8 @@ pub enum OriginError {
         origin: String,
         source: std::io::Error,
     },
+    #[error("no connection to the app at {origin}: {problem}")]
+    Tls { origin: String, problem: String },
     #[error("the app at {origin} gave no answer: {source}")]
     Exchange {
         origin: String,
@@ -50,36 +56,56 @@ pub enum OriginError {
 /// Kept connections that nobody uses right now; more than these are closed.
 const MAX_IDLE_CONNECTIONS: usize = 64;
 
-/// How long the app may take to accept a TCP connection.
+/// How long the app may take to accept a TCP connection, and then for the TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// An app behind `http://host:port`, over kept HTTP/1.1 connections.
+/// An app behind `http://host:port` or `https://host:port`, over kept HTTP/1.1 connections.
 pub struct HttpOrigin {
     address: String,
+    secure: Option<Secure>,
     host: HeaderValue,
     kept: Mutex<Vec<SendRequest<Body>>>,
 }
 
+/// What an origin looks like.
+const FORM: &str = "give http://host:port or https://host";
+
 impl HttpOrigin {
+    /// Trusts those authorities, if the origin is `https`, that this machine trusts.
     pub fn new(origin: &str) -> anyhow::Result<Self> {
+        Self::trusting(origin, None)
+    }
+
+    /// `authorities`: the PEM file of those who may vouch for the app, instead of those that this machine trusts.
+    pub fn trusting(origin: &str, authorities: Option<&Path>) -> anyhow::Result<Self> {
         let uri: Uri = origin
             .parse()
-            .with_context(|| format!("cannot read the origin {origin:?}: give http://host:port"))?;
+            .with_context(|| format!("cannot read the origin {origin:?}: {FORM}"))?;
+        let is_secure = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => bail!("the origin {origin:?} is neither http nor https: {FORM}"),
+        };
         ensure!(
-            uri.scheme_str() == Some("http"),
-            "the origin {origin:?} is not http: give http://host:port"
+            uri.path_and_query().is_none_or(|path| path == "/"),
+            "the origin {origin:?} has a path: {FORM}"
         );
         ensure!(
-            uri.path().is_empty() || uri.path() == "/",
-            "the origin {origin:?} has a path: give http://host:port"
+            is_secure || authorities.is_none(),
+            "--origin-ca is for https, and the origin {origin:?} is http: leave one of them out, or change it"
         );
         let authority = uri
             .authority()
-            .context("the origin has no host: give http://host:port")?;
+            .with_context(|| format!("the origin has no host: {FORM}"))?;
         let host = authority.host();
-        let port = authority.port_u16().unwrap_or(80);
+        let usual = if is_secure { 443 } else { 80 };
+        let port = authority.port_u16().unwrap_or(usual);
+        let secure = is_secure
+            .then(|| Secure::to(host, authorities))
+            .transpose()?;
         Ok(HttpOrigin {
             address: format!("{host}:{port}"),
+            secure,
             host: HeaderValue::from_str(authority.as_str())?,
             kept: Mutex::default(),
         })
@@ -111,7 +137,30 @@ impl HttpOrigin {
             .map_err(|_| failed(std::io::ErrorKind::TimedOut.into()))?
             .map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
-        let (sender, connection) = http1::handshake(TokioIo::new(QuickAck::new(stream)))
+        let stream = QuickAck::new(stream);
+        let Some(secure) = &self.secure else {
+            return self.speak_http(stream).await;
+        };
+        let session = tokio::time::timeout(CONNECT_TIMEOUT, secure.connect(stream)).await;
+        match session {
+            Ok(Ok(session)) => self.speak_http(session).await,
+            Ok(Err(problem)) => Err(self.no_session(problem)),
+            Err(_) => Err(self.no_session("the TLS handshake takes too long".to_owned())),
+        }
+    }
+
+    fn no_session(&self, problem: String) -> OriginError {
+        OriginError::Tls {
+            origin: self.address.clone(),
+            problem,
+        }
+    }
+
+    async fn speak_http<S>(&self, stream: S) -> Result<SendRequest<Body>, OriginError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|e| self.exchange(e))?;
         tokio::spawn(async move {

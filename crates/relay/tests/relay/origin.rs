@@ -1,5 +1,6 @@
 //! `HttpOrigin` against servers that behave as Spin does, and worse.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -101,16 +102,21 @@ async fn no_server_is_an_error_that_names_it() {
 }
 
 #[test]
-fn an_origin_is_http_host_and_port() {
+fn an_origin_is_http_or_https_a_host_and_perhaps_a_port() {
     for wrong in [
         "",
         "127.0.0.1:3000",
-        "https://a.test",
+        "ftp://a.test",
+        "https://a.test/path",
+        "https://a.test?query",
         "http://a.test/path",
         "not a uri",
     ] {
         assert!(HttpOrigin::new(wrong).is_err(), "{wrong}");
     }
+    assert!(HttpOrigin::trusting("http://a.test", Some(Path::new("ca.pem"))).is_err());
+    let error = HttpOrigin::trusting("https://a.test", Some(Path::new("/no/ca.pem")));
+    assert!(error.err().unwrap().to_string().contains("/no/ca.pem"));
     let origin: Arc<dyn Origin> = Arc::new(HttpOrigin::new("http://a.test").unwrap());
     drop(origin);
 }

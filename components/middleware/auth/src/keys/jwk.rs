@@ -7,16 +7,13 @@ use rsa::traits::PublicKeyParts as _;
 use rsa::{BigUint, RsaPublicKey, pkcs1v15};
 use serde::Deserialize;
 
-use super::{Key, Kind, ed25519};
+use super::{Key, Kind, MIN_SECRET_BYTES, ed25519};
 
 /// Bits of an RSA key that are enough (RFC 7518, section 3.3).
 const MIN_RSA_BITS: usize = 2048;
 
 /// The most keys of one set.
 const MAX_KEYS: usize = 64;
-
-/// Bytes of a secret that are enough (RFC 7518, section 3.2).
-const MIN_SECRET_BYTES: usize = 32;
 
 /// Where a set is from.
 #[derive(Debug, Clone, Copy, PartialEq)]
