@@ -26,6 +26,7 @@ after(() => Promise.all([parlour.stop(), reference.stop()]));
 const CONNECT = (token) => `40/members,${JSON.stringify({ token })}`;
 const FENCE = '42999["rooms"]';
 const isFence = (frame) => frame.startsWith("43999[");
+const isAck = (frame) => frame.startsWith("43/members,7[");
 const isAnswer = (frame) => /^4[04]\/members,/.test(frame);
 
 /** What a client asks, at once; what is answered; and whether it is in then. @type {Record<string, [() => string[], boolean]>} */
@@ -49,10 +50,13 @@ describe("each request is answered", () => {
         const ids = answers.flatMap((answer) => /"sid":"([^"]*)"/.exec(answer)?.[1] ?? []);
         assert.equal(new Set(ids).size, ids.length, "each is another socket");
         // The lobby works, and the namespace where one is in it.
-        const seen = await through(raw, isIn ? ['42/members,7["rooms"]'] : []);
-        // Who leaves can come again.
-        const again = isIn ? [...(await through(raw, ["41/members,", CONNECT(good)], isAnswer)), ...(await through(raw, []))] : [];
-        return { answers: answers.map(kind), seen: seen.map(kind), again: again.map(kind), end: raw.end };
+        const asked = (await through(raw, isIn ? ['42/members,7["rooms"]'] : [], isIn ? isAck : isFence)).map(kind);
+        assert.deepEqual(await through(raw, []), []);
+        // Who leaves can come again. npm's server closes the connection where both are there at once.
+        if (isIn) await through(raw, ["41/members,"]);
+        const again = (await through(raw, isIn ? [CONNECT(good)] : [], isIn ? isAnswer : isFence)).map(kind);
+        await through(raw, []);
+        return { answers: answers.map(kind), asked, again, end: raw.end };
       };
       const actual = await probe(parlour.url);
       assert.deepEqual(actual, await probe(reference.url));
@@ -94,14 +98,14 @@ describe("where npm's server keeps a socket that nobody can leave, or closes the
     assert.deepEqual((await through(raw, [])).filter(isAnswer), []);
     raw.send(CONNECT(good), CONNECT("bad"), "41/members,", CONNECT(good));
     await raw.until((frame) => frame.startsWith("40/members,"));
-    assert.deepEqual((await through(raw, ['42/members,7["rooms"]'])).map(kind), ["43/members"]);
+    assert.deepEqual((await through(raw, ['42/members,7["rooms"]'], isAck)).map(kind), ["43/members"]);
   });
 
   test("events before the answer wait for it", async (t) => {
     const raw = await enterRaw(t, parlour.url);
     raw.send(CONNECT(good), '42/members,7["rooms"]', CONNECT(good));
-    const frames = await raw.until((frame) => frame.startsWith("43/members,7["));
-    assert.equal(frames.filter(isAnswer).length >= 1, true);
+    const frames = await raw.until(isAck);
+    assert.ok(isAnswer(frames[0]), frames.join("\n"));
     await through(raw, []);
   });
 });
@@ -111,7 +115,9 @@ describe("with npm's client", () => {
     for (const { url } of [parlour, reference]) {
       const lobby = await connected(t, url);
       const members = sibling(t, lobby, "/members", { token: good });
-      for (let n = 0; n < 10; n += 1) {
+      // The reference closes the connection if its second answer crosses the next request, so it is asked once.
+      const rounds = url === parlour.url ? 10 : 1;
+      for (let n = 0; n < rounds; n += 1) {
         members.connect();
         members.disconnect();
         members.connect();
@@ -120,7 +126,7 @@ describe("with npm's client", () => {
         members.disconnect();
         // The second answer may still come: it must have, before the next round asks.
         await ask(lobby, "rooms");
-        await sleep(5 * THOUGHT);
+        await sleep(10 * THOUGHT);
       }
       if (url === parlour.url) stayedConnected(lobby);
     }

@@ -1,5 +1,6 @@
-// The page in all its states on a phone.
+// The page on a phone, in the states of a conversation.
 
 import { looksOn } from "./harness/looks.mjs";
+import { TALKING } from "./harness/states.mjs";
 
-looksOn("phone");
+looksOn("phone", TALKING);

@@ -6,9 +6,9 @@ import { axe, faint } from "./harness/audit.mjs";
 import { screenshot } from "./harness/browser.mjs";
 import { looksOn } from "./harness/looks.mjs";
 import { message, say } from "./harness/page.mjs";
-import { DEVICES, setUp, talk } from "./harness/states.mjs";
+import { DEVICES, ELSEWHERE, TALKING, setUp, talk } from "./harness/states.mjs";
 
-looksOn("desktop");
+looksOn("desktop", { ...TALKING, ...ELSEWHERE });
 
 describe("on a desktop as well", () => {
   let given;

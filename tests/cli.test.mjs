@@ -153,7 +153,7 @@ describe("what is wrong with the manifest", () => {
   const changed = async (change) => {
     const file = join(await newStateDir(), "spin.toml");
     const manifest = await readFile(join(ROOT, "spin.toml"), "utf8");
-    await writeFile(file, change(manifest.replaceAll('"target/', `"${ROOT}/target/`)));
+    await writeFile(file, change(manifest.replace(/"(target|components)\//g, `"${ROOT}/$1/`)));
     return file;
   };
 

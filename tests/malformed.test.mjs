@@ -98,7 +98,6 @@ const PACKETS_BEFORE_CONNECT = {
   "a CONNECT whose payload is a string": ['40"token"'],
   "a CONNECT whose payload is null": ["40null"],
   "a CONNECT whose payload is cut off": ['40{"token":'],
-  "two CONNECTs at once": ["40", "40"],
   "a CONNECT and a DISCONNECT at once": ["40", "41"],
 };
 

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
 import { ask, client, connected, newRoom, next, PATIENCE, sibling, stayedConnected, unread } from "./harness/clients.mjs";
-import { newStateDir, ROOT, run, startPair, startUp, within } from "./harness/parlour.mjs";
+import { newStateDir, ROOT, run, secrets, Server, startApp, startPair, startRelay, startUp, within } from "./harness/parlour.mjs";
 
 const manifest = join(ROOT, "tests/middleware/spin.toml");
 /** What the middleware before /keyed and /wrong wants to see. */
@@ -154,9 +154,13 @@ describe("rate-limit", () => {
   });
 
   test("with a limit that is none lets nobody in, and the log says why", async (t) => {
-    const server = await started(t, { args: ["--variable", "limit=often"] });
-    assert.equal((await refused(t, server.url, limited)).message, "internal");
-    await logged(server, /rate-limit: the variable rate_limit is "often": .*like 20\/10s/);
+    const env = secrets();
+    const app = await startApp({ manifest, env, args: ["--variable", "limit=often"] });
+    t.after(() => app.kill9());
+    const relay = await startRelay({ origin: app.url, env });
+    t.after(() => relay.kill9());
+    assert.equal((await refused(t, relay.url, limited)).message, "internal");
+    await logged(new Server(relay.url, app.stateDir, relay, app), /rate-limit: the variable rate_limit is "often": .*like 20\/10s/);
   });
 
   test("without its database lets everyone in, and the log says why", async (t) => {

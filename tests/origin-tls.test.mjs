@@ -71,13 +71,13 @@ describe("an app at https", () => {
 
   test("serves clients of all transports, its pages too, by HTTP/1.1", async (t) => {
     const { app: plain, port, seen } = await app(t, "DNS:localhost,IP:127.0.0.1");
-    const relay = await startRelay({ origin: `https://localhost:${port}`, env, args: ["--origin-ca", trusted.ca] });
+    const relay = await startRelay({ origin: `https://localhost:${port}`, env, args: ["--origin-ca", trusted.ca, "--max-connections", "100"] });
     t.after(() => relay.kill9());
     const ada = await connected(t, relay.url);
     const bob = await connected(t, relay.url, { transports: ["polling"] });
     const room = newRoom();
     for (const socket of [ada, bob]) await ask(socket, "join", room);
-    const long = "x".repeat(30_000);
+    const long = "x".repeat(15_000);
     for (const text of ["one", "two", long]) await ask(ada, "message", { room, text });
     for (const text of ["one", "two", long]) assert.equal((await next(bob, "message")).text, text);
     await connected(t, relay.url, { namespace: "/members", auth: { token: await token(plain.stateDir, { env }) } });

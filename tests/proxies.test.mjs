@@ -85,7 +85,7 @@ describe("nginx that speaks HTTP/1.0 to the relay", () => {
     const proxy = await startNginx(t, trusting.url, "by default");
     for (const transports of [["polling"], ["polling", "websocket"]]) {
       const socket = await connected(t, proxy.http, { transports });
-      assert.equal(await socket.emitWithAck("echo", "x".repeat(100_000)).then((text) => text.length), 100_000);
+      assert.equal(await socket.emitWithAck("echo", "x".repeat(10_000)).then((text) => text.length), 10_000);
       assert.equal(transportOf(socket), "polling");
       stayedConnected(socket);
     }

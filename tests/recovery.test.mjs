@@ -80,20 +80,22 @@ for (const [how, start] of Object.entries({ "parlour up": startUp, "parlour app 
         await say(other, name, "to a room");
         await ask(other, "emit", { event: "said", args: ["to all", 1] });
         await ask(other, "emit", { whom: { to: [id] }, event: "said", args: [] });
-        await ask(other, "emit", { whom: { to: [name] }, flags: ["volatile"], event: "said", args: ["volatile"] });
+        // Who polls is not always there to be sent what may be lost.
+        const isThere = transports[0] === "websocket";
+        if (isThere) await ask(other, "emit", { whom: { to: [name] }, flags: ["volatile"], event: "said", args: ["volatile"] });
         await ask(socket, "about");
-        assert.deepEqual(heard, [["to a room"], ["to all", 1], [], ["volatile"]]);
+        assert.deepEqual(heard, [["to a room"], ["to all", 1], [], ...(isThere ? [["volatile"]] : [])]);
         assert.equal(socket._lastOffset, undefined);
         assert.match(other._lastOffset, /^\d+$/);
 
         drop(socket);
         await next(socket, "disconnect");
         await say(other, name, "missed");
-        assert.equal(await back(socket), false);
+        assert.ok(!(await back(socket)));
         assert.notEqual(socket.id, id);
         assert.equal(socket._pid, undefined);
         await ask(socket, "about");
-        assert.deepEqual(unread(socket, "said").filter((text) => text === "missed"), []);
+        assert.ok(!unread(socket, "said").includes("missed"));
       });
     }
 

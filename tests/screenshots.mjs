@@ -21,7 +21,7 @@ const TALK = [
   ["ada", "Morning! I have just redeployed the lobby. Did anybody notice?"],
   ["ben", "Not a flicker. The sockets stayed where they were."],
   ["noa", "גם אני לא הרגשתי כלום 🙂"],
-  ["ada", "Good. It was this, by the way:\n```rust\nns.on(\"order\", async |socket, dish: String, ack| {\n    socket.to(\"kitchen\").emit(\"ordered\", &dish)?;\n    ack.send(dish)\n});\n```"],
+  ["ada", "Good. It was this, by the way:\n```rust\nio.on(\"order\", async |io: Nsp, dish: String| {\n    io.to(\"kitchen\").emit(\"ordered\", dish)\n});\n```"],
   ["twin", "And if one kills the server with `kill -9`?"],
   ["ben", "Then we are back in a second, with everything in its order: https://en.wikipedia.org/wiki/Parlour_(room) has nothing on it. @Robin, try it!"],
 ];

@@ -95,7 +95,7 @@ describe("handshake and router", () => {
 
 /** The chat's manifest with another text in it. */
 async function changed(before, after) {
-  const text = (await readFile(join(ROOT, "spin.toml"), "utf8")).replaceAll('"target/', `"${ROOT}/target/`);
+  const text = (await readFile(join(ROOT, "spin.toml"), "utf8")).replace(/"(target|components)\//g, `"${ROOT}/$1/`);
   assert.ok(text.includes(before), before);
   const file = join(await newStateDir(), "spin.toml");
   await writeFile(file, text.replace(before, after));

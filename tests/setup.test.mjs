@@ -12,7 +12,7 @@ import { http } from "./harness/raw.mjs";
 
 /** The chat's manifest, with texts in it replaced. @param {[string | RegExp, string][]} changes */
 async function changed(...changes) {
-  let text = (await readFile(join(ROOT, "spin.toml"), "utf8")).replaceAll('"target/', `"${ROOT}/target/`);
+  let text = (await readFile(join(ROOT, "spin.toml"), "utf8")).replace(/"(target|components)\//g, `"${ROOT}/$1/`);
   for (const [before, after] of changes) {
     assert.notEqual(text.replace(before, after), text, `the manifest has not ${before}`);
     text = text.replace(before, after);
@@ -185,15 +185,20 @@ describe("parlour check", () => {
     assert.match(stderr, /2 errors/);
   });
 
-  test("names the namespace whose component is not there, where its call ends the router as on Spin", async (t) => {
-    // By this route the host does not know the router, so that it reads no namespaces, as Spin does not.
-    const route = [ROUTER, TRIGGER('"/relay/..."', "router")];
-    const manifest = await changed(/** @type {any} */ (route), ['"/members": {', '"/shop": { "component": "shop", "middleware": false },\n  "/members": {']);
-    const { code, lines } = await checked(t, manifest);
-    assert.notEqual(code, 0);
-    assert.equal(lines.length, 1, lines.join("\n"));
-    assert.match(lines[0], /^error: the namespace \/shop: its component shop cannot be asked .*\[component\.shop\].*\{ private = true \}/);
-  });
+  for (const [what, more] of [
+    ["is not there", ""],
+    ["has no trigger, so that the call ends the router", `[component.shop]\nsource = "${ROOT}/target/wasm32-wasip2/wasm/web.wasm"\n`],
+  ]) {
+    test(`names the namespace whose component ${what}`, async (t) => {
+      // By this route the host does not know the router, so that it reads no namespaces, as Spin does not.
+      const route = /** @type {[string, string]} */ ([ROUTER, TRIGGER('"/relay/..."', "router")]);
+      const manifest = await changed(route, ['"/members": {', '"/shop": { "component": "shop", "middleware": false },\n  "/members": {'], ...(more ? [/** @type {[string, string]} */ (["[component.auth]", `${more}[component.auth]`])] : []));
+      const { code, lines } = await checked(t, manifest);
+      assert.notEqual(code, 0);
+      assert.equal(lines.length, 1, lines.join("\n"));
+      assert.match(lines[0], /^error: the namespace \/shop.*\[component\.shop\].*\{ private = true \}/);
+    });
+  }
 
   test("names the router that may not call components", async (t) => {
     const { code, lines } = await checked(t, await changed(['allowed_outbound_hosts = ["http://*.spin.internal"]', "allowed_outbound_hosts = []"]));
@@ -238,7 +243,7 @@ describe("parlour relay", () => {
     const env = secrets();
     const app = await startApp({ env });
     t.after(() => app.kill9());
-    const relay = await startRelay({ origin: app.url, env });
+    const relay = await startRelay({ origin: app.url, env, args: ["--max-connections", "100"] });
     t.after(() => relay.kill9());
     const socket = await connected(t, relay.url);
     await ask(socket, "join", newRoom());

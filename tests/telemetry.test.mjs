@@ -258,7 +258,9 @@ describe("traces", () => {
     );
     assert.equal((await relay.stop()).code, 0);
 
-    const parents = batches.map(({ traceparent }) => /^00-([0-9a-f]{32}-[0-9a-f]{16})-01$/.exec(String(traceparent))?.[1]);
+    // What a relay asks about its set-up is no client's doing, and belongs to no trace.
+    const ofClients = batches.filter((headers) => headers["parlour-lane"] !== "check");
+    const parents = ofClients.map(({ traceparent }) => /^00-([0-9a-f]{32}-[0-9a-f]{16})-01$/.exec(String(traceparent))?.[1]);
     assert.ok(parents.length >= 5 && parents.every(Boolean), JSON.stringify(batches));
     // It receives all before it shows the last one.
     const arrived = async () => {

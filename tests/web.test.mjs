@@ -53,6 +53,16 @@ describe("the page", () => {
     for (const { pathname } of own) assert.equal((await http(parlour.url, pathname)).status, 200, pathname);
   });
 
+  test("is small: less than 40 kB with gzip, Socket.IO's client included", async () => {
+    const packed = { headers: { "accept-encoding": "gzip" } };
+    const { body } = await http(parlour.url, "/");
+    const own = [...body.matchAll(/(?:src|href)="(\/assets\/[^"#]+)"/g)].map(([, path]) => path);
+    assert.ok(own.length >= 2, "a script and a style sheet");
+    let bytes = 0;
+    for (const path of ["/", ...own]) bytes += Number((await http(parlour.url, path, packed)).headers["content-length"]);
+    assert.ok(bytes > 10_000 && bytes < 40_000, `${bytes} bytes`);
+  });
+
   test("a file that is not there is 404", async () => {
     assert.equal((await http(parlour.url, "/no/such/file.js")).status, 404);
   });

@@ -1,4 +1,4 @@
-// What `tests/browser-looks*.test.mjs` have in common: the page in all its states on one device, light and dark.
+// What `tests/browser-looks*.test.mjs` have in common: the page in several states on one device, light and dark.
 // axe-core finds nothing, every text stands out, nothing is too small for a finger, nothing wraps. What it looks like
 // is kept in tests/artifacts.
 
@@ -6,17 +6,17 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { axe, faint, small, wrapped } from "./audit.mjs";
 import { screenshot } from "./browser.mjs";
-import { DEVICES, STATES, setUp } from "./states.mjs";
+import { DEVICES, setUp } from "./states.mjs";
 
-/** A test for each state. @param {keyof typeof DEVICES} name */
-export function looksOn(name) {
+/** A test for each state. @param {keyof typeof DEVICES} name @param {Record<string, Function>} states */
+export function looksOn(name, states) {
   describe(`on a ${name}`, () => {
     const device = DEVICES[name];
     let given;
     before(async () => void (given = await setUp()));
     after(() => given.close());
 
-    for (const [state, prepare] of Object.entries(STATES)) {
+    for (const [state, prepare] of Object.entries(states)) {
       test(state, async (t) => look(await prepare(t, { ...device, ...given }), state, device));
     }
   });

@@ -13,7 +13,7 @@ import { fileURLToPath } from "node:url";
 /** The checkout: what the manifest's paths are relative to. */
 export const ROOT = resolve(fileURLToPath(import.meta.url), "../../..");
 export const ARTIFACTS = join(ROOT, "tests/artifacts");
-const BINARY = process.env.PARLOUR_BIN ?? join(ROOT, "target/release/parlour");
+export const BINARY = process.env.PARLOUR_BIN ?? join(ROOT, "target/release/parlour");
 
 /** The first start of all compiles the components to machine code, milliseconds. */
 const START_TIMEOUT = 100_000;
@@ -72,8 +72,8 @@ export class Process {
     return this.stdout + this.stderr;
   }
 
-  /** Waits for the line that says where it listens. */
-  async listening() {
+  /** Waits for the line that says where it listens. @param {number} timeout milliseconds */
+  async listening(timeout = START_TIMEOUT) {
     const said = new Promise((found) => {
       this.child.stdout.on("data", () => {
         const line = /^Listening on (https?:\/\/\S+)$/m.exec(this.stdout);
@@ -83,7 +83,7 @@ export class Process {
     const died = this.exited.then(({ code, signal }) => {
       throw new Error(`parlour ${this.args.join(" ")} ended (${code ?? signal}) before it listened:\n${this.logs}`);
     });
-    this.url = await within(START_TIMEOUT, Promise.race([said, died]), () =>
+    this.url = await within(timeout, Promise.race([said, died]), () =>
       `parlour ${this.args.join(" ")} did not say "Listening on":\n${this.logs}`);
     return this;
   }

@@ -17,7 +17,8 @@ export const DEVICES = {
   "narrow phone": { size: NARROW, isPhone: true, options: { viewport: NARROW, ...touch } },
 };
 
-export const STATES = {
+/** Within a conversation. */
+export const TALKING = {
   async conversation(t, device) {
     const { page } = await talk(t, device);
     await page.getByRole("button", { name: /Show all/ }).scrollIntoViewIfNeeded();
@@ -84,7 +85,10 @@ export const STATES = {
     await page.locator(".left[data-over=true]").waitFor();
     return page;
   },
+};
 
+/** Before, beside and without one. */
+export const ELSEWHERE = {
   async "an empty room"(t, device) {
     const { browser, server } = device;
     const { page } = await visit(t, browser, `${server.url}/#${newRoom("a-room-with-a-name-that-is-rather-long-for-a-phone")}`, device.options);

@@ -1,4 +1,4 @@
-//! What there is to build, in order: the web client, the components, the `parlour` binary.
+//! What there is to build, in order: the web client, the components, the kit of projects, the `parlour` binary.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use crate::kit;
 use crate::tools::{self, WASM, cargo, say};
 
 const WEB_CLIENT: &str = "components/web/client";
@@ -35,13 +36,19 @@ pub const FIXTURES: &[&str] = &[
 ];
 
 pub fn everything() -> Result<()> {
+    all_but_the_binary()?;
+    say("Building target/release/parlour (the first time, Wasmtime takes some minutes)");
+    // Always the same selection of packages, so that Wasmtime is compiled with one set of features.
+    cargo(&["build", "--release"])
+}
+
+/// Everything that the binary carries for projects of one's own, and so comes before it.
+pub fn all_but_the_binary() -> Result<()> {
     tools::need_node()?;
     tools::need_wasm_target()?;
     web_client()?;
     components(COMPONENTS)?;
-    say("Building target/release/parlour (the first time, Wasmtime takes some minutes)");
-    // Always the same selection of packages, so that Wasmtime is compiled with one set of features.
-    cargo(&["build", "--release"])
+    kit::lay_out()
 }
 
 fn web_client() -> Result<()> {

@@ -2,7 +2,9 @@
 //! is doing. It only starts other programs.
 
 mod build;
+mod dist;
 mod fuzz;
+mod kit;
 mod needs;
 mod tools;
 mod torture;
@@ -16,6 +18,7 @@ const HELP: &str = "\
 cargo xtask build               build target/release/parlour, the components and the web client
 cargo xtask up [-- OPTIONS]     build, then run `parlour up OPTIONS`
 cargo xtask test                every test: unit, end to end, in a browser
+cargo xtask dist                what one would download, in target/dist: the binary, small, and what goes with it
 cargo xtask bench [-- OPTIONS]  measure Parlour and its peers, side by side
 cargo xtask torture [OPTIONS]   faults of every kind under load: --minutes N --seed S, and --help
 cargo xtask fuzz [--seconds N] [--keep] [TARGET…]
@@ -40,7 +43,7 @@ fn run() -> Result<()> {
     let rest: Vec<String> = arguments.skip_while(|argument| argument == "--").collect();
     let takes_options = matches!(
         command.as_deref(),
-        Some("up" | "bench" | "torture" | "fuzz")
+        Some("up" | "dist" | "bench" | "torture" | "fuzz")
     );
     if !rest.is_empty() && !takes_options {
         bail!("unexpected {:?}\n\n{HELP}", rest[0]);
@@ -58,6 +61,7 @@ fn run() -> Result<()> {
             torture::run(&options)
         }
         Some("fuzz") => fuzz::run(&rest),
+        Some("dist") => dist::run(&rest),
         Some("deny") => verify::deny(),
         Some("ci") => verify::ci(),
         Some("help" | "--help" | "-h") => {

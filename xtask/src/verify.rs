@@ -56,7 +56,6 @@ pub fn ci() -> Result<()> {
     tools::need_rust_components(&["rustfmt", "clippy"])?;
     say("Formatting");
     cargo(&["fmt", "--all", "--check"])?;
-    // The web component embeds what the web client's build makes, so that comes before the lints.
     test()?;
     say("Lints, native");
     cargo(&[

@@ -13,7 +13,7 @@ use spin_sdk::wasip3::http::types;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::forward::{self, Answer};
-use crate::{excerpt, judge};
+use crate::{authorize, excerpt};
 
 /// The path of a namespace that says what it thinks of its set-up.
 const CHECK: &str = "/check";
@@ -63,7 +63,7 @@ async fn own(namespaces: &str) -> Result<Report, Failure> {
     let mut findings = Vec::new();
     match envelope::optional_variable("recovery_skip_middlewares").await {
         Ok(text) => findings.extend(
-            judge::skips_recovered(text.as_deref())
+            authorize::skips_recovered(text.as_deref())
                 .err()
                 .map(|failure| Finding::error(failure.to_string())),
         ),
@@ -96,7 +96,7 @@ async fn of_namespace(namespace: &str, route: &Route) -> Vec<Finding> {
         Err(finding) => vec![finding],
     };
     if let Some(door) = route.door() {
-        findings.extend(judge::trial(namespace, door, route).await);
+        findings.extend(authorize::trial(namespace, door, route).await);
     }
     let whose = format!("the namespace {namespace} (component {component})");
     findings
@@ -109,7 +109,9 @@ async fn ask(component: &str, path: &'static str) -> Result<Answer, Finding> {
     let answer = forward::ask(component, path, HeaderMap::new(), Vec::new()).await;
     answer.map_err(|failure| {
         Finding::error(format!(
-            "{failure}; has the router's component allowed_outbound_hosts = [\"http://*.spin.internal\"]?"
+            "{failure}; is there a [component.{component}] in spin.toml, with exactly one [[trigger.http]], which has \
+             route = {{ private = true }}, and has the router's component allowed_outbound_hosts = \
+             [\"http://*.spin.internal\"]?"
         ))
     })
 }

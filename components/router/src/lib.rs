@@ -1,12 +1,12 @@
 //! Routes the batches of a namespace to the namespace's component, after that component's middleware has judged who
 //! connects. It never runs a handler and never touches the database.
 
+mod authorize;
 mod check;
 mod config;
 mod excerpt;
 mod failure;
 mod forward;
-mod judge;
 mod probe;
 mod refuse;
 mod reply;
@@ -44,7 +44,9 @@ async fn answer(request: Request) -> Result<types::Response, Failure> {
         return Ok(envelope::json(refuse::everyone(&body)?)?);
     };
     match route.door() {
-        Some(door) if connects > 0 => judge::then_forward(request, namespace, door, route).await,
+        Some(door) if connects > 0 => {
+            authorize::then_forward(request, namespace, door, route).await
+        }
         _ => forward::unread(request, &route.component).await,
     }
 }

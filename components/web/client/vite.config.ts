@@ -1,5 +1,5 @@
 // Builds the page into dist/, with Socket.IO's own client bundles beside it and compressed twins of
-// what is worth compressing. The Rust component embeds dist/ as it is.
+// what is worth compressing. The component `web` serves dist/ as it is.
 
 import { readFile, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";

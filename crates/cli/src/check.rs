@@ -57,7 +57,7 @@ async fn here(flags: &flags::Check) -> Result<Outcome> {
     let app = run::load(&flags.application, secrets).await?;
     let secret = run::relay_secret(&app);
     let outcome = match secret {
-        Ok(secret) => setup::check(&Embedded(app.clone()), &secret)
+        Ok(secret) => setup::check(&Embedded::new(app.clone()), &secret)
             .await
             .map_err(|setup::Away(problem)| anyhow!(problem))
             .context("the app cannot be asked"),

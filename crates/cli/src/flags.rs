@@ -40,6 +40,12 @@ pub enum LogFormat {
 
 #[derive(Subcommand)]
 pub enum Command {
+    /// Make a project of your own: a namespace, a page, a test, and all that they need of Parlour
+    New(crate::new::Flags),
+    /// Build and run a project, and do so again whenever its files change: no client is disconnected
+    Dev(Up),
+    /// Bring what a project has from Parlour, its folder parlour/, to what this binary has
+    Components(crate::components::Flags),
     /// Run the relay and the app in this one process
     Up(Up),
     /// Run the app alone, on an HTTP port, as `spin up` would
@@ -54,6 +60,10 @@ pub enum Command {
     Restore(crate::backup::Flags),
     /// Print a token that admits to namespaces for authorised users, for development
     Token(Token),
+    /// Print what has a shell complete this command's words
+    Completions(crate::manual::Completions),
+    /// Write manual pages into a folder
+    Man(crate::manual::Man),
 }
 
 #[derive(Args)]
@@ -67,6 +77,9 @@ pub struct Up {
     /// A private listener for /healthz, /readyz, /metrics and /publish
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub control: Option<SocketAddr>,
+    /// First run the commands that build its components, as the manifest has them; dev always does
+    #[arg(long)]
+    pub build: bool,
     #[command(flatten)]
     pub bus: Bus,
     #[command(flatten)]
@@ -87,7 +100,7 @@ pub struct App {
 #[derive(Args)]
 pub struct Stall {
     /// How long an HTTP exchange may stall, be it the request, the app, or who should read the answer
-    #[arg(id = "stall_timeout", long = "stall-timeout", default_value = "30s", value_name = "TIME", value_parser = milliseconds)]
+    #[arg(id = "stall_timeout", long = "stall-timeout", default_value = "30000", value_name = "TIME", value_parser = milliseconds)]
     millis: u64,
 }
 
@@ -247,19 +260,19 @@ pub struct Application {
 pub struct Engine {
     /// The time between the server's pings: 25s, 500ms, 2m, …; here as for the other times, a bare number is in
     /// milliseconds
-    #[arg(long, default_value = "25s", value_name = "TIME", value_parser = milliseconds)]
+    #[arg(long, default_value = "25000", value_name = "TIME", value_parser = milliseconds)]
     pub ping_interval: u64,
     /// How long a pong is waited for before the connection counts as lost
-    #[arg(long, default_value = "20s", value_name = "TIME", value_parser = milliseconds)]
+    #[arg(long, default_value = "20000", value_name = "TIME", value_parser = milliseconds)]
     pub ping_timeout: u64,
     /// The most bytes one message may have
     #[arg(long, default_value_t = 1_000_000, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_payload: u64,
     /// The time within which a client must have joined a namespace
-    #[arg(long, default_value = "45s", value_name = "TIME", value_parser = milliseconds)]
+    #[arg(long, default_value = "45000", value_name = "TIME", value_parser = milliseconds)]
     pub connect_timeout: u64,
     /// The time within which a transport upgrade must be complete
-    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = milliseconds)]
+    #[arg(long, default_value = "10000", value_name = "TIME", value_parser = milliseconds)]
     pub upgrade_timeout: u64,
     /// What clients may connect with: polling, websocket, or both
     #[arg(long, default_value = "polling,websocket", value_name = "TRANSPORTS", value_parser = transports)]

@@ -3,17 +3,23 @@
 
 mod address;
 mod backup;
+mod build;
 mod check;
+mod components;
 mod descriptors;
+mod dev;
 mod duration;
 mod embedded;
 mod flags;
 mod guard;
 mod guests;
 mod identity;
+mod kit;
 mod limits;
 mod logging;
+mod manual;
 mod nearest;
+mod new;
 mod run;
 mod secrets;
 mod setup;
@@ -34,10 +40,15 @@ fn main() -> std::process::ExitCode {
         return std::process::ExitCode::FAILURE;
     }
     let done = match cli.command {
+        Command::New(flags) => flags.make(),
+        Command::Components(flags) => flags.update(),
+        Command::Completions(flags) => flags.print(),
+        Command::Man(flags) => flags.write(),
         Command::Token(flags) => token::print(&flags),
         Command::Backup(flags) => flags.back_up(),
         Command::Restore(flags) => flags.restore(),
         Command::Up(flags) => traced(run::up(flags)),
+        Command::Dev(flags) => traced(dev::run(flags)),
         Command::App(flags) => block_on(run::app(flags)),
         Command::Relay(flags) => traced(run::relay(flags)),
         Command::Check(flags) => block_on(check::check(flags)),

@@ -13,11 +13,12 @@ use parlour_host::{self as host, state_dir::Lock};
 use parlour_relay::{Config, HttpOrigin, Limits, Origin, Relay};
 use tokio::net::TcpListener;
 
+use crate::build;
 use crate::descriptors;
 use crate::embedded::Embedded;
 use crate::flags::{self, Application};
 use crate::guard;
-use crate::identity;
+use crate::identity::{self, Identity};
 use crate::secrets::{self, Secret};
 use crate::setup;
 use crate::signals::Stop;
@@ -26,30 +27,61 @@ use crate::variables;
 /// `parlour up`.
 pub async fn up(flags: flags::Up) -> Result<()> {
     let stop = Stop::on_signals()?;
-    let state_dir = state_dir(&flags.application);
-    let _only = only_server(&state_dir, &flags.bus)?;
-    let identity = identity::of(flags.engine.relay_id.as_deref(), flags.listen, &state_dir)?;
-    let secrets = secrets::keep(&state_dir)?;
-    enough_descriptors(&flags.engine)?;
-    let app = load(&flags.application, secrets).await?;
-    let secret = relay_secret(&app)?;
-    let origin = Arc::new(Embedded(app.clone()));
-    if let Err(wrong) = setup::before_serving(&*origin, &secret).await {
-        app.shutdown().await;
-        return Err(wrong);
+    let place = Place::take(&flags)?;
+    if flags.build {
+        build::all(&flags.application.manifest).await?;
     }
-    let config = flags.engine.config(identity.name.clone(), secret)?;
-    let served = serve_relay(
-        config,
-        origin,
-        &flags.bus,
-        flags.listen,
-        flags.control,
-        stop,
-    )
-    .await;
-    app.shutdown().await;
+    let (app, secret) = place.load(&flags).await?;
+    let origin = Arc::new(Embedded::new(app));
+    let served = place.serve(&flags, &secret, origin.clone(), stop).await;
+    origin.app().shutdown().await;
     served
+}
+
+/// What relay and app in one process have for themselves, before there is an app.
+pub struct Place {
+    identity: Identity,
+    secrets: Vec<(String, String)>,
+    _only: Option<File>,
+}
+
+impl Place {
+    pub fn take(flags: &flags::Up) -> Result<Place> {
+        let state_dir = state_dir(&flags.application);
+        let only = only_server(&state_dir, &flags.bus)?;
+        let identity = identity::of(flags.engine.relay_id.as_deref(), flags.listen, &state_dir)?;
+        let secrets = secrets::keep(&state_dir)?;
+        enough_descriptors(&flags.engine)?;
+        Ok(Place {
+            identity,
+            secrets,
+            _only: only,
+        })
+    }
+
+    /// The app, which has said that it is set up as it must be, and the secret by which it knows the relay.
+    pub async fn load(&self, flags: &flags::Up) -> Result<(Arc<host::App>, String)> {
+        let app = load(&flags.application, self.secrets.clone()).await?;
+        let secret = relay_secret(&app)?;
+        if let Err(wrong) = setup::before_serving(&Embedded::new(app.clone()), &secret).await {
+            app.shutdown().await;
+            return Err(wrong);
+        }
+        Ok((app, secret))
+    }
+
+    pub async fn serve(
+        &self,
+        flags: &flags::Up,
+        secret: &str,
+        origin: Arc<Embedded>,
+        stop: Stop,
+    ) -> Result<()> {
+        let relay = self.identity.name.clone();
+        let config = flags.engine.config(relay, secret.to_owned())?;
+        let control = flags.control;
+        serve_relay(config, origin, &flags.bus, flags.listen, control, stop).await
+    }
 }
 
 /// `parlour app`.

@@ -11,7 +11,7 @@ pub fn long() -> &'static str {
         format!(
             "{} (Wasmtime {}; Socket.IO protocol {}, Engine.IO protocol {}, relay protocol {})",
             env!("CARGO_PKG_VERSION"),
-            parlour_host::WASMTIME_VERSION,
+            parlour_host::WASMTIME,
             socket::REVISION,
             engine::REVISION,
             relay::VERSION

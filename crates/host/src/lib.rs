@@ -23,6 +23,7 @@ mod runtime_config;
 mod serve;
 mod service;
 mod services;
+mod sources;
 mod sqlite;
 pub mod state_dir;
 mod stdio;
@@ -35,10 +36,11 @@ use std::{path::PathBuf, time::Duration};
 pub use app::{App, Front};
 pub use backup::{Copied, back_up, restore};
 pub use serve::serve;
+pub use sources::{Build, Sources};
 pub use variables::{ENVIRONMENT_PREFIX, environment_key, secret_variables, variable_names};
 
-/// The version of the Wasmtime that runs the application.
-pub const WASMTIME_VERSION: &str = env!("WASMTIME_VERSION");
+/// The version of Wasmtime that components run on.
+pub const WASMTIME: &str = wasmtime_environ::VERSION;
 
 /// The body of requests and responses.
 pub type Body = http_body_util::combinators::UnsyncBoxBody<bytes::Bytes, std::io::Error>;

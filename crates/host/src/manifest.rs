@@ -216,8 +216,8 @@ pub struct Component {
     pub ai_models: Vec<String>,
     #[serde(default, rename = "targets")]
     pub _targets: Option<IgnoredAny>,
-    #[serde(default, rename = "build")]
-    pub _build: Option<Build>,
+    #[serde(default)]
+    pub build: Option<Build>,
     #[serde(default, rename = "tool")]
     pub _tool: BTreeMap<String, toml::Table>,
     #[serde(default)]
@@ -231,12 +231,19 @@ pub struct Component {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Build {
-    #[serde(rename = "command")]
-    pub _command: IgnoredAny,
-    #[serde(default, rename = "workdir")]
-    pub _workdir: Option<String>,
-    #[serde(default, rename = "watch")]
-    pub _watch: Vec<String>,
+    pub command: Commands,
+    #[serde(default)]
+    pub workdir: Option<String>,
+    #[serde(default)]
+    pub watch: Vec<String>,
+}
+
+/// One line for the shell, or several to be run in turn.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a command, or a list of commands")]
+pub enum Commands {
+    One(String),
+    Several(Vec<String>),
 }
 
 /// Where a component's Wasm comes from.

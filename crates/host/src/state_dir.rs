@@ -351,10 +351,16 @@ mod tests {
     fn one_of_a_kind_holds_its_lock() {
         let folder = tempfile::tempdir().unwrap();
         let up = lock(folder.path(), "up").unwrap();
-        assert!(up.is_some());
-        assert!(lock(folder.path(), "up").unwrap().is_none());
-        assert!(lock(folder.path(), "other").unwrap().is_some());
+        assert!(matches!(up, Lock::Taken(_)));
+        assert!(matches!(
+            lock(folder.path(), "up").unwrap(),
+            Lock::Held { .. }
+        ));
+        assert!(matches!(
+            lock(folder.path(), "other").unwrap(),
+            Lock::Taken(_)
+        ));
         drop(up);
-        assert!(lock(folder.path(), "up").unwrap().is_some());
+        assert!(matches!(lock(folder.path(), "up").unwrap(), Lock::Taken(_)));
     }
 }

@@ -261,7 +261,10 @@ fn normal(value: serde_json::Value) -> serde_json::Value {
     use serde_json::Value;
     match value {
         Value::Array(items) => items.into_iter().map(normal).collect(),
-        Value::Object(fields) => fields.into_iter().map(|(key, value)| (key, normal(value))).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(key, value)| (key, normal(value)))
+            .collect(),
         Value::Number(number) => Value::from(number.as_f64()),
         other => other,
     }

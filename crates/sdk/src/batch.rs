@@ -3,6 +3,7 @@
 
 mod answer;
 mod budget;
+mod claim;
 mod connect;
 mod disconnect;
 mod overflown;
@@ -34,7 +35,8 @@ use crate::{
 };
 use answer::{answer_error, event_name};
 use budget::Budget;
-pub(crate) use connect::{claims, with_pids};
+pub(crate) use claim::claims;
+pub(crate) use connect::with_pids;
 use disconnect::Stale;
 use overflown::Overflown;
 

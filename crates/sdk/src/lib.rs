@@ -67,7 +67,7 @@ mod bindings {
     #![allow(missing_docs, unsafe_code, clippy::all)]
     spin_sdk::wit_bindgen::generate!({
         world: "user",
-        path: "../../wit",
+        path: "wit",
         runtime_path: "spin_sdk::wit_bindgen::rt",
         generate_all,
         async: true,

@@ -46,7 +46,9 @@ pub async fn serve(app: impl FnOnce(&mut Io), request: Request) -> Response<Full
 /// Why a request was not done.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("a namespace has POST /connect, POST /events, POST /recover, POST /probe and POST /check, not {0}")]
+    #[error(
+        "a namespace has POST /connect, POST /events, POST /recover, POST /probe and POST /check, not {0}"
+    )]
     NotFound(String),
     #[error("{0}")]
     Misconfigured(String),

@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn an_attachment_that_comes_slowly_is_waited_for_and_one_that_trickles_is_not() {
-        let packet = socket::decode("51-[{\"_placeholder\":true,\"num\":0}]").unwrap();
+        let packet = socket::decode("51-[\"x\",{\"_placeholder\":true,\"num\":0}]").unwrap();
         let charge = Ledger::new(1 << 20, 1 << 20)
             .account()
             .charge(Hold::Kept, 1);

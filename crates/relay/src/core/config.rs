@@ -193,7 +193,7 @@ pub(crate) const POLLING_CLOSE_WAIT: Duration = Duration::from_secs(30);
 /// How often the poll of a client that wants to change over to WebSocket is ended, as engine.io does.
 pub(crate) const RELEASE_EVERY: Duration = Duration::from_millis(100);
 
-/// Headers of an HTTP request: as many as Node.js reads.
+/// Headers of an HTTP request: twice as many as Node.js reads.
 pub(crate) const MAX_HEADERS: usize = 2000;
 
 /// Bytes of an HTTP request's headers, and of an answer that wait to be written.

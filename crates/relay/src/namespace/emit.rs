@@ -95,7 +95,9 @@ impl Namespace {
         else {
             return;
         };
-        if !matches!(socket.phase, Phase::In) {
+        // Who has left meanwhile hears it all the same, as with the reference, if it is still there: it may be in again
+        // as another socket.
+        if matches!(socket.phase, Phase::Connecting(_)) {
             return;
         }
         let odd = socket.odd_acks.as_mut().and_then(|odd| odd.take(ack.id));

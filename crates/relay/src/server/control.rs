@@ -164,8 +164,8 @@ async fn elsewhere<T: Send + 'static>(
 }
 
 /// 200 `ok`, or 503 with the reason.
-fn judged(verdict: Result<(), String>) -> Response<Body> {
-    match verdict {
+fn judged(outcome: Result<(), String>) -> Response<Body> {
+    match outcome {
         Ok(()) => respond(StatusCode::OK, TEXT, "ok\n"),
         Err(reason) => respond(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{reason}\n")),
     }

@@ -261,8 +261,8 @@ async fn who_must_begin_anew_is_asked_about_again_as_a_new_client() {
 #[tokio::test]
 async fn who_goes_while_it_is_to_begin_anew_is_forgotten() {
     let server = start().await;
-    server.app.hold();
     let (mut client, _) = WebSocket::open(server.address).await;
+    server.app.hold();
     client.send("40{\"anew\":true}").await;
     client.is_read().await;
     client.send("41").await;

@@ -402,3 +402,19 @@ async fn who_asks_again_for_its_session_has_it_from_the_first_time() {
     let owners: Vec<_> = again.map(|it| it["connect"]["owner"].clone()).collect();
     assert_eq!(owners, ["answers"]);
 }
+
+#[tokio::test]
+async fn an_event_of_the_first_socket_is_acknowledged_although_the_second_is_in() {
+    let server = start().await;
+    let (mut client, _) = WebSocket::connect(server.address).await;
+    server.app.hold();
+    for packet in ["40/custom,", "42/custom,7[\"echo\",1]", "40/custom,"] {
+        client.send(packet).await;
+    }
+    client.is_read().await;
+    server.app.resume();
+    for _ in 0..2 {
+        assert!(client.text().await.starts_with("40/custom,{"));
+    }
+    assert_eq!(client.text().await, "43/custom,7[1]");
+}

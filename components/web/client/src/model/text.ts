@@ -10,7 +10,8 @@ export type Part =
 
 const FENCE = "```";
 const LANGUAGE = /^([\w+#.-]{1,20})\n/;
-const INLINE_CODE = /`([^`\n]+)`/g;
+// Between single ones: of several in a row none is the end.
+const INLINE_CODE = /(?<!`)`([^`\n]+)`(?!`)/g;
 
 const ADDRESS = new RegExp(
   [

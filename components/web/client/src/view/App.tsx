@@ -32,6 +32,10 @@ export function App({ chat }: { chat: Chat }) {
     setOpen(side);
   };
   const close = () => setOpen(undefined);
+  // Who has signed in wants to see the room.
+  useEffect(() => {
+    if (!chat.isSigningIn && area.name === "members") close();
+  }, [chat.isSigningIn]);
   const isCovered = (open === "rooms" && isNarrow) || (open === "people" && isMedium);
   useEffect(() => {
     if (isCovered) return;

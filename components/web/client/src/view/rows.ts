@@ -48,7 +48,8 @@ export function rowsOf(room: Room, isMine: (message: Message) => boolean): Row[]
     if (message === firstNew) rows.push({ kind: "new", key: "new", at: room.newSince ?? message.at });
     rows.push({
       kind: "message",
-      key: message.id,
+      // An id is its sender's own.
+      key: `${message.from.id} ${message.id}`,
       message,
       isPending: index >= room.messages.length,
       isFirst: !before || message === firstNew || !areTogether(before, message),

@@ -93,7 +93,8 @@ fn problem(error: &io::Error, host: &str) -> String {
     };
     match cause {
         Error::InvalidCertificate(certificate) => match certificate {
-            CertificateError::UnknownIssuer => {
+            // Another authority of the same name has not signed it either.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 "nobody who is trusted here vouches for its certificate: name the file of the authority that has signed \
                  it with --origin-ca FILE"
                     .to_owned()

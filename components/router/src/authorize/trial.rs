@@ -4,8 +4,8 @@ use parlour_protocol::relay::check::Finding;
 use parlour_protocol::routes::Route;
 
 use super::CONNECT;
+use super::decision::{self, Decision};
 use super::question::{self, Question};
-use super::verdict::{self, Verdict};
 use crate::excerpt;
 use crate::failure::Failure;
 use crate::forward::{self, Answer};
@@ -22,13 +22,13 @@ pub async fn trial(namespace: &str, door: &str, route: &Route) -> Option<Finding
 }
 
 fn finding(answer: &Answer, door: &str, route: &Route) -> Option<Finding> {
-    let missing = match verdict::from_answer(answer, door) {
+    let missing = match decision::from_answer(answer, door) {
         // One that refuses stands there, whatever it is called.
-        Ok(Verdict::Refused(_) | Verdict::Skipped) => return None,
-        Ok(Verdict::Admitted(_)) if route.is_proven_by_refusal() => {
+        Ok(Decision::Refused(_) | Decision::Skipped) => return None,
+        Ok(Decision::Admitted(_)) if route.is_proven_by_refusal() => {
             "middleware that refuses who has nothing to show".to_owned()
         }
-        Ok(Verdict::Admitted(_)) => verdict::missing(answer, route)?,
+        Ok(Decision::Admitted(_)) => decision::missing(answer, route)?,
         Err(failure @ Failure::Away { .. }) => return Some(Finding::warning(failure.to_string())),
         Err(failure) => {
             let said = excerpt::said(&answer.body);

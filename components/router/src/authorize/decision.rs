@@ -13,16 +13,16 @@ use parlour_protocol::json::decode;
 use parlour_protocol::routes::{JUDGED, Route};
 
 #[derive(Debug)]
-pub enum Verdict {
+pub enum Decision {
     /// The client may enter; the component hands these claims to its handlers.
     Admitted(Box<RawValue>),
     /// It may not: `{"message", "data"}` for its `connect_error`.
     Refused(Box<RawValue>),
-    /// Nobody was asked: it comes back to its session, or does not enter.
+    /// Nobody was asked: it comes back to its session, or is asked about once more.
     Skipped,
 }
 
-impl Verdict {
+impl Decision {
     /// The router's own refusal.
     pub fn refused(message: &str, code: &str) -> Self {
         Self::Refused(raw(
@@ -32,8 +32,8 @@ impl Verdict {
 }
 
 /// Nobody is let in where the middleware is missing.
-pub fn unguarded() -> Verdict {
-    Verdict::refused(
+pub fn unguarded() -> Decision {
+    Decision::refused(
         "This namespace is closed: the middleware that must judge its clients is missing",
         "middleware_missing",
     )
@@ -48,26 +48,26 @@ pub fn missing(answer: &Answer, route: &Route) -> Option<String> {
 }
 
 /// Judges by the status. A 5xx judges nobody: the batch fails and the relay sends it again.
-pub fn from_answer(answer: &Answer, component: &str) -> Result<Verdict, Failure> {
+pub fn from_answer(answer: &Answer, component: &str) -> Result<Decision, Failure> {
     let (status, body) = (answer.status, &*answer.body);
     match status.as_u16() {
         200 => serde_json::from_slice(body)
-            .map(Verdict::Admitted)
-            .map_err(|error| no_verdict(component, format!("its 200 has no JSON body: {error}"))),
-        400..=499 => Ok(Verdict::Refused(refusal(status, body))),
+            .map(Decision::Admitted)
+            .map_err(|error| no_decision(component, format!("its 200 has no JSON body: {error}"))),
+        400..=499 => Ok(Decision::Refused(refusal(status, body))),
         502..=504 => Err(Failure::Away {
             component: component.to_owned(),
             path: CONNECT,
             status,
         }),
-        _ => Err(no_verdict(
+        _ => Err(no_decision(
             component,
             format!("it said {status}: {}", excerpt::of(body)),
         )),
     }
 }
 
-fn no_verdict(component: &str, problem: String) -> Failure {
+fn no_decision(component: &str, problem: String) -> Failure {
     Failure::Component {
         component: component.to_owned(),
         path: CONNECT,
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use spin_sdk::http::HeaderMap;
 
-    fn judge(status: u16, body: &str) -> Result<Verdict, Failure> {
+    fn judge(status: u16, body: &str) -> Result<Decision, Failure> {
         from_answer(&answer(status, body), "members")
     }
 
@@ -139,14 +139,14 @@ mod tests {
 
     fn refused(status: u16, body: &str) -> String {
         match judge(status, body).unwrap() {
-            Verdict::Refused(refusal) => refusal.get().to_owned(),
+            Decision::Refused(refusal) => refusal.get().to_owned(),
             _ => panic!("not refused"),
         }
     }
 
     #[test]
     fn a_200_admits_with_its_body_as_claims() {
-        let Verdict::Admitted(claims) = judge(200, r#"{"sub":"ann"}"#).unwrap() else {
+        let Decision::Admitted(claims) = judge(200, r#"{"sub":"ann"}"#).unwrap() else {
             panic!("refused");
         };
         assert_eq!(claims.get(), r#"{"sub":"ann"}"#);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_verdict_fails_the_batch_and_never_admits() {
+    fn what_is_no_decision_fails_the_batch_and_never_admits() {
         assert_eq!(judge(503, "").unwrap_err().status(), 503);
         for (status, body) in [(500, "no key"), (200, "yes"), (204, ""), (302, "")] {
             let failure = judge(status, body).unwrap_err();

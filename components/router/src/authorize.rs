@@ -2,10 +2,10 @@
 //! one `POST /connect`, and what the middleware says of it is put into the batch. So does each `renew`, by
 //! which one that is in shows another token.
 
+mod decision;
 mod question;
 mod recovery;
 mod trial;
-mod verdict;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use parlour_envelope as envelope;
@@ -17,8 +17,8 @@ use spin_sdk::wasip3::http::types;
 
 use crate::failure::Failure;
 use crate::{forward, refuse};
+use decision::Decision;
 use question::Question;
-use verdict::Verdict;
 
 pub use recovery::is_wanted as skips_recovered;
 pub use trial::trial;
@@ -30,7 +30,7 @@ const CONNECT: &str = "/connect";
 const MAX_AT_ONCE: usize = 16;
 
 /// Has every client of the batch that shows something judged at the door, but those who come back to a session,
-/// then hands the batch with the verdicts in it on to the component. The door may be the component itself.
+/// then hands the batch with the decisions in it on to the component. The door may be the component itself.
 pub async fn then_forward(
     request: Request,
     namespace: &str,
@@ -48,24 +48,24 @@ pub async fn then_forward(
         Vec::new()
     };
     let judged = judged(&batch, namespace, door, route, &coming_back).await?;
-    let verdicts = proven(judged, namespace, door, route).await?;
-    let body = with_verdicts(&mut batch, &verdicts)?;
+    let decisions = proven(judged, namespace, door, route).await?;
+    let body = with_decisions(&mut batch, &decisions)?;
     forward::judged(headers, component, body).await
 }
 
-/// A verdict, and what is missing of the proof that it is one.
-type Judged = (Verdict, Option<String>);
+/// A decision, and what is missing of the proof that it is one.
+type Judged = (Decision, Option<String>);
 
-/// The verdicts, but that nobody is let in where nothing proves that the middleware is there which must judge.
+/// The decisions, but that nobody is let in where nothing proves that the middleware is there which must judge.
 async fn proven(
     judged: Vec<Judged>,
     namespace: &str,
     door: &str,
     route: &Route,
-) -> Result<Vec<Verdict>, Failure> {
+) -> Result<Vec<Decision>, Failure> {
     let missing = judged.iter().find_map(|(_, missing)| missing.clone());
     let Some(missing) = missing else {
-        return Ok(judged.into_iter().map(|(verdict, _)| verdict).collect());
+        return Ok(judged.into_iter().map(|(decision, _)| decision).collect());
     };
     let is_proven = route.is_proven_by_refusal() && refuses_strangers(namespace, door).await?;
     if !is_proven {
@@ -75,11 +75,11 @@ async fn proven(
         );
     }
     let judged = judged.into_iter();
-    let verdicts = judged.map(|(verdict, missing)| match missing {
-        Some(_) if !is_proven => verdict::unguarded(),
-        _ => verdict,
+    let decisions = judged.map(|(decision, missing)| match missing {
+        Some(_) if !is_proven => decision::unguarded(),
+        _ => decision,
     });
-    Ok(verdicts.collect())
+    Ok(decisions.collect())
 }
 
 /// Whether somebody is refused who has nothing to show.
@@ -88,11 +88,11 @@ async fn refuses_strangers(namespace: &str, door: &str) -> Result<bool, Failure>
         return Ok(false);
     };
     let answer = forward::ask(door, CONNECT, headers, body).await?;
-    let verdict = verdict::from_answer(&answer, door)?;
-    Ok(matches!(verdict, Verdict::Refused(_)))
+    let decision = decision::from_answer(&answer, door)?;
+    Ok(matches!(decision, Decision::Refused(_)))
 }
 
-/// One verdict for each client of the batch that is judged, in order.
+/// One decision for each client of the batch that is judged, in order.
 async fn judged(
     batch: &Batch<'_>,
     namespace: &str,
@@ -104,15 +104,15 @@ async fn judged(
     let questions = questions.into_iter().enumerate();
     stream::iter(questions.map(|(place, question)| async move {
         match question {
-            _ if coming_back.get(place) == Some(&true) => Ok((Verdict::Skipped, None)),
+            _ if coming_back.get(place) == Some(&true) => Ok((Decision::Skipped, None)),
             Ok(Question { headers, body }) => {
                 let answer = forward::ask(door, CONNECT, headers, body).await?;
-                let verdict = verdict::from_answer(&answer, door)?;
-                let missing = match verdict {
-                    Verdict::Admitted(_) => verdict::missing(&answer, route),
-                    Verdict::Refused(_) | Verdict::Skipped => None,
+                let decision = decision::from_answer(&answer, door)?;
+                let missing = match decision {
+                    Decision::Admitted(_) => decision::missing(&answer, route),
+                    Decision::Refused(_) | Decision::Skipped => None,
                 };
-                Ok((verdict, missing))
+                Ok((decision, missing))
             }
             Err(refused) => Ok((refused, None)),
         }
@@ -137,7 +137,7 @@ fn shown<'b, 'a>(event: &'b Event<'a>) -> Option<(usize, &'b Handshake<'a>, Opti
 fn questions(
     batch: &Batch<'_>,
     namespace: &str,
-) -> Result<Vec<Result<Question, Verdict>>, Failure> {
+) -> Result<Vec<Result<Question, Decision>>, Failure> {
     let mut questions = Vec::new();
     for event in &batch.events {
         if let Some((socket, handshake, auth)) = shown(event) {
@@ -148,21 +148,24 @@ fn questions(
     Ok(questions)
 }
 
-fn with_verdicts<'a>(batch: &mut Batch<'a>, verdicts: &'a [Verdict]) -> Result<Vec<u8>, Failure> {
+fn with_decisions<'a>(
+    batch: &mut Batch<'a>,
+    decisions: &'a [Decision],
+) -> Result<Vec<u8>, Failure> {
     let judged = batch
         .events
         .iter_mut()
         .filter(|event| shown(event).is_some());
-    for (event, verdict) in judged.zip(verdicts) {
-        let (claims, refused) = match verdict {
-            Verdict::Admitted(claims) => (Some::<&RawValue>(claims), None),
-            Verdict::Refused(refusal) => (None, Some::<&RawValue>(refusal)),
-            Verdict::Skipped => (None, None),
+    for (event, decision) in judged.zip(decisions) {
+        let (claims, refused) = match decision {
+            Decision::Admitted(claims) => (Some::<&RawValue>(claims), None),
+            Decision::Refused(refusal) => (None, Some::<&RawValue>(refusal)),
+            Decision::Skipped => (None, None),
         };
         match event {
             Event::Connect(connect) => {
                 (connect.claims, connect.refused) = (claims, refused);
-                connect.unjudged = matches!(verdict, Verdict::Skipped);
+                connect.unjudged = matches!(decision, Decision::Skipped);
             }
             Event::Renew(renew) => (renew.claims, renew.refused) = (claims, refused),
             _ => {}
@@ -176,15 +179,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_connect_gets_its_own_verdict_and_the_rest_stays_as_it_was() {
+    fn each_connect_gets_its_own_decision_and_the_rest_stays_as_it_was() {
         let body = r#"{"sockets":[{"id":"s1","connection":"c1"},{"id":"s2","connection":"c2"}],"events":[{"connect":{"socket":0,"handshake":{"url":"/","headers":[],"address":"::1","secure":false,"time":1},"auth":{"token" : "t"},"claims":{"sub":"root"},"unjudged":true}},{"packet":{"socket":0,"data":["a" , 1.0]}},{"connect":{"socket":1,"handshake":{"url":"/","headers":[],"address":"::1","secure":false,"time":1}}}]}"#;
         let mut batch: Batch<'_> = serde_json::from_str(body).unwrap();
         let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
-        let verdicts = [
-            Verdict::Refused(raw(r#"{"message":"no"}"#)),
-            Verdict::Admitted(raw(r#"{"sub":"ann"}"#)),
+        let decisions = [
+            Decision::Refused(raw(r#"{"message":"no"}"#)),
+            Decision::Admitted(raw(r#"{"sub":"ann"}"#)),
         ];
-        let changed = String::from_utf8(with_verdicts(&mut batch, &verdicts).unwrap()).unwrap();
+        let changed = String::from_utf8(with_decisions(&mut batch, &decisions).unwrap()).unwrap();
         let expected = body
             .replace(
                 r#","claims":{"sub":"root"},"unjudged":true"#,
@@ -201,25 +204,25 @@ mod tests {
     fn what_the_relay_has_delivered_and_asks_for_stays_with_a_batch_that_is_judged() {
         let body = r#"{"sockets":[{"id":"s1","connection":"c1"}],"events":[{"connect":{"socket":0,"handshake":{"url":"/","headers":[],"address":"::1","secure":false,"time":1}}}],"delivered":0,"replay":true}"#;
         let mut batch: Batch<'_> = serde_json::from_str(body).unwrap();
-        let verdicts = [Verdict::Admitted(
+        let decisions = [Decision::Admitted(
             RawValue::from_string("8".into()).unwrap(),
         )];
-        let changed = with_verdicts(&mut batch, &verdicts).unwrap();
+        let changed = with_decisions(&mut batch, &decisions).unwrap();
         let expected = body.replace(r#""time":1}}}]"#, r#""time":1},"claims":8}}]"#);
         assert_eq!(String::from_utf8(changed).unwrap(), expected);
     }
 
     #[test]
-    fn a_token_that_is_renewed_gets_its_verdict_in_its_turn() {
+    fn a_token_that_is_renewed_gets_its_decision_in_its_turn() {
         let body = r#"{"sockets":[{"id":"s1","connection":"c1"}],"events":[{"renew":{"socket":0,"id":7,"handshake":{"url":"/","headers":[],"address":"::1","secure":false,"time":1},"auth":{"token":"t"},"claims":{"sub":"root"}}},{"connect":{"socket":0,"handshake":{"url":"/","headers":[],"address":"::1","secure":false,"time":1}}}]}"#;
         let mut batch: Batch<'_> = serde_json::from_str(body).unwrap();
         assert_eq!(questions(&batch, "/members").unwrap().len(), 2);
         let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
-        let verdicts = [
-            Verdict::Refused(raw(r#"{"message":"no"}"#)),
-            Verdict::Admitted(raw("1")),
+        let decisions = [
+            Decision::Refused(raw(r#"{"message":"no"}"#)),
+            Decision::Admitted(raw("1")),
         ];
-        let changed = String::from_utf8(with_verdicts(&mut batch, &verdicts).unwrap()).unwrap();
+        let changed = String::from_utf8(with_decisions(&mut batch, &decisions).unwrap()).unwrap();
         let expected = body
             .replace(
                 r#","claims":{"sub":"root"}"#,
@@ -234,10 +237,10 @@ mod tests {
         let body = r#"{"sockets":[{"id":"s1","connection":"c1"},{"id":"s2","connection":"c2"}],"events":[{"connect":{"socket":0,"handshake":{"url":"/","headers":[],"address":"::1","secure":false,"time":1},"progress":{"claims":7}}},{"connect":{"socket":1,"handshake":{"url":"/","headers":[],"address":"::1","secure":false,"time":1}}}]}"#;
         let mut batch: Batch<'_> = serde_json::from_str(body).unwrap();
         assert_eq!(questions(&batch, "/").unwrap().len(), 1);
-        let verdicts = [Verdict::Admitted(
+        let decisions = [Decision::Admitted(
             RawValue::from_string("8".into()).unwrap(),
         )];
-        let changed = with_verdicts(&mut batch, &verdicts).unwrap();
+        let changed = with_decisions(&mut batch, &decisions).unwrap();
         let expected = body.replace(r#""time":1}}}]}"#, r#""time":1},"claims":8}}]}"#);
         assert_eq!(String::from_utf8(changed).unwrap(), expected);
     }
@@ -246,7 +249,7 @@ mod tests {
     fn who_was_not_judged_is_told_from_who_was() {
         let body = r#"{"events":[{"connect":{"socket":0,"handshake":{"url":"/","headers":[],"address":"::1","secure":false,"time":1},"refused":{"message":"no"}}}]}"#;
         let mut batch: Batch<'_> = serde_json::from_str(body).unwrap();
-        let changed = with_verdicts(&mut batch, &[Verdict::Skipped]).unwrap();
+        let changed = with_decisions(&mut batch, &[Decision::Skipped]).unwrap();
         let expected = body.replace(r#""refused":{"message":"no"}"#, r#""unjudged":true"#);
         assert_eq!(String::from_utf8(changed).unwrap(), expected);
     }

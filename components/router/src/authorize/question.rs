@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use spin_sdk::http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::verdict::Verdict;
+use super::decision::Decision;
 
 /// The most bytes of `auth.token`: what usual HTTP servers take as one header.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -63,7 +63,7 @@ pub fn about(
     auth: Option<&RawValue>,
     socket: &str,
     namespace: &str,
-) -> Result<Result<Question, Verdict>, Failure> {
+) -> Result<Result<Question, Decision>, Failure> {
     let mut headers = client_headers(handshake);
     say_whose_it_is(&mut headers, handshake)?;
     if let Some(token) = token(auth) {
@@ -74,7 +74,7 @@ pub fn about(
     }
     let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
     if headers.iter().map(size).sum::<usize>() > MAX_HEADER_BYTES {
-        return Ok(Err(Verdict::refused(
+        return Ok(Err(Decision::refused(
             "The handshake's headers are too large",
             "headers_too_large",
         )));
@@ -92,7 +92,7 @@ pub fn about(
 }
 
 /// The same about nobody: a client that has nothing to show.
-pub fn about_nobody(namespace: &str) -> Result<Result<Question, Verdict>, Failure> {
+pub fn about_nobody(namespace: &str) -> Result<Result<Question, Decision>, Failure> {
     let handshake = Handshake {
         url: "/".into(),
         headers: Vec::new(),
@@ -176,12 +176,12 @@ fn is_space(character: char) -> bool {
     character.is_whitespace() || character == '\u{feff}'
 }
 
-fn bearer(token: &str) -> Result<HeaderValue, Verdict> {
+fn bearer(token: &str) -> Result<HeaderValue, Decision> {
     if token.len() > MAX_TOKEN_BYTES || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Verdict::refused("auth.token is no token", "invalid_token"));
+        return Err(Decision::refused("auth.token is no token", "invalid_token"));
     }
     HeaderValue::try_from(format!("Bearer {token}"))
-        .map_err(|_| Verdict::refused("auth.token is no token", "invalid_token"))
+        .map_err(|_| Decision::refused("auth.token is no token", "invalid_token"))
 }
 
 #[cfg(test)]
@@ -193,7 +193,7 @@ mod tests {
         secure: bool,
         headers: &str,
         auth: &str,
-    ) -> Result<Result<Question, Verdict>, Failure> {
+    ) -> Result<Result<Question, Decision>, Failure> {
         let handshake = format!(
             r#"{{"url": "/", "headers": {headers}, "address": "{address}", "secure": {secure}, "time": 1}}"#
         );
@@ -202,7 +202,7 @@ mod tests {
         about(&handshake, Some(auth), "s1", "/members")
     }
 
-    fn ask(headers: &str, auth: &str) -> Result<Question, Verdict> {
+    fn ask(headers: &str, auth: &str) -> Result<Question, Decision> {
         ask_from("::1", false, headers, auth).unwrap()
     }
 
@@ -344,7 +344,7 @@ mod tests {
             r#"{"token": "\ud83d"}"#,
             &long,
         ] {
-            let Err(Verdict::Refused(refusal)) = ask("[]", auth) else {
+            let Err(Decision::Refused(refusal)) = ask("[]", auth) else {
                 panic!("{auth} was not refused");
             };
             assert!(refusal.get().contains("invalid_token"));
@@ -354,7 +354,7 @@ mod tests {
     #[test]
     fn headers_without_end_are_refused() {
         let header = format!(r#"[["x", "{}"]]"#, "y".repeat(MAX_HEADER_BYTES));
-        assert!(matches!(ask(&header, "{}"), Err(Verdict::Refused(_))));
+        assert!(matches!(ask(&header, "{}"), Err(Decision::Refused(_))));
     }
 
     #[test]
