@@ -41,18 +41,21 @@ fn filter(wanted: &str) -> Result<EnvFilter> {
     }
     const FORM: &str = "write a level (error, warn, info, debug, trace, off), or levels of parts of the program, such \
                         as info,parlour_relay=debug";
+    let words: Vec<&str> = wanted.split(',').map(str::trim).collect();
     // The filter would take a word that is no level for the name of a part, and log nothing else.
-    let mut words = wanted.split(',').map(str::trim);
-    let is_name = |word: &&str| {
-        let is_word = !word.is_empty() && !word.contains(['=', '[']);
-        is_word && word.parse::<LevelFilter>().is_err()
+    let is_wrong = |word: &&&str| {
+        let (part, level) = word.rsplit_once('=').unwrap_or(("all", word));
+        let is_simple = !word.is_empty() && !word.contains('[');
+        is_simple && (part.is_empty() || level.is_empty() || level.parse::<LevelFilter>().is_err())
     };
-    if let Some(name) = words.find(is_name) {
-        bail!("{VARIABLE} is {wanted:?}, and {name:?} is no level: {FORM}");
+    if let Some(wrong) = words.iter().find(is_wrong) {
+        bail!("{VARIABLE} is {wanted:?}, and {wrong:?} is no level: {FORM}");
     }
-    EnvFilter::builder().parse(wanted).map_err(|error| {
-        anyhow!("{VARIABLE} is {wanted:?}, which cannot be read ({error}): {FORM}")
-    })
+    EnvFilter::builder()
+        .parse(words.join(","))
+        .map_err(|error| {
+            anyhow!("{VARIABLE} is {wanted:?}, which cannot be read ({error}): {FORM}")
+        })
 }
 
 #[cfg(test)]

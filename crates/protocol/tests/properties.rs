@@ -256,7 +256,7 @@ fn command() -> impl Strategy<Value = Command<'static>> {
     ]
 }
 
-/// The same with all numbers as JavaScript has them.
+/// The same with all numbers as JavaScript has them, as far as serde_json reads them right: in the last place it does not.
 fn normal(value: serde_json::Value) -> serde_json::Value {
     use serde_json::Value;
     match value {
@@ -265,7 +265,7 @@ fn normal(value: serde_json::Value) -> serde_json::Value {
             .into_iter()
             .map(|(key, value)| (key, normal(value)))
             .collect(),
-        Value::Number(number) => Value::from(number.as_f64()),
+        Value::Number(number) => Value::from(number.as_f64().map(|number| number as f32)),
         other => other,
     }
 }
