@@ -138,11 +138,14 @@ pub struct Overview {
     has_half_pairs: bool,
 }
 
+/// Where the keys of an object are. An array has none.
+type Keys<'a> = Option<HashMap<Cow<'a, [u8]>, usize>>;
+
 pub fn overview(json: &str) -> Overview {
     let bytes = json.as_bytes();
     let mut found = Overview::default();
-    // For each array or object that is open: where its keys are, and whether a string would be one. An array has none.
-    let mut open: Vec<(Option<HashMap<Cow<'_, [u8]>, usize>>, bool)> = Vec::new();
+    // For each array or object that is open, also whether a string would be a key.
+    let mut open: Vec<(Keys<'_>, bool)> = Vec::new();
     let mut at = 0;
     while at < bytes.len() {
         let start = at;
