@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { test } from "node:test";
 import { connected, next, stayedConnected } from "./harness/clients.mjs";
 import { SLOW, edit, project, said, startDev } from "./harness/dev.mjs";
@@ -47,7 +47,7 @@ test("a client stays connected over five edits, one of which does not compile, a
   assert.equal((await http(dev.url, "/about")).body, "mine");
   await says("Hello, second");
 
-  await edited("page/index.html", "<h1>my-chat</h1>", "<h1>A page of my own</h1>");
+  await edited("page/index.html", `<h1>${basename(project)}</h1>`, "<h1>A page of my own</h1>");
   assert.match((await http(dev.url, "/")).body, /A page of my own/);
   await says("Hello, second");
 

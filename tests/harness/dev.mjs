@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { after, before } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Process, newStateDir, within } from "./parlour.mjs";
@@ -14,7 +14,9 @@ export const SLOW = { timeout: 2 * BUILD_TIMEOUT };
 export let project = "";
 const used = [];
 before(async () => {
-  project = await newProject({ after: (done) => used.push(done) }, "chat");
+  // Projects of one name would overwrite each other's component, as they share what is built.
+  const name = `my-${basename(process.argv[1], ".test.mjs")}`;
+  project = await newProject({ after: (done) => used.push(done) }, "chat", name);
   await build(project);
 }, SLOW);
 after(() => Promise.all(used.map((done) => done())));
