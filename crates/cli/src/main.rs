@@ -29,7 +29,7 @@ mod token;
 mod variables;
 mod version;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 use flags::{Cli, Command, LogFormat};
 use telemetry::Telemetry;
 
@@ -42,8 +42,8 @@ fn main() -> std::process::ExitCode {
     let done = match cli.command {
         Command::New(flags) => flags.make(),
         Command::Components(flags) => flags.update(),
-        Command::Completions(flags) => flags.print(),
-        Command::Man(flags) => flags.write(),
+        Command::Completions(flags) => flags.print(Cli::command()),
+        Command::Man(flags) => flags.write(Cli::command()),
         Command::Token(flags) => token::print(&flags),
         Command::Backup(flags) => flags.back_up(),
         Command::Restore(flags) => flags.restore(),

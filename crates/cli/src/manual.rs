@@ -3,10 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use clap::{Args, CommandFactory as _};
+use clap::{Args, Command};
 use clap_complete::Shell;
-
-use crate::flags::Cli;
 
 #[derive(Args)]
 pub struct Completions {
@@ -16,8 +14,7 @@ pub struct Completions {
 }
 
 impl Completions {
-    pub fn print(&self) -> Result<()> {
-        let mut command = Cli::command();
+    pub fn print(&self, mut command: Command) -> Result<()> {
         clap_complete::generate(self.shell, &mut command, "parlour", &mut std::io::stdout());
         Ok(())
     }
@@ -31,10 +28,10 @@ pub struct Man {
 }
 
 impl Man {
-    pub fn write(&self) -> Result<()> {
+    pub fn write(&self, command: Command) -> Result<()> {
         let write = || {
             std::fs::create_dir_all(&self.folder)?;
-            clap_mangen::generate_to(Cli::command(), &self.folder)
+            clap_mangen::generate_to(command, &self.folder)
         };
         write().with_context(|| format!("cannot write manual pages into {}", self.folder.display()))
     }

@@ -1,10 +1,9 @@
 //! What is done to the sockets of another namespace, as an administrator's namespace does it.
 
-use parlour_sdk::{Args, BroadcastOperator, Io, Named, Nsp, Result, json};
+use parlour_sdk::{Args, BroadcastOperator, Io, Named, Nsp, Result};
 use serde::Deserialize;
-use serde_json::Value;
 
-use crate::{Remote, Whom};
+use crate::{Remote, Whom, described, to_each};
 
 /// Which namespace, and whom there.
 #[derive(Deserialize)]
@@ -23,27 +22,11 @@ impl There {
 
 pub fn register(io: &mut Io) {
     io.on("fetch-elsewhere", async |io: Nsp, there: There| {
-        let mut found = Vec::new();
-        for other in there.of(&io).fetch_sockets().await? {
-            let mut rooms = other.rooms().await?;
-            rooms.sort();
-            found.push(json!({ "id": &*other.id, "data": other.data::<Value>()?, "rooms": rooms }));
-        }
-        Ok(found)
+        described(there.of(&io)).await
     });
     io.on(
         "remote-elsewhere",
-        async |io: Nsp, there: There, what: Remote| {
-            for other in there.of(&io).fetch_sockets().await? {
-                match &what {
-                    Remote::Emit(args) => other.emit("remote", Args(args.clone()))?,
-                    Remote::Join(rooms) => other.join(rooms)?,
-                    Remote::Leave(rooms) => other.leave(rooms)?,
-                    Remote::Disconnect(close) => other.disconnect(*close)?,
-                }
-            }
-            Ok(())
-        },
+        async |io: Nsp, there: There, what: Remote| to_each(there.of(&io), &what).await,
     );
     // All that is asked for at once, so that it is one batch's, in its order.
     io.on(

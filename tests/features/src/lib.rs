@@ -120,15 +120,33 @@ fn sockets(io: &mut Io) {
     });
 }
 
+/// What is known of the sockets that it is for.
+async fn described<N>(whom: BroadcastOperator<N>) -> Result<Vec<Value>> {
+    let mut found = Vec::new();
+    for other in whom.fetch_sockets().await? {
+        let mut rooms = other.rooms().await?;
+        rooms.sort();
+        found.push(json!({ "id": &*other.id, "data": other.data::<Value>()?, "rooms": rooms }));
+    }
+    Ok(found)
+}
+
+/// Does it to each of the sockets that it is for, by itself.
+async fn to_each<N>(whom: BroadcastOperator<N>, what: &Remote) -> Result<()> {
+    for other in whom.fetch_sockets().await? {
+        match what {
+            Remote::Emit(args) => other.emit("remote", Args(args.clone()))?,
+            Remote::Join(rooms) => other.join(rooms)?,
+            Remote::Leave(rooms) => other.leave(rooms)?,
+            Remote::Disconnect(close) => other.disconnect(*close)?,
+        }
+    }
+    Ok(())
+}
+
 fn many(io: &mut Io) {
     io.on("fetch-sockets", async |socket: Socket, whom: Whom| {
-        let mut found = Vec::new();
-        for other in whom.of(&socket).fetch_sockets().await? {
-            let mut rooms = other.rooms().await?;
-            rooms.sort();
-            found.push(json!({ "id": &*other.id, "data": other.data::<Value>()?, "rooms": rooms }));
-        }
-        Ok(found)
+        described(whom.of(&socket)).await
     });
     io.on(
         "sockets-join",
@@ -153,17 +171,7 @@ fn many(io: &mut Io) {
     );
     io.on(
         "remote",
-        async |socket: Socket, whom: Whom, what: Remote| {
-            for other in whom.of(&socket).fetch_sockets().await? {
-                match &what {
-                    Remote::Emit(args) => other.emit("remote", Args(args.clone()))?,
-                    Remote::Join(rooms) => other.join(rooms)?,
-                    Remote::Leave(rooms) => other.leave(rooms)?,
-                    Remote::Disconnect(close) => other.disconnect(*close)?,
-                }
-            }
-            Ok(())
-        },
+        async |socket: Socket, whom: Whom, what: Remote| to_each(whom.of(&socket), &what).await,
     );
     io.on("history", async |socket: Socket, room: String| {
         let end = parlour_sdk::Position::End;
